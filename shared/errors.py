@@ -1,0 +1,173 @@
+"""Every error the system raises on purpose, and how a client sees it.
+
+CrofError
+├── SetupError                   a machine or configuration is not fit to run (no HTTP status)
+│   └── CatalogError             models.yaml or the operator's override is wrong
+└── RequestError                 travels to the client: status, code, message, param
+    ├── InvalidRequest      400  a field is missing, of the wrong type or out of range
+    ├── InvalidKey          401  no API key, or not one of ours
+    ├── TierRequired        403  the key's tier may not use this endpoint
+    ├── NotFound            404  no such page or job
+    │   └── ModelNotFound   404  no such model; the message names the nearest
+    ├── MethodNotAllowed    405
+    ├── BodyTooLarge        413
+    ├── UnsupportedMedia    415
+    ├── QueueFull           429  the model's queue is at its bound
+    ├── Cancelled           499  the client, or the operator, ended the job
+    ├── EngineFailed        500  the engine broke while running the job
+    ├── Interrupted         500  the worker died and the job cannot be continued
+    ├── JobLost             500  Redis lost the job's record
+    ├── ModelUnavailable    503  the model is known, but no worker serves it
+    ├── QueueUnreachable    503  Redis does not answer
+    └── Timeout             504  the job did not end in its time
+"""
+
+from typing import ClassVar
+
+from shared.messages import Failure
+
+
+class CrofError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class SetupError(CrofError):
+    """This machine or configuration cannot run the system; the message says what to change."""
+
+
+class CatalogError(SetupError):
+    """The catalogue is wrong; the message names file, entry and field."""
+
+
+class RequestError(CrofError):
+    """An error a client is told of. `param` names the field of the request at fault, if one is."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or self.code))
+        self.param = param
+
+    def failure(self) -> Failure:
+        """This error as it travels: in a job's log, in a JSON body, in an `error` event."""
+        return Failure(status=self.status, code=self.code, message=str(self), param=self.param)
+
+
+class InvalidRequest(RequestError):
+    """The request is malformed."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class InvalidKey(RequestError):
+    """The API key is missing or unknown. Send it in the X-API-Key header."""
+
+    status = 401
+    code = "invalid_key"
+
+
+class TierRequired(RequestError):
+    """This endpoint needs a premium key."""
+
+    status = 403
+    code = "tier_required"
+
+
+class NotFound(RequestError):
+    """There is nothing at this address. The API is described at /."""
+
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """The model is unknown. The models are listed at /v1/models."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """This address does not take this method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(RequestError):
+    """The request body is too large."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class UnsupportedMedia(RequestError):
+    """The body must be JSON: send Content-Type: application/json."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class QueueFull(RequestError):
+    """Too many jobs wait for this model. Try again later."""
+
+    status = 429
+    code = "queue_full"
+
+
+class Cancelled(RequestError):
+    """The job was cancelled."""
+
+    status = 499
+    code = "cancelled"
+
+
+class EngineFailed(RequestError):
+    """The engine failed while running the job."""
+
+    code = "engine_failed"
+
+
+class Interrupted(RequestError):
+    """The worker stopped before the job's end, and it could not be continued. Send it again."""
+
+    code = "interrupted"
+
+
+class JobLost(RequestError):
+    """The job's record was lost with the queue server's data. Send it again."""
+
+    code = "job_lost"
+
+
+class ModelUnavailable(RequestError):
+    """No worker serves this model at the moment."""
+
+    status = 503
+    code = "model_unavailable"
+
+
+class QueueUnreachable(RequestError):
+    """The queue server does not answer. Try again in a few seconds."""
+
+    status = 503
+    code = "queue_unreachable"
+
+
+class Timeout(RequestError):
+    """The job did not end in its time."""
+
+    status = 504
+    code = "timeout"
+
+
+class Relayed(RequestError):
+    """A failure read from a job's log: keeps the status and code the worker gave it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, param=failure.param)
+        self._failure = failure
+
+    def failure(self) -> Failure:
+        return self._failure

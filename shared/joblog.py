@@ -1,0 +1,119 @@
+"""Hop 6, both ends: the append-only, numbered log of chunks that every job has in Redis.
+
+Pub/sub makes the log live, the list makes it true: whoever reads a job is a cursor over its log, and a missed
+message, a slow reader and a reader that comes back later are the same case: read on from number n.
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple
+
+import redis
+import redis.asyncio
+
+from shared import redis_keys as keys
+from shared.messages import Chunk, EndState, Job, State
+
+Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost"]
+
+
+class Start(NamedTuple):
+    """Answer to opening an attempt; the verdicts are explained in scripts/begin.lua."""
+
+    verdict: Verdict
+    attempt: int
+    length: int
+
+
+class Append(NamedTuple):
+    """Chunks to write for one job: encoded, and numbered from `first`. `state` is set on the last ones."""
+
+    job_id: str
+    attempt: int
+    first: int
+    chunks: Sequence[bytes]
+    state: EndState | None = None
+
+
+class Entry(NamedTuple):
+    """A job's record: what is known of it beside its log."""
+
+    state: State
+    attempt: int
+    cancelled: bool
+
+
+class JobLog:
+    """The gateway's end: creates records, reads logs, marks jobs as cancelled. Raises redis errors."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._redis = client
+
+    def create(self, job: Job, ttl: int) -> None:
+        """Write the job's record, which must exist before the job is enqueued. Idempotent."""
+        record = {
+            "id": job.id,
+            "state": "queued",
+            "attempt": 0,
+            "model": job.model,
+            "account": job.account,
+            "tier": job.tier,
+            "reply_to": job.reply_to,
+            "created": job.created,
+        }
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.job(job.id), mapping=record)
+            pipe.expire(keys.job(job.id), ttl)
+            pipe.execute()
+
+    def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
+        """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job."""
+        found = self._redis.lrange(keys.log(job_id), after, after + most - 1)
+        return [Chunk.decode(data) for data in found]  # type: ignore[union-attr]
+
+    def entry(self, job_id: str) -> Entry | None:
+        """The job's record, or None if there is none (expired, or lost with Redis's data)."""
+        found: Any = self._redis.hmget(keys.job(job_id), ["state", "attempt", "cancelled"])
+        if found[0] is None:
+            return None
+        return Entry(found[0].decode(), int(found[1]), found[2] is not None)
+
+    def cancel(self, job_id: str, model: str) -> None:
+        """Mark the job as unwanted, then tell its workers. A worker that misses the message sees the mark."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.job(job_id), "cancelled", 1)
+            # A record that had expired must not come back to stay.
+            pipe.expire(keys.job(job_id), 600, lt=True)
+            pipe.expire(keys.job(job_id), 600, nx=True)
+            pipe.publish(keys.control_channel(model), job_id)
+            pipe.execute()
+
+
+class JobWriter:
+    """The worker's end: opens attempts and appends, fenced by the attempt's number. Raises redis errors."""
+
+    def __init__(self, client: "redis.asyncio.Redis", *, live_ttl: int, log_ttl: int) -> None:
+        self._begin = client.register_script(_script("begin"))
+        self._append = client.register_script(_script("append"))
+        self._live_ttl = live_ttl
+        self._log_ttl = log_ttl
+
+    async def begin(self, job_id: str, worker_id: str, max_attempts: int) -> Start:
+        """Open the next attempt at a job; earlier attempts can write nothing from now on."""
+        verdict, attempt, length = await self._begin(
+            keys=[keys.job(job_id), keys.log(job_id)], args=[worker_id, max_attempts, self._live_ttl]
+        )
+        return Start(verdict.decode(), attempt, length)
+
+    async def append(self, batch: Sequence[Append]) -> list[str]:
+        """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""
+        names: list[str] = []
+        args: list[Any] = [self._log_ttl]
+        for item in batch:
+            names += [keys.job(item.job_id), keys.log(item.job_id)]
+            args += [item.attempt, item.first, item.state or "", len(item.chunks), *item.chunks]
+        return [verdict.decode() for verdict in await self._append(keys=names, args=args)]
+
+
+def _script(name: str) -> str:
+    return files("shared").joinpath("scripts", f"{name}.lua").read_text()

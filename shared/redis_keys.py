@@ -1,0 +1,54 @@
+"""Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else.
+
+| name                  | type    | owner   | what, and how long                                               |
+|-----------------------|---------|---------|------------------------------------------------------------------|
+| model.<model>[:p<n>]  | list    | kombu   | waiting Celery messages, one list a priority; until taken        |
+| lease:<model>         | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
+| lease:<model>:index   | zset    | kombu   | the same tags by the time their lease was last extended          |
+| lease:<model>:mutex   | string  | kombu   | who sweeps expired leases; 10 s                                  |
+| job:<id>              | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
+| job:<id>:log          | list    | joblog  | the job's chunks, JSON, number n at index n - 1; as the job      |
+| worker:<id>           | hash    | worker  | what a worker reports; expires when it stops reporting           |
+| workers               | zset    | worker  | worker ids by their last report; swept by readers                |
+| gw:<gateway>          | channel | joblog  | frames for one gateway process                                   |
+| ctl:<model>           | channel | gateway | ids of jobs to cancel, to all workers of a model                 |
+"""
+
+WORKERS = "workers"
+PRIORITY_SEPARATOR = ":p"
+
+
+def queue(model: str) -> str:
+    return f"model.{model}"
+
+
+def lease(model: str) -> str:
+    return f"lease:{model}"
+
+
+def lease_index(model: str) -> str:
+    return f"lease:{model}:index"
+
+
+def lease_mutex(model: str) -> str:
+    return f"lease:{model}:mutex"
+
+
+def job(job_id: str) -> str:
+    return f"job:{job_id}"
+
+
+def log(job_id: str) -> str:
+    return f"job:{job_id}:log"
+
+
+def worker(worker_id: str) -> str:
+    return f"worker:{worker_id}"
+
+
+def gateway_channel(gateway_id: str) -> str:
+    return f"gw:{gateway_id}"
+
+
+def control_channel(model: str) -> str:
+    return f"ctl:{model}"

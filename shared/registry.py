@@ -1,0 +1,61 @@
+"""What workers report of themselves, and how the gateway and the command line read it."""
+
+from typing import Any, Literal
+
+import msgspec
+import redis
+
+from shared import redis_keys as keys
+
+WorkerState = Literal["loading", "ready", "draining"]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's word on itself. `progress` runs from 0 to 1 while it loads; times are Unix seconds."""
+
+    id: str
+    model: str
+    engine: str
+    state: WorkerState
+    detail: str = ""
+    progress: float = 0.0
+    capacity: int = 0
+    running: int = 0
+    tokens_per_second: float = 0.0
+    started: float = 0.0
+    reported: float = 0.0
+
+
+class Registry:
+    """Reports expire when a worker stops renewing them, so what is read here is alive."""
+
+    def __init__(self, client: "redis.Redis", ttl: int = 15) -> None:
+        self._redis = client
+        self._ttl = ttl
+
+    def report(self, report: Report) -> None:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(keys.worker(report.id), msgspec.json.encode(report), ex=self._ttl)
+            pipe.zadd(keys.WORKERS, {report.id: report.reported})
+            pipe.execute()
+
+    def remove(self, worker_id: str) -> None:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.worker(worker_id))
+            pipe.zrem(keys.WORKERS, worker_id)
+            pipe.execute()
+
+    def workers(self, model: str | None = None) -> list[Report]:
+        """All live workers, or those of one model, oldest first."""
+        ids: Any = self._redis.zrange(keys.WORKERS, 0, -1)
+        if not ids:
+            return []
+        found: Any = self._redis.mget([keys.worker(worker_id.decode()) for worker_id in ids])
+        dead = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
+        if dead:
+            self._redis.zrem(keys.WORKERS, *dead)
+        reports = [_REPORT.decode(data) for data in found if data is not None]
+        return sorted((r for r in reports if model in (None, r.model)), key=lambda r: r.started)
+
+
+_REPORT = msgspec.json.Decoder(Report)

@@ -1,0 +1,52 @@
+"""All settings: one object, read once from CROFAI_* variables at start, handed to what needs it."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="CROFAI_", extra="ignore")
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server.")
+    database_url: str = Field("", description="SQL database of accounts; default: SQLite in the data folder.")
+    data_dir: Path = Field(Path("data"), description="Folder of everything kept on this machine.")
+    models_file: Path | None = Field(None, description="Operator's catalogue, merged over shared/models.yaml.")
+
+    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+    max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body taken.")
+    queue_bound: int = Field(1_000, gt=0, description="Most jobs that may wait for one model.")
+    job_timeout: float = Field(600, gt=0, description="From admission to the end of a job.")
+    inbox_chunks: int = Field(256, gt=0, description="Chunks held for one slow reader before it reads the log.")
+    outage_timeout: float = Field(60, gt=0, description="How long a stream waits for an unreachable Redis.")
+    ping_interval: float = Field(25, gt=0, description="Between Socket.IO pings.")
+    ping_timeout: float = Field(120, gt=0, description="A ping's answer may wait behind data this long.")
+    cors_origins: str = Field("*", description="Comma-separated origins that browsers may call from.")
+
+    lease: float = Field(20, ge=2, description="A worker that is silent this long loses its jobs.")
+    max_attempts: int = Field(2, gt=0, description="How often a job is started before it fails.")
+    log_ttl: int = Field(600, gt=0, description="How long a job's log is kept after its end.")
+    drain_timeout: float = Field(120, gt=0, description="How long a worker finishes its jobs after SIGTERM.")
+    report_interval: float = Field(2, gt=0, description="Between a worker's reports.")
+
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def sql_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'crofai.db'}"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment. Raises SetupError naming the variable, its value and what it takes."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"CROFAI_{'_'.join(str(part) for part in first['loc'])}".upper()
+        raise SetupError(f"{variable}={first['input']!r}: {first['msg'].lower()}") from None
