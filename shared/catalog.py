@@ -1,40 +1,314 @@
-"""The model catalogue: shared/models.yaml, with an operator's file merged over it."""
+"""The model catalogue: shared/models.yaml, with an operator's file merged over it.
 
+The merge has one rule, at every depth: a map merges key by key, null removes, anything else replaces.
+Names, which are ids and aliases, ignore case; no name may belong to two entries.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from shared.errors import CatalogError, ModelNotFound
 from shared.messages import Kind
 
+SHIPPED = Path(__file__).with_name("models.yaml")
 
-class Model(BaseModel):
-    """One entry of the catalogue. `context` is in tokens, prompt and answer together."""
+KINDS: dict[str, Kind] = {"vllm": "chat", "diffusers": "image"}
+"""What an engine's models do; a simulated entry says it itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    kind: Kind
-    engine: Literal["vllm", "diffusers", "simulated"]
-    weights: str
-    description: str
-    aliases: list[str] = Field(default_factory=list)
-    context: int = 0
-    max_tokens: int = 0
-    gpus: str = ""
-    tensor_parallel: int = 1
-    quantization: str | None = None
-    engine_args: dict[str, Any] = Field(default_factory=dict)
+TYPED_ARGS = {
+    "model": "weights",
+    "max_model_len": "context",
+    "tensor_parallel_size": "tensor_parallel",
+    "quantization": "quantization",
+}
+"""vLLM's arguments that have a field of their own, by that field: two places would contradict each other."""
 
 
 def load_catalog(override: Path | None = None) -> "Catalog":
-    raise NotImplementedError
+    """Our catalogue, or the operator's file merged over it. Raises CatalogError."""
+    file, entries = SHIPPED, _read(SHIPPED)
+    if override is not None:
+        # Ours is tested, so what is wrong from here on is the operator's doing, and named so.
+        file, entries = override, _merge_entries(entries, _read(override), override)
+    models = [_model(file, name, fields) for name, fields in entries.items()]
+    try:
+        return Catalog(models)
+    except CatalogError as error:
+        raise CatalogError(f"{file}: {error}") from None
 
 
 class Catalog:
-    """All models, by name and alias."""
+    """All models, by name: `models` holds them by id, in the order of the file."""
 
-    models: dict[str, Model]
+    def __init__(self, models: Iterable["Model"]) -> None:
+        """Raises CatalogError if two entries share a name."""
+        self.models: Mapping[str, Model] = MappingProxyType({model.id: model for model in models})
+        self._names: dict[str, Model] = {}
+        # Ids first: an alias that takes an id is the one at fault, wherever it stands.
+        for model in self.models.values():
+            self._register("id", model.id, model)
+        for model in self.models.values():
+            for alias in model.aliases:
+                self._register("aliases", alias, model)
 
-    def find(self, name: str) -> Model:
-        raise NotImplementedError
+    def find(self, name: str) -> "Model":
+        """The model with this id or alias, in any case. Raises ModelNotFound, which names the nearest ids."""
+        model = self._names.get(name.lower())
+        if model is None:
+            raise ModelNotFound(self._unknown(name), param="model")
+        return model
+
+    def _register(self, field: str, name: str, model: "Model") -> None:
+        owner = self._names.setdefault(name.lower(), model)
+        if owner.id != model.id:
+            raise CatalogError(f"{model.id}: {field}: '{name}' is already a name of {owner.id} (names ignore case)")
+
+    def _unknown(self, name: str) -> str:
+        # A client may send megabytes, and the search for the nearest names takes quadratic time.
+        near = difflib.get_close_matches(name[:80].lower(), self._names, n=6)
+        ids = list(dict.fromkeys(self._names[match].id for match in near))[:3]
+        hint = f": did you mean {', '.join(map(repr, ids))}?" if ids else "."
+        return f"unknown model {_shorten(repr(name[:100]))}{hint} The models are listed at /v1/models."
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError("should be at most 64 letters, digits, '.', '_' and '-', with a letter or digit first")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+"""Safe in a Redis key, in a queue's name and as one segment of a URL path."""
+
+
+class Model(BaseModel):
+    """One entry of the catalogue. docs/catalogue.md explains the fields.
+
+    `context` is in tokens, prompt and answer together; `max_tokens` is the longest answer to a request that
+    does not say. Both are 0 for image models. `gpus` is for people: no code reads it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Name
+    kind: Kind
+    engine: Literal["vllm", "diffusers", "simulated"]
+    weights: str = Field(min_length=1)
+    description: str
+    aliases: list[Name] = Field(default_factory=list)
+    context: int = Field(0, gt=0)
+    max_tokens: int = Field(0, gt=0)
+    gpus: str = ""
+    tensor_parallel: int = Field(1, gt=0)
+    quantization: str | None = None
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_kind(cls, fields: Any) -> Any:
+        kind = KINDS.get(str(fields.get("engine"))) if isinstance(fields, dict) else None
+        return {"kind": kind, **fields} if kind else fields
+
+    @model_validator(mode="after")
+    def _suits_engine(self) -> Self:
+        expected = KINDS.get(self.engine, self.kind)
+        if self.kind != expected:
+            raise ValueError(f'kind: should be "{expected}" for engine {self.engine}, got "{self.kind}"')
+        if self.engine == "vllm":
+            _check_vllm(self)
+        elif self.engine == "diffusers":
+            _check_diffusers(self)
+        return self
+
+
+class ImageArgs(BaseModel):
+    """`engine_args` of a diffusers entry; what is left out is the engine's choice.
+
+    `size` is the default, "WIDTHxHEIGHT" in pixels; `max_size` bounds either side; `batch` is how many equal
+    requests are denoised together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    steps: int | None = Field(None, gt=0)
+    max_steps: int | None = Field(None, gt=0)
+    size: str | None = None
+    max_size: int | None = Field(None, gt=0)
+    guidance_scale: float | None = Field(None, ge=0)
+    batch: int | None = Field(None, gt=0)
+    dtype: Literal["float16", "bfloat16", "float32"] | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _is_size(cls, size: str | None) -> str | None:
+        # The VAE shrinks each side by 8.
+        if size is not None and (not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", size) or any(_odd(size))):
+            raise ValueError("should be WIDTHxHEIGHT in pixels, multiples of 8")
+        return size
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> Self:
+        if self.steps and self.max_steps and self.steps > self.max_steps:
+            raise ValueError(f"steps: should be at most max_steps ({self.max_steps}), got {self.steps}")
+        if self.size and self.max_size and max(map(int, self.size.split("x"))) > self.max_size:
+            raise ValueError(f'size: should be at most max_size ({self.max_size}), got "{self.size}"')
+        return self
+
+
+def _odd(size: str) -> Iterable[int]:
+    return (int(side) % 8 for side in size.split("x"))
+
+
+def _check_vllm(model: Model) -> None:
+    """Raises ValueError whose text begins with the field at fault, as do all checks of a whole entry."""
+    for field in ("context", "max_tokens"):
+        if field not in model.model_fields_set:
+            raise ValueError(f"{field}: is missing; engine vllm needs it")
+    if model.max_tokens >= model.context:
+        raise ValueError(f"max_tokens: should be less than context ({model.context}), got {model.max_tokens}")
+    for name in model.engine_args:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"engine_args.{name}: should be a vLLM argument, with underscores and no dashes before")
+        if name in TYPED_ARGS:
+            raise ValueError(f"engine_args.{name}: should be given as the entry's field {TYPED_ARGS[name]}")
+
+
+def _check_diffusers(model: Model) -> None:
+    for field in ("context", "max_tokens", "tensor_parallel", "quantization"):
+        if field in model.model_fields_set:
+            raise ValueError(f"{field}: should be left out: it means nothing to engine diffusers")
+    try:
+        ImageArgs.model_validate(model.engine_args)
+    except ValidationError as error:
+        raise ValueError(_complaint(error, ImageArgs, prefix="engine_args.")) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The entries of one file, by id. Raises CatalogError."""
+    try:
+        data = yaml.load(file.read_bytes(), _Loader)
+    except OSError as error:
+        raise CatalogError(f"{file}: cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise CatalogError(f"{file}: {line}{error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise CatalogError(f"{file}: is not valid YAML: {error}") from None
+    return _entries(file, data)
+
+
+def _entries(file: Path, data: Any) -> dict[str, Any]:
+    # A file of nothing but comments changes nothing; that is how an operator's file starts its life.
+    data = {"models": {}} if data is None else data
+    if not isinstance(data, dict) or data.keys() != {"models"}:
+        raise CatalogError(f"{file}: should be a map with the one key 'models', got {_got(data)}")
+    entries = {} if data["models"] is None else data["models"]
+    if not isinstance(entries, dict):
+        raise CatalogError(f"{file}: models: should be a map of ids to entries, got {_got(entries)}")
+    for name, fields in entries.items():
+        if not isinstance(name, str):
+            raise CatalogError(f"{file}: {name}: id: should be text: put it in quotes")
+        if not isinstance(fields, dict | None):
+            raise CatalogError(f"{file}: {name}: should be a map of fields, got {_got(fields)}")
+    return entries
+
+
+def _merge_entries(shipped: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The operator's changes over our entries. Raises CatalogError for a change to what is not there."""
+    for name, fields in changes.items():
+        ours = shipped.get(name)
+        if fields is None and ours is None:
+            raise CatalogError(f"{file}: {name}: there is no such entry to remove{_hint(name, shipped)}")
+        if fields and ours and fields.get("engine", ours["engine"]) != ours["engine"]:
+            # One engine's arguments mean nothing to another.
+            shipped = shipped | {name: ours | {"engine_args": {}}}
+        if fields and ours is None and not {"engine", "weights"} & fields.keys() and _near(name, shipped):
+            raise CatalogError(f"{file}: {name}: there is no such entry to change{_hint(name, shipped)}")
+    return _merge(shipped, changes)
+
+
+def _merge(base: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = dict(base) if isinstance(base, dict) else {}
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value) if isinstance(value, dict) else value
+    return merged
+
+
+def _model(file: Path, name: str, fields: dict[str, Any]) -> Model:
+    if "id" in fields:
+        raise CatalogError(f"{file}: {name}: id: should be left out: it is the entry's key")
+    try:
+        return Model.model_validate(_merge({}, fields) | {"id": name})
+    except ValidationError as error:
+        raise CatalogError(f"{file}: {name}: {_complaint(error, Model)}") from None
+
+
+def _complaint(error: ValidationError, shape: type[BaseModel], prefix: str = "") -> str:
+    """The first mistake, as `field: what it should be, got what`."""
+    first = error.errors()[0]
+    field = prefix + ".".join(map(str, first["loc"]))
+    match first["type"]:
+        case "value_error" if not first["loc"]:
+            return f"{prefix}{first['ctx']['error']}"
+        case "value_error":
+            expected = str(first["ctx"]["error"])
+        case "missing":
+            return f"{field}: is missing; an entry needs it"
+        case "extra_forbidden":
+            return f"{field}: unknown field{_hint(str(first['loc'][-1]), shape.model_fields)}"
+        case kind:
+            expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input ")
+    return f"{field}: {expected}, got {_got(first['input'])}"
+
+
+EXPECTED = {
+    "int_type": "should be an integer",
+    "float_type": "should be a number",
+    "string_type": "should be text (in quotes, if it looks like something else)",
+    "string_too_short": "should not be empty",
+    "list_type": "should be a list",
+    "dict_type": "should be a map",
+}
+"""Our words for pydantic's mistakes, where they are plainer than its own."""
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = _near(name, known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name[:80], known, n=1)), None)
+
+
+def _got(value: Any) -> str:
+    return _shorten(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a map has twice, of which PyYAML would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(problem=f"'{key.value}' is given twice", problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return node

@@ -84,7 +84,6 @@ class JobLog:
             pipe.hset(keys.job(job_id), "cancelled", 1)
             # A record that had expired must not come back to stay.
             pipe.expire(keys.job(job_id), 600, lt=True)
-            pipe.expire(keys.job(job_id), 600, nx=True)
             pipe.publish(keys.control_channel(model), job_id)
             pipe.execute()
 

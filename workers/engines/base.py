@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.errors import EngineFailed
 from shared.messages import Job, Usage
 
 Progress = Callable[[float, str], None]
@@ -52,3 +53,9 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Free everything. Streams still open end with an error."""
+
+
+class EngineDied(EngineFailed):
+    """The engine is gone for good: its worker must end, so that a new one takes its place."""
+
+    code = "engine_died"

@@ -1,0 +1,30 @@
+"""`python -m gateway`: one gateway process."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402
+
+from gateway.app import create_gateway, start_relay  # noqa: E402
+from gateway.server import serve  # noqa: E402
+from shared import log  # noqa: E402
+from shared.errors import CrofError  # noqa: E402
+from shared.settings import load_settings  # noqa: E402
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        log.configure(settings.log_level)
+        gateway = create_gateway(settings)
+        start_relay(gateway)
+        serve(gateway.app, settings)
+    except CrofError as error:
+        print(f"crofai gateway: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from shared import errors
+from shared.errors import RequestError
+from shared.messages import Failure
+
+log = logging.getLogger(__name__)
+
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+_HTTP = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMedia,
+}
+
+
+def error_body(failure: Failure) -> dict[str, Any]:
+    """A failure in OpenAI's shape."""
+    kind = _KINDS.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
+    error = {"code": failure.code, "message": failure.message, "type": kind, "param": failure.param}
+    return {"error": error}
+
+
+def install(app: Flask) -> None:
+    """Turn every error a view raises into JSON."""
+
+    @app.errorhandler(RequestError)
+    def request_error(error: RequestError) -> tuple[Response, int]:
+        failure = error.failure()
+        return jsonify(error_body(failure)), failure.status
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple[Response, int]:
+        known = _HTTP.get(error.code or 500)
+        failure = known().failure() if known else _other(error)
+        return jsonify(error_body(failure)), failure.status
+
+    @app.errorhandler(Exception)
+    def bug(error: Exception) -> tuple[Response, int]:
+        log.exception("a request failed", exc_info=error)
+        return jsonify(error_body(RequestError("internal error").failure())), 500
+
+
+def _other(error: HTTPException) -> Failure:
+    return Failure(status=error.code or 500, code="http_error", message=error.description or error.name)

@@ -1,0 +1,25 @@
+"""What every dialect reads from an HTTP request: the key, and a JSON body."""
+
+from typing import Any
+
+from flask import request
+
+from gateway.bodies import parse_json
+from shared.errors import InvalidKey, UnsupportedMedia
+
+
+def api_key() -> str:
+    """The key in X-API-Key, or in Authorization: Bearer. Raises InvalidKey if there is none."""
+    if key := request.headers.get("X-API-Key", "").strip():
+        return key
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    raise InvalidKey("No API key: send it in the X-API-Key header, or as Authorization: Bearer.")
+
+
+def json_body() -> dict[str, Any]:
+    """The body. Raises UnsupportedMedia, BodyTooLarge or InvalidRequest."""
+    if not request.is_json:
+        raise UnsupportedMedia
+    return parse_json(request.get_data())

@@ -1,0 +1,110 @@
+"""The gateway, wired together. Nothing is decided here."""
+
+import time
+import uuid
+from dataclasses import dataclass
+
+import gevent
+import redis
+from flask import Flask, Response, request
+from flask_socketio import SocketIO
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gateway.admission import Admission
+from gateway.api import errors
+from gateway.api.models import models_api
+from gateway.api.openai import openai_api
+from gateway.api.pages import pages_api
+from gateway.api.seed import seed_api
+from gateway.auth import Keyring
+from gateway.relay import Relay
+from gateway.sockets import StreamNamespace
+from shared.accounts import Accounts
+from shared.catalog import Catalog, load_catalog
+from shared.queues import make_celery
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A WSGI application with Socket.IO inside, and the relay whose greenlet it needs."""
+
+    app: Flask
+    relay: Relay
+
+
+def create_gateway(settings: Settings) -> Gateway:
+    """Build a gateway. Raises SetupError for a catalogue or database that cannot be used."""
+    gateway_id = uuid.uuid4().hex[:12]
+    catalog = load_catalog(settings.models_file)
+    client = _redis(settings)
+    relay = Relay(client, gateway_id, inbox_chunks=settings.inbox_chunks, outage_timeout=settings.outage_timeout)
+    accounts = Accounts(settings.sql_url)
+    accounts.create_tables()
+    keyring = Keyring(accounts, time.monotonic)
+    admission = Admission(settings, gateway_id, client, make_celery(settings), relay)
+    app = Flask("gateway", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    errors.install(app)
+    app.register_blueprint(pages_api())
+    app.register_blueprint(models_api(catalog, client))
+    app.register_blueprint(seed_api(catalog, keyring, admission))
+    app.register_blueprint(openai_api(catalog, keyring, admission))
+    _allow_origins(app, settings)
+    _add_sockets(app, settings, catalog, keyring, admission)
+    return Gateway(app, relay)
+
+
+def start_relay(gateway: Gateway) -> None:
+    """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
+    gevent.spawn(gateway.relay.run)
+    gateway.relay.listening.wait(5)
+
+
+def _add_sockets(app: Flask, settings: Settings, catalog: Catalog, keyring: Keyring, admission: Admission) -> None:
+    socketio = SocketIO(
+        app,
+        async_mode="gevent",
+        cors_allowed_origins=_origins(settings),
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=settings.max_body_bytes,
+        manage_session=False,
+    )
+    for name in ("/", "/stream"):
+        socketio.on_namespace(StreamNamespace(name, socketio, catalog, keyring, admission))
+
+
+def _redis(settings: Settings) -> "redis.Redis":
+    """One pool for all greenlets: they queue for a connection. A stalled server costs 2 s, not a minute."""
+    pool = redis.BlockingConnectionPool.from_url(
+        settings.redis_url,
+        max_connections=64,
+        timeout=5,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def _origins(settings: Settings) -> str | list[str]:
+    origins = [origin.strip() for origin in settings.cors_origins.split(",")]
+    return "*" if "*" in origins else origins
+
+
+def _allow_origins(app: Flask, settings: Settings) -> None:
+    """Let browsers on the configured origins call the API. Keys travel in headers, never in cookies."""
+    origins = _origins(settings)
+
+    @app.after_request
+    def allow(response: Response) -> Response:
+        origin = request.headers.get("Origin")
+        if origin and (origins == "*" or origin in origins):
+            response.headers["Access-Control-Allow-Origin"] = "*" if origins == "*" else origin
+            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-API-Key"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+            response.headers.add("Vary", "Origin")
+        return response

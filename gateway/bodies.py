@@ -1,0 +1,140 @@
+"""What clients may send, and how it becomes an OpenAI-shaped body. Hop 1, for all dialects."""
+
+import difflib
+import json
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.catalog import Model
+from shared.errors import InvalidRequest
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(BaseModel):
+    """How to choose tokens: OpenAI's names and ranges; what is left out is the model's own default."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    stop: str | list[str] | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+
+
+class SeedChat(Sampling):
+    """Body of POST /v1/free/{model} for a chat model."""
+
+    messages: list[Message] = Field(min_length=1)
+
+
+class SocketChat(Sampling):
+    """A Socket.IO `prompt` for a chat model."""
+
+    context: list[Message] = Field(min_length=1)
+
+
+class Image(BaseModel):
+    """Body of POST /v1/free/{model}, or a Socket.IO `prompt`, for an image model."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prompt: str = Field(min_length=1, max_length=4000)
+    negative_prompt: str | None = Field(None, max_length=4000)
+    size: str | None = None
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    steps: int | None = Field(None, ge=1)
+    guidance_scale: float | None = Field(None, ge=0)
+
+
+def parse_json(data: str | bytes) -> dict[str, Any]:
+    """A JSON object from a client. Raises InvalidRequest for anything else."""
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"the body should be a JSON object, got {_kind(value)}")
+    return value
+
+
+def seed_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """The seed's JSON dialect → an OpenAI-shaped body, always streamed inside."""
+    return _image(data) if model.kind == "image" else _chat(model, _check(SeedChat, data).model_dump(), "messages")
+
+
+def socket_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """The seed's Socket.IO dialect, less `model` and `token` → an OpenAI-shaped body."""
+    return (
+        _image(data) if model.kind == "image" else _chat(model, _check(SocketChat, data).model_dump(), "context")
+    )
+
+
+def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion request as OpenAI has it; the engine's own serving layer checks the rest."""
+    if model.kind != "chat":
+        raise InvalidRequest(f"model: '{model.id}' makes images, it does not chat", param="model")
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("messages: should be a list with at least one message", param="messages")
+    if not isinstance(data.get("stream", False), bool):
+        raise InvalidRequest("stream: should be true or false", param="stream")
+    limits = {"max_tokens", "max_completion_tokens"}
+    defaults = {} if limits & data.keys() else {"max_tokens": model.max_tokens}
+    return defaults | data | {"model": model.id}
+
+
+def _chat(model: Model, fields: dict[str, Any], conversation: str) -> dict[str, Any]:
+    messages = fields.pop(conversation)
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {"model": model.id, "messages": messages, "max_tokens": model.max_tokens} | given | {"stream": True}
+
+
+def _image(data: dict[str, Any]) -> dict[str, Any]:
+    fields = _check(Image, data).model_dump()
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _check(shape: type[Shape], data: dict[str, Any]) -> Shape:
+    try:
+        return shape.model_validate(data)
+    except ValidationError as error:
+        raise _complaint(shape, error.errors()[0]) from None
+
+
+def _complaint(shape: type[BaseModel], error: Any) -> InvalidRequest:
+    """The first thing wrong with a body: where, what, and what it should be."""
+    # A union's members are not part of the client's view of the field.
+    loc = [part for part in error["loc"] if part not in ("str", "list[str]")]
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(loc[-1]), shape.model_fields, 1) if len(loc) == 1 else []
+        hint = f": did you mean '{near[0]}'?" if near else f"; known fields: {', '.join(shape.model_fields)}"
+        return InvalidRequest(f"{param[:80]}: unknown field{hint}", param=param[:80])
+    if error["type"] == "missing":
+        return InvalidRequest(f"{param}: this field is required", param=param)
+    got = "" if isinstance(error["input"], dict | list) else f", got {str(error['input'])[:80]!r}"
+    return InvalidRequest(f"{param}: {error['msg'].lower()}{got}", param=param)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _kind(value: object) -> str:
+    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

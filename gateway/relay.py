@@ -1,0 +1,169 @@
+"""Hop 7: one subscriber greenlet per gateway process, and a bounded inbox per request.
+
+A reader of an inbox is a cursor over the job's log. As long as it keeps up it is served from memory; when it
+falls behind, or a message was lost, it reads on in the log from where it is. So a slow client costs no memory,
+and a lost message costs milliseconds, never a token.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import gevent
+import redis
+from gevent.event import Event
+from redis.exceptions import RedisError
+
+from shared import redis_keys as keys
+from shared.errors import JobLost, QueueUnreachable, Relayed, Timeout
+from shared.joblog import JobLog
+from shared.messages import Chunk, End, decode_frames
+
+log = logging.getLogger(__name__)
+
+IDLE = 5.0  # seconds without a message after which a reader looks into the log
+
+T = TypeVar("T")
+
+
+class Inbox:
+    """Chunks of one job, as they are published. At most `bound` wait; beyond that it only notes that it lags."""
+
+    def __init__(self, job_id: str, bound: int) -> None:
+        self.job_id = job_id
+        self.lagging = False
+        self._bound = bound
+        self._chunks: deque[tuple[int, Chunk]] = deque()
+        self._ready = Event()
+
+    def deliver(self, first: int, chunks: list[Chunk]) -> None:
+        """Take published chunks; never blocks."""
+        if not self.lagging and len(self._chunks) + len(chunks) <= self._bound:
+            self._chunks.extend(enumerate(chunks, first))
+        else:
+            self.lag()
+        self._ready.set()
+
+    def lag(self) -> None:
+        """Messages were lost, or too many wait: the log has them all."""
+        self.lagging = True
+        self._chunks.clear()
+        self._ready.set()
+
+    def caught_up(self) -> None:
+        """From now on take chunks again. Called before the log is read, so that nothing falls between."""
+        self.lagging = False
+        self._chunks.clear()
+
+    def take(self, after: int) -> list[Chunk]:
+        """All waiting chunks that follow number `after`; a gap makes the inbox lag."""
+        self._ready.clear()
+        taken: list[Chunk] = []
+        while self._chunks:
+            number, chunk = self._chunks.popleft()
+            if number > after + len(taken) + 1:
+                self.lag()
+                break
+            if number == after + len(taken) + 1:
+                taken.append(chunk)
+        return taken
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for something to take; False if nothing came."""
+        return bool(self._ready.wait(seconds))
+
+
+class Relay:
+    """Receives this gateway's frames and deals them out. `run` must be running in a greenlet."""
+
+    def __init__(
+        self, client: "redis.Redis", gateway_id: str, *, inbox_chunks: int, outage_timeout: float
+    ) -> None:
+        self._redis = client
+        self._log = JobLog(client)
+        self._channel = keys.gateway_channel(gateway_id)
+        self._bound = inbox_chunks
+        self._outage_timeout = outage_timeout
+        self._inboxes: dict[str, Inbox] = {}
+        self.listening = Event()
+
+    @contextmanager
+    def inbox(self, job_id: str) -> Iterator[Inbox]:
+        """An inbox, open before the job is enqueued: pub/sub drops messages nobody hears."""
+        inbox = self._inboxes[job_id] = Inbox(job_id, self._bound)
+        try:
+            yield inbox
+        finally:
+            del self._inboxes[job_id]
+
+    def follow(self, inbox: Inbox, deadline: float, now: Callable[[], float]) -> Iterator[list[Chunk]]:
+        """All chunks of a job from the first to the last, in lists of what is there at the time.
+
+        Ends after the chunk that has the job's successful end. Raises Relayed if the job failed, Timeout at
+        the deadline (Unix seconds), JobLost if its record is gone, QueueUnreachable if Redis stays away.
+        """
+        cursor = 0
+        while True:
+            chunks = self._catch_up(inbox, cursor, deadline, now) if inbox.lagging else inbox.take(cursor)
+            if chunks:
+                cursor += len(chunks)
+                yield chunks
+                if chunks[-1].end is not None:
+                    return _raise_failure(chunks[-1].end)
+            elif now() >= deadline:
+                raise Timeout
+            elif not inbox.lagging and not inbox.wait(min(IDLE, max(0.0, deadline - now()))):
+                inbox.lag()
+
+    def _catch_up(self, inbox: Inbox, cursor: int, deadline: float, now: Callable[[], float]) -> list[Chunk]:
+        """The next page of the log; the inbox lags on while there may be more."""
+        inbox.caught_up()
+        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor), deadline, now)
+        if chunks and chunks[-1].end is None:
+            inbox.lagging = True
+        elif not chunks and self._patiently(lambda: self._log.entry(inbox.job_id), deadline, now) is None:
+            raise JobLost
+        return chunks
+
+    def _patiently(self, call: Callable[[], T], deadline: float, now: Callable[[], float]) -> T:
+        """Read from Redis, waiting out a restart."""
+        give_up = min(deadline, now() + self._outage_timeout)
+        while True:
+            try:
+                return call()
+            except RedisError as error:
+                if now() >= give_up:
+                    raise QueueUnreachable from error
+                gevent.sleep(0.25)
+
+    def run(self) -> None:
+        """Receive until killed, through any number of lost connections."""
+        while True:
+            try:
+                with self._redis.pubsub() as pubsub:
+                    pubsub.subscribe(self._channel)
+                    while True:
+                        self._receive(pubsub.get_message(timeout=1.0))
+            except RedisError as error:
+                log.warning("lost the connection to Redis: %s", error)
+                gevent.sleep(0.25)
+
+    def _receive(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        if message["type"] == "subscribe":
+            # The first one, or one after a lost connection, in which messages may have been missed.
+            self.listening.set()
+            for inbox in list(self._inboxes.values()):
+                inbox.lag()
+        elif message["type"] == "message":
+            for frame in decode_frames(message["data"]):
+                if inbox := self._inboxes.get(frame.job):
+                    inbox.deliver(frame.first, frame.chunks)
+
+
+def _raise_failure(end: End) -> None:
+    if end.state != "succeeded" and end.failure is not None:
+        raise Relayed(end.failure)

@@ -1,0 +1,66 @@
+"""Hop 8: what the dialects show of a job's chunks."""
+
+import base64
+from collections.abc import Iterator
+
+import msgspec
+
+from shared.messages import Chunk
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = msgspec.field(default_factory=_Delta)
+
+
+class _ChatChunk(msgspec.Struct):
+    choices: list[_Choice] = msgspec.field(default_factory=list)
+
+
+class Picture(msgspec.Struct):
+    """One finished image: a PNG, in base64."""
+
+    b64_json: str
+    seed: int = 0
+
+    @property
+    def png(self) -> bytes:
+        return base64.b64decode(self.b64_json)
+
+
+class ImageChunk(msgspec.Struct):
+    """What an image engine says: a step of progress, or, at last, the pictures."""
+
+    object: str
+    step: int = 0
+    steps: int = 0
+    data: list[Picture] = msgspec.field(default_factory=list)
+
+
+def text(chunks: list[Chunk]) -> str:
+    """The answer's text in these chunks of a streamed chat."""
+    return "".join(
+        choice.delta.content or "" for chunk in payloads(chunks) for choice in _CHAT.decode(chunk).choices
+    )
+
+
+def images(chunks: list[Chunk]) -> list[ImageChunk]:
+    """Progress and results in these chunks of an image job."""
+    return [_IMAGE.decode(payload) for payload in payloads(chunks)]
+
+
+def events(chunks: list[Chunk]) -> bytes:
+    """Server-sent events: the worker's bytes, passed through."""
+    return b"".join(b"data: %b\n\n" % payload for payload in payloads(chunks))
+
+
+def payloads(chunks: list[Chunk]) -> Iterator[bytes]:
+    """The payloads, as bytes; the last chunk of a job has none."""
+    return (bytes(chunk.payload) for chunk in chunks if chunk.end is None)
+
+
+_CHAT = msgspec.json.Decoder(_ChatChunk)
+_IMAGE = msgspec.json.Decoder(ImageChunk)

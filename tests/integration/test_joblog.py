@@ -1,0 +1,153 @@
+"""The job log on a real Valkey: numbers, fencing, repetition, loss."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+import redis
+import redis.asyncio
+
+from shared import redis_keys as keys
+from shared.joblog import Append, JobLog, JobWriter, Start
+from shared.messages import decode_frames
+from tests.cluster import Valkey
+from tests.factories import last, make_job, piece
+
+pytestmark = pytest.mark.integration
+
+T = TypeVar("T")
+
+
+class Bench:
+    """Both ends of the log, the worker's end called from synchronous code."""
+
+    def __init__(self, server: Valkey) -> None:
+        self._url = server.url
+        self.log = JobLog(server.client)
+        self.redis = server.client
+
+    def write(self, call: Callable[[JobWriter], Awaitable[T]]) -> T:
+        async def run() -> T:
+            async with redis.asyncio.Redis.from_url(self._url) as client:
+                return await call(JobWriter(client, live_ttl=100, log_ttl=10))
+
+        return asyncio.run(run())
+
+    def begin(self, job_id: str = "job_1", most: int = 2) -> Start:
+        return self.write(lambda writer: writer.begin(job_id, "w1", most))
+
+    def append(self, *batch: Append) -> list[str]:
+        return self.write(lambda writer: writer.append(batch))
+
+    def texts(self, job_id: str = "job_1", after: int = 0) -> list[bytes]:
+        return [bytes(chunk.payload) for chunk in self.log.read(job_id, after)]
+
+
+@pytest.fixture
+def bench(valkey_server: Valkey, valkey: "redis.Redis") -> Bench:
+    bench = Bench(valkey_server)
+    bench.log.create(make_job(), ttl=100)
+    return bench
+
+
+def two(attempt: int = 1) -> list[bytes]:
+    return [piece(attempt, "a").encode(), piece(attempt, "b").encode()]
+
+
+def test_chunks_are_numbered_and_read_from_a_cursor(bench: Bench) -> None:
+    assert bench.begin() == ("run", 1, 0)
+    assert bench.append(Append("job_1", 1, 1, two())) == ["ok"]
+    assert bench.append(Append("job_1", 1, 3, [piece(1, "c").encode()])) == ["ok"]
+    assert [bytes(c.payload) for c in bench.log.read("job_1")] == [
+        bytes(piece(1, text).payload) for text in ("a", "b", "c")
+    ]
+    assert bench.texts(after=2) == [bytes(piece(1, "c").payload)]
+    assert bench.texts(after=3) == []
+
+
+def test_one_message_carries_the_chunks_of_all_jobs_of_a_gateway(bench: Bench) -> None:
+    bench.log.create(make_job("job_2"), ttl=100)
+    bench.log.create(make_job("job_3", reply_to="gw2"), ttl=100)
+    with bench.redis.pubsub() as pubsub:
+        pubsub.subscribe(keys.gateway_channel("gw1"))
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+        for job_id in ("job_1", "job_2", "job_3"):
+            bench.begin(job_id)
+        batch = [Append(job_id, 1, 1, two()) for job_id in ("job_1", "job_2", "job_3")]
+        assert bench.append(*batch) == ["ok"] * 3
+        message = pubsub.get_message(timeout=5)
+        assert pubsub.get_message(timeout=0.1) is None
+    frames = decode_frames(message["data"])
+    assert [(frame.job, frame.first, len(frame.chunks)) for frame in frames] == [("job_1", 1, 2), ("job_2", 1, 2)]
+
+
+def test_an_attempt_that_is_over_writes_nothing(bench: Bench) -> None:
+    bench.begin()
+    assert bench.begin().attempt == 2
+    assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
+    assert bench.texts() == []
+    assert bench.append(Append("job_1", 2, 1, two(2))) == ["ok"]
+
+
+def test_a_repeated_append_writes_nothing_twice(bench: Bench) -> None:
+    bench.begin()
+    bench.append(Append("job_1", 1, 1, two()))
+    assert bench.append(Append("job_1", 1, 1, two())) == ["ok"]
+    assert bench.append(Append("job_1", 1, 2, [piece(1, "b").encode(), piece(1, "c").encode()])) == ["ok"]
+    assert len(bench.texts()) == 3
+
+
+def test_the_end_is_written_once_and_closes_the_log(bench: Bench) -> None:
+    bench.begin()
+    end = Append("job_1", 1, 1, [piece(1, "a").encode(), last(1).encode()], "succeeded")
+    assert bench.append(end) == ["ok"]
+    assert bench.append(end) == ["ok"]
+    assert bench.append(Append("job_1", 1, 3, two())) == ["fenced"]
+    assert bench.begin() == ("ended", 1, 2)
+    entry = bench.log.entry("job_1")
+    assert entry is not None
+    assert entry.state == "succeeded"
+    assert 0 < bench.redis.ttl(keys.log("job_1")) <= 10
+    assert 0 < bench.redis.ttl(keys.job("job_1")) <= 10
+
+
+def test_a_lost_tail_is_asked_for_again(bench: Bench) -> None:
+    bench.begin()
+    bench.append(Append("job_1", 1, 1, two()))
+    bench.redis.rpop(keys.log("job_1"))
+    assert bench.append(Append("job_1", 1, 3, [piece(1, "c").encode()])) == ["behind:1"]
+
+
+def test_a_lost_record_is_told(bench: Bench) -> None:
+    bench.begin()
+    bench.redis.flushall()
+    assert bench.append(Append("job_1", 1, 1, two())) == ["lost"]
+    assert bench.begin() == ("lost", 0, 0)
+    assert bench.log.entry("job_1") is None
+
+
+def test_cancellation_is_told_to_the_writer_and_to_later_attempts(bench: Bench) -> None:
+    bench.begin()
+    bench.log.cancel("job_1", "m")
+    assert bench.append(Append("job_1", 1, 1, two())) == ["cancelled"]
+    assert bench.begin() == ("cancelled", 2, 2)
+    assert bench.append(Append("job_1", 2, 3, [last(2).encode()], "cancelled")) == ["ok"]
+
+
+def test_cancelling_an_expired_job_leaves_nothing_for_ever(bench: Bench) -> None:
+    bench.redis.flushall()
+    bench.log.cancel("job_1", "m")
+    assert bench.redis.ttl(keys.job("job_1")) > 0
+    assert bench.begin().verdict == "lost"
+
+
+def test_attempts_are_counted(bench: Bench) -> None:
+    assert [bench.begin(most=2).verdict for _ in range(3)] == ["run", "run", "exhausted"]
+
+
+def test_many_chunks_in_one_call(bench: Bench) -> None:
+    bench.begin()
+    chunks = [piece(1, str(n)).encode() for n in range(1200)]
+    assert bench.append(Append("job_1", 1, 1, chunks)) == ["ok"]
+    assert [c.encode() for c in bench.log.read("job_1", most=2000)] == chunks

@@ -1,0 +1,219 @@
+"""A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered.
+
+It ships for trying out a cluster without GPUs and for measuring everything around the engine. The text depends
+on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token.
+
+`engine_args`: tokens_per_second (of each stream), capacity (jobs at once), startup (seconds), length (tokens of
+an answer that nothing else ends), and faults, counted in tokens of a job: fail_after (the engine raises),
+stall_after (the stream says nothing more), exit_after (the process dies as if killed).
+"""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import struct
+import time
+import zlib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.catalog import Model
+from shared.errors import EngineFailed, InvalidRequest, SetupError
+from shared.messages import Job, Usage
+from workers.engines.base import Done, Piece, Progress, Stream
+
+WORDS = """
+the a queue engine token stream worker model lease chunk log reader gateway batch step answer question waits runs
+sends reads keeps holds moves counts and or but while when because slowly quickly again once
+""".split()
+
+
+class SimulatedArgs(BaseModel):
+    """Engine arguments of a simulated entry."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tokens_per_second: float = Field(50.0, gt=0)
+    capacity: int = Field(64, gt=0)
+    startup: float = Field(0.0, ge=0)
+    length: int = Field(64, gt=0)
+    steps: int = Field(8, gt=0)
+    fail_after: int | None = Field(None, ge=0)
+    stall_after: int | None = Field(None, ge=0)
+    exit_after: int | None = Field(None, ge=0)
+
+
+class SimulatedEngine:
+    """Stands for either kind of engine, by the model's kind."""
+
+    def __init__(self, model: Model, args: dict[str, Any] | None = None) -> None:
+        try:
+            self._args = SimulatedArgs(**(args or {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SetupError(f"{model.id}: engine_args.{first['loc'][0]}: {first['msg']}") from None
+        self._model = model
+        self._slots = asyncio.Semaphore(self._args.capacity)
+        self._steps = _Steps(1 / self._args.tokens_per_second)
+
+    @property
+    def capacity(self) -> int:
+        return self._args.capacity
+
+    async def load(self, progress: Progress) -> None:
+        progress(0.0, "simulating start-up")
+        await asyncio.sleep(self._args.startup)
+        progress(1.0, "ready")
+
+    def generate(self, job: Job) -> Stream:
+        return self._images(job) if job.kind == "image" else self._chat(job)
+
+    async def close(self) -> None:
+        self._steps.close()
+
+    async def _chat(self, job: Job) -> Stream:
+        prompt = _prompt(job.body)
+        words, finish_reason = self._answer(prompt, _most_tokens(job.body))
+        usage = Usage(prompt_tokens=len(prompt.split()), completion_tokens=len(words))
+        async with self._slots:
+            spoken = self._spoken(words)
+            pieces = _streamed(job, spoken, finish_reason, usage) if job.body.get("stream") else None
+            async for piece in pieces or _whole(job, spoken, finish_reason, usage):
+                yield piece
+        yield Done(finish_reason=finish_reason, usage=usage)
+
+    def _answer(self, prompt: str, most: int | None) -> tuple[list[str], str]:
+        """All words of an answer, and why it ends."""
+        if prompt.startswith("echo "):
+            words = [word if n == 0 else f" {word}" for n, word in enumerate(prompt[5:].split(" "))]
+        else:
+            chosen = random.Random(prompt).choices(WORDS, k=self._args.length)
+            words = [word if n == 0 else f" {word}" for n, word in enumerate(chosen)]
+        return (words[:most], "length") if most is not None and most < len(words) else (words, "stop")
+
+    async def _spoken(self, words: list[str]) -> Any:
+        """The words at the engine's pace, with its faults."""
+        for number, word in enumerate(words):
+            if number == self._args.fail_after:
+                raise EngineFailed("simulated failure")
+            if number == self._args.stall_after:
+                await asyncio.Event().wait()
+            if number == self._args.exit_after:
+                os._exit(137)
+            await self._steps.next()
+            yield word
+
+    async def _images(self, job: Job) -> Stream:
+        prompt = job.body.get("prompt")
+        if not isinstance(prompt, str) or not prompt:
+            raise InvalidRequest("prompt: should be a text that is not empty", param="prompt")
+        async with self._slots:
+            for step in range(1, self._args.steps + 1):
+                await self._steps.next()
+                state = {"object": "image.progress", "id": job.id, "step": step, "steps": self._args.steps}
+                yield Piece(payload=_json(state))
+            data = [{"b64_json": base64.b64encode(_png(prompt)).decode(), "seed": 0}]
+            result = {"object": "image.result", "id": job.id, "created": int(time.time()), "data": data}
+            yield Piece(payload=_json(result))
+        yield Done(finish_reason="stop", usage=Usage(image_steps=self._args.steps))
+
+
+class _Steps:
+    """The engine's step: one token for every stream at the same moment, as batching engines give it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next: asyncio.Future[None] | None = None
+
+    async def next(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._next is None or self._next.done():
+            self._next = loop.create_future()
+            # Steps fall on multiples of their length, so that pace does not drift with the work between them.
+            loop.call_at((loop.time() // self._seconds + 1) * self._seconds, self._end, self._next)
+        await asyncio.shield(self._next)
+
+    def _end(self, step: "asyncio.Future[None]") -> None:
+        if not step.done():
+            step.set_result(None)
+
+    def close(self) -> None:
+        if self._next is not None and not self._next.done():
+            self._next.set_exception(EngineFailed("the engine was closed"))
+
+
+def _prompt(body: dict[str, Any]) -> str:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("messages: should be a list with at least one message", param="messages")
+    return str(messages[-1].get("content") or "")
+
+
+def _most_tokens(body: dict[str, Any]) -> int | None:
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    if most is not None and (not isinstance(most, int) or most < 1):
+        raise InvalidRequest(f"max_tokens: should be a whole number above 0, got {most!r}", param="max_tokens")
+    return most
+
+
+async def _streamed(job: Job, spoken: Any, finish_reason: str, usage: Usage) -> Stream:
+    yield Piece(payload=_chunk(job, [_choice({"role": "assistant", "content": ""}, None)]))
+    async for word in spoken:
+        yield Piece(
+            payload=_chunk(job, [_choice({"content": word}, None)]), tokens=[zlib.crc32(word.encode()) & 0xFFFF]
+        )
+    yield Piece(payload=_chunk(job, [_choice({"content": ""}, finish_reason)]))
+    if (job.body.get("stream_options") or {}).get("include_usage"):
+        yield Piece(payload=_chunk(job, [], usage=_usage(usage)))
+
+
+async def _whole(job: Job, spoken: Any, finish_reason: str, usage: Usage) -> Stream:
+    words = [word async for word in spoken]
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "".join(words)},
+        "finish_reason": finish_reason,
+        "logprobs": None,
+    }
+    body = _envelope(job, "chat.completion") | {"choices": [choice], "usage": _usage(usage)}
+    yield Piece(payload=_json(body), tokens=[zlib.crc32(word.encode()) & 0xFFFF for word in words])
+
+
+def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _chunk(job: Job, choices: list[dict[str, Any]], **more: Any) -> bytes:
+    return _json(_envelope(job, "chat.completion.chunk") | {"choices": choices} | more)
+
+
+def _envelope(job: Job, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{job.id}", "object": kind, "created": int(job.created), "model": job.model}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    total = usage.prompt_tokens + usage.completion_tokens
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": total,
+    }
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _png(prompt: str) -> bytes:
+    """A PNG of 64 × 64 pixels in one colour, which depends on the prompt."""
+    colour = zlib.crc32(prompt.encode()).to_bytes(4, "big")[:3]
+    rows = (b"\x00" + colour * 64) * 64
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )

@@ -1,0 +1,235 @@
+"""vLLM: language models, with continuous batching over all jobs and vLLM's own OpenAI serving classes.
+
+The serving classes make every payload: chat templates, tools, reasoning, logprobs and structured output are
+vLLM's. A recorder stands between them and the engine and notes which tokens each payload came from.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.catalog import Model
+from shared.errors import EngineFailed, InvalidRequest, ModelNotFound, RequestError, SetupError
+from shared.messages import Job, Usage
+from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
+from workers.weights import locate
+
+DEFAULT_CAPACITY = 256
+
+
+class VllmEngine:
+    """AsyncLLM and its serving layer for one model. `engine_args` are vLLM's own command-line arguments."""
+
+    def __init__(self, model: Model, data_dir: Path) -> None:
+        self._model = model
+        self._data_dir = data_dir
+        self._llm: Any = None
+        self._recorder: _Recorder
+        self._chat: Any = None
+
+    @property
+    def capacity(self) -> int:
+        return int(self._model.engine_args.get("max_num_seqs", DEFAULT_CAPACITY))
+
+    async def load(self, progress: Progress) -> None:
+        weights = await asyncio.to_thread(locate, self._model, self._data_dir, _part(progress, 0.0, 0.4))
+        progress(0.4, "starting vLLM")
+        args = parse_engine_args(self._model, weights, self.capacity)
+        # The rest belongs to this loop: the engine's client and its serving classes keep tasks on it.
+        self._llm = _start(args)
+        progress(0.9, "preparing chat templates")
+        self._recorder = _Recorder(self._llm)
+        self._chat = await _serving(self._recorder, args)
+        progress(1.0, "ready")
+
+    async def generate(self, job: Job) -> Stream:
+        tape = self._recorder.record(f"chatcmpl-{job.id}")
+        try:
+            answer = await self._answer(job)
+            if isinstance(answer, bytes):
+                yield Piece(payload=answer, tokens=tape.take())
+            else:
+                async for event in answer:
+                    if (payload := _payload(event)) is not None:
+                        yield Piece(payload=payload, tokens=tape.take())
+            yield Done(finish_reason=tape.finish_reason, usage=tape.usage())
+        finally:
+            self._recorder.forget(tape)
+            if not tape.finished:
+                await self._llm.abort(tape.request_id)
+
+    async def close(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+
+    async def _answer(self, job: Job) -> bytes | AsyncGenerator[str, None]:
+        """The serving layer's answer: one body, or a stream of server-sent events."""
+        from vllm.entrypoints.serve.engine.protocol import ErrorResponse
+        from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            answer = await self._chat.create_chat_completion(_request(self._model, job))
+        except EngineDeadError as error:
+            raise EngineDied("the engine has died") from error
+        except Exception as error:
+            raise _error(create_error_response(error).error.model_dump()) from error
+        if isinstance(answer, ErrorResponse):
+            raise _error(answer.error.model_dump())
+        return answer if hasattr(answer, "__aiter__") else answer.model_dump_json().encode()
+
+
+class _Tape:
+    """What the engine gave for one request."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.finish_reason = "stop"
+        self.finished = False
+        self._prompt_tokens = 0
+        self._tokens = 0
+        self._fresh: list[int] = []
+
+    def note(self, output: Any) -> None:
+        """Take one of the engine's RequestOutputs."""
+        self._prompt_tokens = len(output.prompt_token_ids or ())
+        for completion in output.outputs:
+            self._fresh += completion.token_ids
+            self._tokens += len(completion.token_ids)
+            self.finish_reason = completion.finish_reason or self.finish_reason
+        self.finished = output.finished
+
+    def take(self) -> list[int]:
+        """Tokens since the last call."""
+        tokens, self._fresh = self._fresh, []
+        return tokens
+
+    def usage(self) -> Usage:
+        return Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self._tokens)
+
+
+class _Recorder:
+    """The engine as the serving classes see it, with a tape on `generate`."""
+
+    def __init__(self, llm: Any) -> None:
+        self._llm = llm
+        self._tapes: dict[str, _Tape] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._llm, name)
+
+    def record(self, request_id: str) -> _Tape:
+        tape = self._tapes[request_id] = _Tape(request_id)
+        return tape
+
+    def forget(self, tape: _Tape) -> None:
+        self._tapes.pop(tape.request_id, None)
+
+    async def generate(self, prompt: Any, params: Any, request_id: str, **more: Any) -> AsyncGenerator[Any, None]:
+        tape = self._tapes[request_id]
+        async for output in self._llm.generate(prompt, params, request_id, **more):
+            tape.note(output)
+            yield output
+
+
+def parse_engine_args(model: Model, weights: str, capacity: int) -> Any:
+    """The catalogue's arguments through vLLM's own parser. Raises SetupError with the parser's words."""
+    try:
+        from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+    except ImportError as error:
+        raise SetupError(f"{model.id} needs vLLM, which cannot be imported: {error}") from error
+    parser = make_arg_parser(FlexibleArgumentParser(exit_on_error=False))
+    try:
+        args = parser.parse_args(_argv(model, weights, capacity))
+        validate_parsed_serve_args(args)
+    except SystemExit:
+        raise SetupError(f"{model.id}: vLLM refuses engine_args {model.engine_args}; it says why above") from None
+    except Exception as error:
+        raise SetupError(f"{model.id}: vLLM refuses engine_args: {error}") from error
+    return args
+
+
+def _argv(model: Model, weights: str, capacity: int) -> list[str]:
+    named: dict[str, Any] = {
+        "model": weights,
+        "served_model_name": model.id,
+        "max_model_len": model.context,
+        "tensor_parallel_size": model.tensor_parallel,
+        "quantization": model.quantization,
+        "max_num_seqs": capacity,
+    }
+    argv: list[str] = []
+    for name, value in (named | model.engine_args).items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(option if value else option.replace("--", "--no-", 1))
+        elif isinstance(value, dict | list):
+            argv += [option, json.dumps(value)]
+        elif value is not None:
+            argv += [option, str(value)]
+    return argv
+
+
+def _start(args: Any) -> Any:
+    """Start the engine, which runs in a process of its own. Blocks until it can serve."""
+    for name, value in {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}.items():
+        os.environ.setdefault(name, value)
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    try:
+        return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
+    except Exception as error:
+        raise SetupError(f"{args.served_model_name}: vLLM could not start: {error}") from error
+
+
+async def _serving(llm: Any, args: Any) -> Any:
+    """vLLM's chat serving class, set up as its own server does."""
+    from starlette.datastructures import State
+    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+
+    state = State()
+    await init_app_state(llm, state, args, await llm.get_supported_tasks())
+    return state.openai_serving_chat
+
+
+def _request(model: Model, job: Job) -> Any:
+    from pydantic import ValidationError
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    try:
+        return ChatCompletionRequest.model_validate(job.body | {"model": model.id, "request_id": job.id})
+    except ValidationError as error:
+        first = error.errors()[0]
+        param = ".".join(str(part) for part in first["loc"])
+        raise InvalidRequest(f"{param}: {first['msg']}" if param else first["msg"], param=param or None) from None
+
+
+def _payload(event: str) -> bytes | None:
+    """The JSON in a server-sent event; None for the end mark. Raises the error it carries, if it does."""
+    payload = event.removeprefix("data: ").rstrip()
+    if payload == "[DONE]":
+        return None
+    if payload.startswith('{"error"'):
+        raise _error(msgspec.json.decode(payload)["error"])
+    return payload.encode()
+
+
+def _error(error: dict[str, Any]) -> RequestError:
+    """vLLM's error as ours."""
+    if error["code"] == 404:
+        return ModelNotFound(error["message"], param="model")
+    if 400 <= error["code"] < 500:
+        return InvalidRequest(error["message"], param=error.get("param"))
+    return EngineFailed(error["message"])
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """A callback for one part of the way."""
+    return lambda share, detail: progress(start + share * (end - start), detail)

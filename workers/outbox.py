@@ -1,0 +1,140 @@
+"""Hop 6, in the worker: chunks of all its jobs, written to their logs in one call at a time.
+
+While one call is under way the next one gathers, so the first token of a job never waits for a timer, and
+under load a call carries a whole engine step. When Redis cannot be reached the engine goes on: chunks are
+kept (a job's text is bounded by its context) and written when it is back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.joblog import Append, JobWriter
+from shared.messages import Chunk, End, EndState
+
+log = logging.getLogger(__name__)
+
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+MOST_CHUNKS = 512  # of one job in one call, so that catching up after an outage does not block Redis
+
+T = TypeVar("T")
+
+
+class Line:
+    """One open attempt at a job: its chunks, and how many of them are in the log."""
+
+    def __init__(
+        self, outbox: "Outbox", job_id: str, attempt: int, base: int, stop: Callable[[str], None]
+    ) -> None:
+        self.job_id = job_id
+        self.attempt = attempt
+        self.base = base
+        self.tokens = 0
+        self.written = 0
+        self.chunks: list[bytes] = []
+        self.state: EndState | None = None
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._outbox = outbox
+        self._stop = stop
+
+    def put(self, chunk: Chunk) -> None:
+        """Queue a chunk; returns at once."""
+        self.tokens += len(chunk.tokens)
+        self._outbox.tokens += len(chunk.tokens)
+        self.chunks.append(chunk.encode())
+        self._outbox.wake(self)
+
+    async def close(self, end: End) -> str:
+        """Queue the last chunk and wait until the log has it, or refuses it. The verdict tells which."""
+        if not self.closed.done():
+            self.state = end.state
+            self.put(Chunk(self.attempt, [], end=end))
+        return await self.closed
+
+    def next(self) -> Append:
+        """What to write next: everything the log does not have, up to a bound."""
+        chunks = self.chunks[self.written : self.written + MOST_CHUNKS]
+        last = self.written + len(chunks) == len(self.chunks)
+        return Append(
+            self.job_id, self.attempt, self.base + self.written + 1, chunks, self.state if last else None
+        )
+
+    def settle(self, verdict: str, append: Append) -> None:
+        """Take the log's answer to `append`."""
+        if verdict.startswith("behind:") and int(verdict[7:]) >= self.base:
+            self.written = int(verdict[7:]) - self.base
+        elif verdict in ("ok", "cancelled"):
+            self.written = append.first - self.base - 1 + len(append.chunks)
+            if append.state is not None:
+                self.closed.set_result("ok")
+            elif verdict == "cancelled":
+                self._stop(verdict)
+        else:
+            log.warning("job %s attempt %d: the log refuses it: %s", self.job_id, self.attempt, verdict)
+            self.closed.set_result(verdict)
+            self._stop(verdict)
+
+
+class Outbox:
+    """Writes what its lines hold. `run` must be running. `tokens` counts all tokens put, ever."""
+
+    def __init__(self, writer: JobWriter) -> None:
+        self.tokens = 0
+        self._writer = writer
+        self._waiting: dict[str, Line] = {}
+        self._wake = asyncio.Event()
+
+    def open(self, job_id: str, attempt: int, length: int, stop: Callable[[str], None]) -> Line:
+        """A line for an attempt just begun on a log of `length` chunks.
+
+        `stop` is called with the verdict when the job must not go on: "cancelled", "fenced" or "lost".
+        """
+        return Line(self, job_id, attempt, length, stop)
+
+    def wake(self, line: Line) -> None:
+        if not line.closed.done():
+            self._waiting[line.job_id] = line
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            await patiently(self._flush)
+
+    async def _flush(self) -> None:
+        self._wake.clear()
+        lines = list(self._waiting.values())
+        batch = [line.next() for line in lines]
+        try:
+            verdicts = await self._writer.append(batch)
+        except UNREACHABLE:
+            self._wake.set()
+            raise
+        for line, append, verdict in zip(lines, batch, verdicts, strict=True):
+            line.settle(verdict, append)
+            self._rest(line)
+
+    def _rest(self, line: Line) -> None:
+        """Forget a line that has nothing left to write."""
+        if line.closed.done() or line.written == len(line.chunks):
+            del self._waiting[line.job_id]
+        else:
+            self._wake.set()
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call until Redis can be reached. Only for calls that may be repeated; ends by cancellation."""
+    delay = 0.05
+    while True:
+        try:
+            return await call()
+        except UNREACHABLE as error:
+            if delay > 0.5:
+                log.warning("Redis cannot be reached, trying on: %s", error)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 1.0)

@@ -1,0 +1,76 @@
+"""What this worker says of itself: loading, ready or draining, how much it runs and how fast."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+from msgspec.structs import replace
+
+from shared.registry import Registry, Report
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Reports from a thread of its own, because an engine that loads may hold its loop for a minute."""
+
+    def __init__(self, registry: Registry, first: Report, interval: float) -> None:
+        self._registry = registry
+        self._report = first
+        self._interval = interval
+        self._running: Callable[[], int] = lambda: 0
+        self._tokens: Callable[[], int] = lambda: 0
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def loading(self, progress: float, detail: str) -> None:
+        """An engine's Progress callback."""
+        log.info("loading %3.0f %%  %s", progress * 100, detail)
+        self._change(replace(self._report, progress=progress, detail=detail))
+
+    def ready(self, running: Callable[[], int], tokens: Callable[[], int]) -> None:
+        """From now on count the jobs in hand, and the tokens made."""
+        self._running, self._tokens = running, tokens
+        self._change(replace(self._report, state="ready", progress=1.0, detail=""))
+
+    def draining(self) -> None:
+        self._change(replace(self._report, state="draining"))
+
+    def stop(self) -> None:
+        """Withdraw the report."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=5)
+
+    def _change(self, report: Report) -> None:
+        self._report = report
+        self._wake.set()
+
+    def _run(self) -> None:
+        tokens, then = 0, time.monotonic()
+        while not self._stop.is_set():
+            now, made = time.monotonic(), self._tokens()
+            speed = (made - tokens) / (now - then) if now > then else 0.0
+            tokens, then = made, now
+            self._send(speed)
+            self._wake.wait(self._interval)
+            self._wake.clear()
+        try:
+            self._registry.remove(self._report.id)
+        except redis.RedisError as error:
+            log.warning("could not withdraw the report: %s", error)
+
+    def _send(self, speed: float) -> None:
+        report = replace(
+            self._report, running=self._running(), tokens_per_second=round(speed, 1), reported=time.time()
+        )
+        try:
+            self._registry.report(report)
+        except redis.RedisError as error:
+            log.warning("could not report: %s", error)

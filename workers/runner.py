@@ -1,0 +1,127 @@
+"""Hops 4 to 6 of one job: open an attempt, run it on the engine, write its chunks and its end."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import msgspec
+
+from shared.errors import Cancelled, EngineFailed, Interrupted, RequestError, Timeout
+from shared.joblog import JobWriter, Start
+from shared.messages import Chunk, End, Failure, Job, Usage
+from workers.engines.base import Done, Engine, EngineDied
+from workers.lease import Lease
+from workers.outbox import Line, Outbox, patiently
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Runs jobs on the engine's loop; as many at once as Celery hands over."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        outbox: Outbox,
+        writer: JobWriter,
+        lease: Lease,
+        *,
+        worker_id: str,
+        max_attempts: int,
+        on_death: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._outbox = outbox
+        self._writer = writer
+        self._lease = lease
+        self._worker_id = worker_id
+        self._max_attempts = max_attempts
+        self._on_death = on_death
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._generations: dict[str, asyncio.Task[End]] = {}
+
+    @property
+    def running(self) -> list[str]:
+        """Ids of the jobs in hand."""
+        return list(self._jobs)
+
+    async def run(self, job: Job, tag: str) -> None:
+        """Run a job to its end, holding the lease of its message; `tag` is the message's delivery tag.
+
+        A job that is delivered again while it runs here (Redis came back after the lease had ended) is not
+        started twice: the new message waits for the same end.
+        """
+        self._lease.hold(tag)
+        task = self._jobs.get(job.id)
+        if task is None:
+            task = self._jobs[job.id] = asyncio.create_task(self._attempt(job))
+            task.add_done_callback(lambda _: self._jobs.pop(job.id, None))
+        await asyncio.shield(task)
+
+    def cancel(self, job_id: str) -> None:
+        """Stop generating for a job; does nothing if it is not here. Its log gets a "cancelled" end."""
+        if generation := self._generations.get(job_id):
+            generation.cancel()
+
+    async def _attempt(self, job: Job) -> None:
+        start = await patiently(lambda: self._writer.begin(job.id, self._worker_id, self._max_attempts))
+        if start.verdict in ("ended", "lost"):
+            log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
+            return
+        line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
+        end = _refusal(job, start) or await self._generate(job, line)
+        await line.close(end)
+        log.info("job %s %s: %s, %d tokens", job.id, job.model, end.state, line.tokens)
+
+    async def _generate(self, job: Job, line: Line) -> End:
+        """The end of the job, whatever happens; errors and cancellation are ends, too."""
+        generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line))
+        try:
+            async with asyncio.timeout(max(0.0, job.deadline - time.time())):
+                return await generation
+        except TimeoutError:
+            return _failed(Timeout().failure(), line)
+        except asyncio.CancelledError:
+            return End(
+                state="cancelled", usage=Usage(completion_tokens=line.tokens), failure=Cancelled().failure()
+            )
+        except EngineDied as error:
+            self._on_death()
+            return _failed(error.failure(), line)
+        except RequestError as error:
+            return _failed(error.failure(), line)
+        except Exception:
+            log.exception("job %s: the engine failed", job.id)
+            return _failed(EngineFailed().failure(), line)
+        finally:
+            generation.cancel()
+            with contextlib.suppress(BaseException):
+                await generation
+            del self._generations[job.id]
+
+    async def _stream(self, job: Job, line: Line) -> End:
+        async with aclosing(self._engine.generate(job)) as stream:
+            async for item in stream:
+                if isinstance(item, Done):
+                    return End(state="succeeded", finish_reason=item.finish_reason, usage=item.usage)
+                line.put(Chunk(line.attempt, item.tokens, msgspec.Raw(item.payload)))
+        raise EngineFailed("the engine stopped without an end")
+
+
+def _refusal(job: Job, start: Start) -> End | None:
+    """The end of a job that must not be generated, if so."""
+    if start.verdict == "cancelled":
+        return End(state="cancelled", failure=Cancelled().failure())
+    if start.verdict == "exhausted":
+        return End(state="failed", failure=Interrupted("the job's workers died too often").failure())
+    if start.attempt > 1 and start.length > 0 and job.kind == "chat":
+        # The client has seen text that a fresh start would not repeat.
+        return End(state="failed", failure=Interrupted().failure())
+    return None
+
+
+def _failed(failure: Failure, line: Line) -> End:
+    return End(state="failed", usage=Usage(completion_tokens=line.tokens), failure=failure)

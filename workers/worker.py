@@ -1,0 +1,170 @@
+"""One worker process: one model, one engine, one asyncio loop that owns it, and a Celery pool of threads.
+
+The loop runs in a thread of its own; Celery's consumer has the main thread, where signals arrive. SIGTERM
+drains: no new job is taken, those in hand are finished within `drain_timeout`, then the process ends. What is
+still unfinished then keeps its lease until that ends, and is delivered to another worker.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import celery.signals
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+
+from shared import redis_keys as keys
+from shared.catalog import Model
+from shared.joblog import JobWriter
+from shared.queues import make_celery
+from shared.registry import Registry, Report
+from shared.settings import Settings
+from workers import tasks
+from workers.control import Control
+from workers.engines import make_engine
+from workers.engines.base import Engine
+from workers.lease import Lease
+from workers.outbox import Outbox
+from workers.reporter import Reporter
+from workers.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
+    """Load the model and run its jobs until SIGTERM. Raises SetupError if it cannot be loaded."""
+    engine = make_engine(model, settings.data_dir, engine_kind)
+    worker_id = f"{model.id}@{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    reporter = _reporter(settings, model, engine_kind or model.engine, engine, worker_id)
+    reporter.start()
+    with _loop() as loop:
+        try:
+            _call(loop, engine.load(reporter.loading))
+            crew = _call(loop, _hire(settings, model, engine, worker_id))
+            reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
+            log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
+            _consume(settings, model, engine, crew, loop, reporter)
+            _call(loop, crew.leave())
+        finally:
+            reporter.stop()
+            _call(loop, engine.close())
+
+
+class _Crew:
+    """What runs beside the engine on its loop."""
+
+    def __init__(self, outbox: Outbox, lease: Lease, runner: Runner, control: Control) -> None:
+        self.outbox = outbox
+        self.lease = lease
+        self.runner = runner
+        self._tasks = [asyncio.create_task(c) for c in (outbox.run(), lease.keep(), control.watch())]
+
+    async def leave(self) -> None:
+        """Stop, once the last acknowledgements have been written."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self.lease.drained()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _hire(settings: Settings, model: Model, engine: Engine, worker_id: str) -> _Crew:
+    # Retries are ours (outbox.patiently): redis-py's would repeat a call unseen.
+    client = redis.asyncio.Redis.from_url(
+        settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=AsyncRetry(NoBackoff(), 0)
+    )
+    live_ttl = int(settings.job_timeout * 2 + settings.log_ttl)
+    writer = JobWriter(client, live_ttl=live_ttl, log_ttl=settings.log_ttl)
+    outbox = Outbox(writer)
+    lease = Lease(client, model.id, settings.lease)
+    runner = Runner(
+        engine,
+        outbox,
+        writer,
+        lease,
+        worker_id=worker_id,
+        max_attempts=settings.max_attempts,
+        on_death=lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    return _Crew(outbox, lease, runner, Control(client, model.id, runner))
+
+
+def _consume(
+    settings: Settings,
+    model: Model,
+    engine: Engine,
+    crew: _Crew,
+    loop: asyncio.AbstractEventLoop,
+    reporter: Reporter,
+) -> None:
+    """Run Celery's consumer in this thread until a signal stops it."""
+    app = make_celery(settings, model=model.id, release=crew.lease.release)
+    tasks.register(app, crew.runner, loop)
+
+    def drain(**_: Any) -> None:
+        log.info("draining: %d jobs in hand", len(crew.runner.running))
+        reporter.draining()
+        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter])
+        deadline.daemon = True
+        deadline.start()
+
+    celery.signals.worker_shutting_down.connect(drain, weak=False)
+    worker = app.Worker(
+        pool="threads",
+        concurrency=engine.capacity,
+        queues=[keys.queue(model.id)],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel="WARNING",
+        quiet=True,
+    )
+    worker.start()
+
+
+def _give_up(reporter: Reporter) -> None:
+    log.warning("drain deadline: leaving unfinished jobs to their lease")
+    reporter.stop()
+    os._exit(1)
+
+
+def _reporter(settings: Settings, model: Model, engine_kind: str, engine: Engine, worker_id: str) -> Reporter:
+    client = redis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    first = Report(
+        id=worker_id,
+        model=model.id,
+        engine=engine_kind,
+        state="loading",
+        detail="starting",
+        capacity=engine.capacity,
+        started=time.time(),
+    )
+    return Reporter(Registry(client), first, settings.report_interval)
+
+
+@contextlib.contextmanager
+def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """The engine's loop, in its thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="engine", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=5)
+
+
+def _call(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
