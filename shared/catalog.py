@@ -13,7 +13,15 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from shared.errors import CatalogError, ModelNotFound
 from shared.messages import Kind
@@ -25,6 +33,7 @@ KINDS: dict[str, Kind] = {"vllm": "chat", "diffusers": "image"}
 
 TYPED_ARGS = {
     "model": "weights",
+    "served_model_name": "id",
     "max_model_len": "context",
     "tensor_parallel_size": "tensor_parallel",
     "quantization": "quantization",
@@ -69,14 +78,14 @@ class Catalog:
     def _register(self, field: str, name: str, model: "Model") -> None:
         owner = self._names.setdefault(name.lower(), model)
         if owner.id != model.id:
-            raise CatalogError(f"{model.id}: {field}: '{name}' is already a name of {owner.id} (names ignore case)")
+            raise CatalogError(f"{model.id}: {field}: '{name}' is a name of {owner.id} already (case is ignored)")
 
     def _unknown(self, name: str) -> str:
-        # A client may send megabytes, and the search for the nearest names takes quadratic time.
+        # A client may send a megabyte, which difflib would index in full; no name is that long.
         near = difflib.get_close_matches(name[:80].lower(), self._names, n=6)
         ids = list(dict.fromkeys(self._names[match].id for match in near))[:3]
         hint = f": did you mean {', '.join(map(repr, ids))}?" if ids else "."
-        return f"unknown model {_shorten(repr(name[:100]))}{hint} The models are listed at /v1/models."
+        return f"unknown model {_quote(name)}{hint} The models are listed at /v1/models."
 
 
 def _check_name(name: str) -> str:
@@ -99,9 +108,9 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Name
-    kind: Kind
     engine: Literal["vllm", "diffusers", "simulated"]
-    weights: str = Field(min_length=1)
+    kind: Kind
+    weights: str
     description: str
     aliases: list[Name] = Field(default_factory=list)
     context: int = Field(0, gt=0)
@@ -122,6 +131,8 @@ class Model(BaseModel):
         expected = KINDS.get(self.engine, self.kind)
         if self.kind != expected:
             raise ValueError(f'kind: should be "{expected}" for engine {self.engine}, got "{self.kind}"')
+        if not self.weights and self.engine != "simulated":
+            raise ValueError("weights: should not be empty")
         if self.engine == "vllm":
             _check_vllm(self)
         elif self.engine == "diffusers":
@@ -176,7 +187,7 @@ def _check_vllm(model: Model) -> None:
         raise ValueError(f"max_tokens: should be less than context ({model.context}), got {model.max_tokens}")
     for name in model.engine_args:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ValueError(f"engine_args.{name}: should be a vLLM argument, with underscores and no dashes before")
+            raise ValueError(f"engine_args.{name}: should be spelled with underscores, such as max_num_seqs")
         if name in TYPED_ARGS:
             raise ValueError(f"engine_args.{name}: should be given as the entry's field {TYPED_ARGS[name]}")
 
@@ -256,7 +267,9 @@ def _model(file: Path, name: str, fields: dict[str, Any]) -> Model:
 
 def _complaint(error: ValidationError, shape: type[BaseModel], prefix: str = "") -> str:
     """The first mistake, as `field: what it should be, got what`."""
-    first = error.errors()[0]
+    mistakes = error.errors()
+    # A misspelt field also leaves the right one missing: say what is there before what is not.
+    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
     field = prefix + ".".join(map(str, first["loc"]))
     match first["type"]:
         case "value_error" if not first["loc"]:
@@ -276,7 +289,6 @@ EXPECTED = {
     "int_type": "should be an integer",
     "float_type": "should be a number",
     "string_type": "should be text (in quotes, if it looks like something else)",
-    "string_too_short": "should not be empty",
     "list_type": "should be a list",
     "dict_type": "should be a map",
 }
@@ -293,11 +305,15 @@ def _near(name: str, known: Iterable[str]) -> str | None:
 
 
 def _got(value: Any) -> str:
-    return _shorten(json.dumps(value, default=str, ensure_ascii=False))
-
-
-def _shorten(text: str) -> str:
+    plain = isinstance(value, str | int | float | None)
+    text = json.dumps(value, ensure_ascii=False) if plain else repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _quote(name: str) -> str:
+    # Shortened after the escaping, which makes up to ten characters of one.
+    text = repr(name[:100])
+    return text if len(text) <= 82 else f"{text[:80]}…{text[0]}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -309,6 +325,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
-                    raise yaml.MarkedYAMLError(problem=f"'{key.value}' is given twice", problem_mark=key.start_mark)
+                    problem = f"'{key.value}' is given twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
                 seen.add((key.tag, key.value))
         return node

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, env=os.environ | (env or {}), cwd=ROOT, start_new_session=True
+                command,
+                stdout=output,
+                stderr=output,
+                env=os.environ | (env or {}),
+                cwd=ROOT,
+                start_new_session=True,
             )
         self.pid = self._process.pid
 
@@ -46,10 +51,8 @@ class Process:
     def kill(self) -> None:
         """End it and all it started, at once."""
         for process in [*self.family(), psutil.Process(self.pid)] if self.alive else []:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         self._process.wait(10)
 
     def stop(self, timeout: float = 20) -> int:

@@ -25,7 +25,13 @@ def make_job(job_id: str = "job_1", **changes: Any) -> Job:
 
 
 def make_model(**changes: Any) -> Model:
-    fields: dict[str, Any] = {"id": "m", "kind": "chat", "engine": "simulated", "weights": "", "description": "a test"}
+    fields: dict[str, Any] = {
+        "id": "m",
+        "kind": "chat",
+        "engine": "simulated",
+        "weights": "",
+        "description": "a test",
+    }
     return Model(**(fields | changes))
 
 

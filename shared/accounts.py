@@ -1,0 +1,201 @@
+"""Accounts and their API keys, in SQL: SQLite by default, PostgreSQL by another URL.
+
+A key is 256 random bits, shown once and stored as its SHA-256. A plain hash is enough for such a secret, unlike
+for a password: there is nothing to guess, so a slow salted hash would cost every request and protect nothing.
+"""
+
+import hashlib
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
+
+from shared.errors import SetupError
+
+Tier = Literal["free", "premium"]
+
+PREFIX = "sk-crof-"
+USE_RESOLUTION = 60.0
+"""`last_used` is at most this many seconds behind: one write a minute and key, not one a request."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key just made: the only time that its secret is known."""
+
+    id: str
+    account: str
+    name: str
+    tier: Tier
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key as it is listed. Times are Unix seconds; `revoked` is None while the key is valid."""
+
+    id: str
+    account: str
+    name: str
+    tier: Tier
+    created: float
+    last_used: float | None
+    revoked: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who sent a request: the account and the key it used."""
+
+    account: str
+    key: str
+    tier: Tier
+
+
+class Accounts:
+    """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used."""
+
+    def __init__(self, url: str, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._engine = _engine(url)
+        self._name = self._engine.url.render_as_string(hide_password=True)
+
+    def create_tables(self) -> None:
+        """Create what is missing. Safe in several processes at once."""
+        with self._begin() as connection:
+            for table in (_accounts, _keys):
+                connection.execute(CreateTable(table, if_not_exists=True))
+
+    def create_key(self, name: str, tier: Tier) -> NewKey:
+        """A new key for the account of this name, which is made if there is none."""
+        key_id, secret = _new_id("key"), PREFIX + secrets.token_urlsafe(32)
+        with self._begin() as connection:
+            account = self._account(connection, name)
+            row = {"id": key_id, "account": account, "name": name, "tier": tier, "created": self._now()}
+            connection.execute(_keys.insert().values(**row, hash=_digest(secret)))
+        return NewKey(id=key_id, account=account, name=name, tier=tier, secret=secret)
+
+    def list_keys(self) -> list[Key]:
+        """All keys ever made, oldest first."""
+        columns = [column for column in _keys.columns if column.name != "hash"]
+        with self._begin() as connection:
+            rows = connection.execute(sql.select(*columns).order_by(_keys.c.created, _keys.c.id))
+            return [Key(**row._mapping) for row in rows]
+
+    def revoke_key(self, id_or_name: str) -> list[str]:
+        """Revoke the key of this id, or all keys of this name; the ids of those that were valid until now."""
+        matches = sql.or_(_keys.c.id == id_or_name, _keys.c.name == id_or_name) & _keys.c.revoked.is_(None)
+        change = _keys.update().where(matches).values(revoked=self._now()).returning(_keys.c.id)
+        with self._begin() as connection:
+            return list(connection.execute(change).scalars())
+
+    def find(self, secret: str) -> Holder | None:
+        """Whose key this is; None if it is unknown or revoked."""
+        wanted = (_keys.c.hash == _digest(secret)) & _keys.c.revoked.is_(None)
+        with self._begin() as connection:
+            row = connection.execute(_keys.select().where(wanted)).first()
+        if row is None:
+            return None
+        self._note_use(row.id, row.last_used)
+        return Holder(account=row.account, key=row.id, tier=row.tier)
+
+    def _account(self, connection: sql.Connection, name: str) -> str:
+        """The id of the account of this name. The oldest, should two processes have made one at once."""
+        wanted = sql.select(_accounts.c.id).where(_accounts.c.name == name).order_by(_accounts.c.created)
+        found: str | None = connection.execute(wanted).scalar()
+        if found is not None:
+            return found
+        account = _new_id("acc")
+        connection.execute(_accounts.insert().values(id=account, name=name, created=self._now()))
+        return account
+
+    def _note_use(self, key_id: str, last_used: float | None) -> None:
+        now = self._now()
+        if last_used is not None and now - last_used < USE_RESOLUTION:
+            return
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_keys.update().where(_keys.c.id == key_id).values(last_used=now))
+        except OperationalError as error:
+            # A busy or read-only database is no reason to refuse a valid key.
+            log.warning("cannot note the use of %s: %s", key_id, error.orig)
+
+    @contextmanager
+    def _begin(self) -> Iterator[sql.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise SetupError(
+                f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL."
+            ) from error
+
+
+_metadata = sql.MetaData()
+_accounts = sql.Table(
+    "accounts",
+    _metadata,
+    sql.Column("id", sql.String, primary_key=True),
+    sql.Column("name", sql.String, nullable=False),
+    sql.Column("created", sql.Double, nullable=False),
+)
+_keys = sql.Table(
+    "keys",
+    _metadata,
+    sql.Column("id", sql.String, primary_key=True),
+    sql.Column("account", sql.ForeignKey("accounts.id"), nullable=False),
+    sql.Column("name", sql.String, nullable=False),
+    sql.Column("hash", sql.String(64), nullable=False, unique=True),
+    sql.Column("tier", sql.String, nullable=False),
+    sql.Column("created", sql.Double, nullable=False),
+    sql.Column("last_used", sql.Double),
+    sql.Column("revoked", sql.Double),
+)
+
+
+def _engine(url: str) -> sql.Engine:
+    try:
+        parsed = sql.make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return sql.create_engine(parsed, pool_pre_ping=True)
+        engine = sql.create_engine(parsed, connect_args={"timeout": 5})
+        if parsed.database not in (None, "", ":memory:"):
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    except ArgumentError:
+        # The text is not repeated: it may hold a password.
+        raise SetupError(
+            "CROFAI_DATABASE_URL is not a database URL, such as sqlite:////var/lib/crofai.db"
+        ) from None
+    except ImportError as error:
+        raise SetupError(f"CROFAI_DATABASE_URL needs a Python driver: {error}. Install it with pip.") from None
+    except OSError as error:
+        raise SetupError(f"the database's folder cannot be made: {error}. Check CROFAI_DATA_DIR.") from None
+    sql.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Readers and a writer at the same time; a second writer waits 5 s (`timeout` above)."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{uuid.uuid4().hex[:16]}"

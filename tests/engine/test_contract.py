@@ -1,0 +1,241 @@
+"""What every engine keeps, real or simulated (workers/engines/base.py)."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from shared.catalog import Model, load_catalog
+from shared.errors import EngineFailed, InvalidRequest
+from shared.messages import Job
+from tests.factories import make_job
+from workers.engines import make_engine
+from workers.engines.base import Done, Engine, Piece
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+
+CHAT = {"messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0, "max_tokens": 12}
+IMAGE = {"prompt": "a cat", "seed": 7}
+BAD = {
+    "chat": [({"messages": []}, None), (CHAT | {"max_tokens": -1}, "max_tokens")],
+    "image": [({"prompt": ""}, "prompt")],
+}
+
+
+class Bench:
+    """One loaded engine, on a loop that stays open for all tests of it."""
+
+    def __init__(self, model: Model, kind: str | None, data_dir: Path) -> None:
+        self.model = model
+        self.reports: list[tuple[float, str]] = []
+        self._numbers = iter(range(10**6))
+        self._runner = asyncio.Runner()
+        self.engine: Engine = self.run(self._load(kind, data_dir))
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        async def limited() -> Any:
+            async with asyncio.timeout(300):
+                return await coroutine
+
+        return self._runner.run(limited())
+
+    def close(self) -> None:
+        self.run(self.engine.close())
+        self._runner.close()
+
+    def job(self, body: dict[str, Any] | None = None, **changes: Any) -> Job:
+        body = body or (IMAGE if self.model.kind == "image" else CHAT | {"stream": True})
+        number = next(self._numbers)
+        return make_job(f"job_{number}", model=self.model.id, kind=self.model.kind, body=body | changes)
+
+    def answer(self, job: Job) -> tuple[list[Piece], Done]:
+        return self.run(collect(self.engine, job))
+
+    async def _load(self, kind: str | None, data_dir: Path) -> Engine:
+        engine = make_engine(self.model, data_dir, kind)
+        self.capacity_before = engine.capacity
+        await engine.load(lambda share, detail: self.reports.append((share, detail)))
+        return engine
+
+
+async def collect(engine: Engine, job: Job) -> tuple[list[Piece], Done]:
+    items = [item async for item in engine.generate(job)]
+    assert isinstance(items[-1], Done)
+    pieces = [item for item in items if isinstance(item, Piece)]
+    assert len(pieces) == len(items) - 1, "exactly one Done, at the end"
+    return pieces, items[-1]
+
+
+ENGINES = {
+    "simulated chat": ("smollm2-135m", "simulated"),
+    "simulated images": ("sdxl-tiny", "simulated"),
+    "vllm": ("smollm2-135m", None),
+    "diffusers": ("sdxl-tiny", None),
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=list(ENGINES))
+def bench(request: pytest.FixtureRequest, models_folder: Path) -> Iterator[Bench]:
+    name, kind = ENGINES[request.param]
+    bench = Bench(load_catalog().find(name), kind, models_folder)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def chat(bench: Bench) -> Bench:
+    if bench.model.kind != "chat":
+        pytest.skip("chat engines only")
+    return bench
+
+
+@pytest.fixture
+def images(bench: Bench) -> Bench:
+    if bench.model.kind != "image":
+        pytest.skip("image engines only")
+    return bench
+
+
+def test_loading_reports_progress_and_capacity_is_known_before(bench: Bench) -> None:
+    shares = [share for share, _ in bench.reports]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert bench.capacity_before == bench.engine.capacity > 0
+
+
+def test_payloads_are_json_without_line_breaks(bench: Bench) -> None:
+    pieces, _ = bench.answer(bench.job())
+    assert pieces
+    for piece in pieces:
+        assert b"\n" not in piece.payload
+        assert isinstance(json.loads(piece.payload), dict)
+
+
+def test_the_same_request_gives_the_same_answer(bench: Bench) -> None:
+    first, second = (bench.answer(bench.job())[0] for _ in range(2))
+    assert content(first) == content(second) != ""
+
+
+def test_a_streamed_chat_counts_every_token(chat: Bench) -> None:
+    pieces, done = chat.answer(chat.job())
+    assert done.usage.completion_tokens == sum(len(piece.tokens) for piece in pieces) == 12
+    assert done.usage.prompt_tokens > 0
+    assert done.finish_reason == "length"
+    first = json.loads(pieces[0].payload)
+    assert first["object"] == "chat.completion.chunk"
+    assert first["model"] == chat.model.id
+    reasons = [choice["finish_reason"] for piece in pieces for choice in json.loads(piece.payload)["choices"]]
+    assert [reason for reason in reasons if reason] == ["length"]
+
+
+def test_usage_is_streamed_when_it_is_asked_for(chat: Bench) -> None:
+    pieces, done = chat.answer(chat.job(stream_options={"include_usage": True}))
+    usage = json.loads(pieces[-1].payload)["usage"]
+    assert usage["completion_tokens"] == done.usage.completion_tokens
+    assert usage["prompt_tokens"] == done.usage.prompt_tokens
+
+
+def test_a_chat_that_is_not_streamed_is_one_piece(chat: Bench) -> None:
+    streamed, _ = chat.answer(chat.job())
+    (whole,), done = chat.answer(chat.job(stream=False))
+    body = json.loads(whole.payload)
+    assert body["object"] == "chat.completion"
+    assert body["choices"][0]["message"]["content"] == content(streamed)
+    assert len(whole.tokens) == done.usage.completion_tokens == body["usage"]["completion_tokens"]
+
+
+def test_an_image_comes_after_its_steps(images: Bench) -> None:
+    pieces, done = images.answer(images.job())
+    *steps, result = (json.loads(piece.payload) for piece in pieces)
+    assert [step["step"] for step in steps] == list(range(1, steps[-1]["steps"] + 1))
+    assert done.usage.image_steps == len(steps)
+    picture = Image.open(io.BytesIO(base64.b64decode(result["data"][0]["b64_json"])))
+    assert picture.format == "PNG"
+    assert picture.size == (64, 64)
+
+
+def test_many_at_once_answer_as_one_alone(bench: Bench) -> None:
+    async def together() -> list[tuple[list[Piece], Done]]:
+        return await asyncio.gather(*(collect(bench.engine, bench.job()) for _ in range(4)))
+
+    for pieces, done in bench.run(together()):
+        assert content(pieces) != ""
+        assert done.finish_reason in ("stop", "length")
+
+
+@pytest.mark.parametrize("how", ["closed", "cancelled"])
+def test_a_stream_that_is_left_frees_its_slot(bench: Bench, how: str) -> None:
+    """As many are left as the engine holds; if one kept its slot, the next request would wait for ever."""
+
+    async def leave_all() -> None:
+        long = bench.job(max_tokens=1500, ignore_eos=True) if bench.model.kind == "chat" else bench.job()
+        for number in range(min(bench.engine.capacity, 8) + 1):
+            await leave[how](bench.engine, bench.job(long.body | {"n": 1}) if number else long)
+        await collect(bench.engine, bench.job())
+
+    bench.run(leave_all())
+
+
+async def close_after_first(engine: Engine, job: Job) -> None:
+    async with aclosing(engine.generate(job)) as stream:
+        await anext(stream)
+
+
+async def cancel_after_first(engine: Engine, job: Job) -> None:
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in engine.generate(job):
+            started.set()
+
+    task = asyncio.create_task(read())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+leave: dict[str, Callable[[Engine, Job], Coroutine[Any, Any, None]]] = {
+    "closed": close_after_first,
+    "cancelled": cancel_after_first,
+}
+
+
+def test_a_bad_request_names_its_field(bench: Bench) -> None:
+    for body, param in BAD[bench.model.kind]:
+        with pytest.raises(InvalidRequest) as error:
+            bench.answer(bench.job(body))
+        assert param is None or error.value.param == param
+
+
+def test_close_fails_what_is_open(bench: Bench, models_folder: Path) -> None:
+    """Last of its engine: nothing may hang on a closed engine."""
+    if bench.model.engine == "vllm" and "simulated" not in type(bench.engine).__module__:
+        pytest.skip("vLLM's engine process takes its streams with it; the worker ends with it")
+
+    async def close_under_way() -> None:
+        stream = bench.engine.generate(bench.job(max_tokens=500) if bench.model.kind == "chat" else bench.job())
+        await anext(stream)
+        await bench.engine.close()
+        with pytest.raises(EngineFailed):
+            async for _ in stream:
+                pass
+
+    bench.run(close_under_way())
+
+
+def content(pieces: list[Piece]) -> str:
+    """The text of a chat, or the pictures of an image job."""
+    bodies = [json.loads(piece.payload) for piece in pieces]
+    texts = [choice.get("delta", {}).get("content") or "" for body in bodies for choice in body.get("choices", [])]
+    texts += [
+        choice["message"]["content"] for b in bodies for choice in b.get("choices", []) if "message" in choice
+    ]
+    return "".join(texts) + "".join(image["b64_json"] for body in bodies for image in body.get("data", []))

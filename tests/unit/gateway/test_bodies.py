@@ -1,0 +1,90 @@
+"""Bodies: what is taken becomes OpenAI's shape, what is refused names its field and the fix."""
+
+from typing import Any
+
+import pytest
+
+from gateway.bodies import openai_body, parse_json, seed_body, socket_body
+from shared.catalog import Model
+from shared.errors import InvalidRequest
+
+CHAT = Model(id="m", kind="chat", engine="simulated", weights="", description="", context=100, max_tokens=50)
+IMAGE = Model(id="i", kind="image", engine="simulated", weights="", description="")
+TURN = {"role": "user", "content": "hi"}
+
+
+def refused(call: Any, *args: Any) -> tuple[str | None, str]:
+    with pytest.raises(InvalidRequest) as error:
+        call(*args)
+    return error.value.param, str(error.value)
+
+
+def test_the_seeds_chat_becomes_a_streamed_completion() -> None:
+    body = seed_body(CHAT, {"messages": [TURN], "max_tokens": 7, "temperature": 0, "stop": ["a"]})
+    assert body == {
+        "model": "m",
+        "messages": [TURN],
+        "max_tokens": 7,
+        "temperature": 0.0,
+        "stop": ["a"],
+        "stream": True,
+    }
+
+
+def test_the_models_own_limit_is_the_default() -> None:
+    assert seed_body(CHAT, {"messages": [TURN]})["max_tokens"] == 50
+    assert socket_body(CHAT, {"context": [TURN]})["max_tokens"] == 50
+    assert openai_body(CHAT, {"messages": [TURN]})["max_tokens"] == 50
+    assert "max_tokens" not in openai_body(CHAT, {"messages": [TURN], "max_completion_tokens": 3})
+
+
+def test_images_take_their_own_fields() -> None:
+    assert seed_body(IMAGE, {"prompt": "cat", "steps": 3}) == {"prompt": "cat", "steps": 3}
+    assert socket_body(IMAGE, {"prompt": "cat"}) == {"prompt": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("data", "param", "words"),
+    [
+        ({}, "messages", "required"),
+        ({"messages": "hi"}, "messages", "list"),
+        ({"messages": []}, "messages", "at least 1"),
+        ({"messages": [{"role": "bot", "content": "x"}]}, "messages[0].role", "'assistant'"),
+        ({"messages": [TURN, {"role": "user"}]}, "messages[1].content", "required"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "string"),
+        ({"messages": [TURN], "max_tokens": 0}, "max_tokens", "greater"),
+        ({"messages": [TURN], "max_tokens": "9"}, "max_tokens", "integer"),
+        ({"messages": [TURN], "max_tokens": True}, "max_tokens", "integer"),
+        ({"messages": [TURN], "temperature": 3}, "temperature", "less than or equal to 2"),
+        ({"messages": [TURN], "stop": [1]}, "stop", "string"),
+        ({"messages": [TURN], "max_token": 3}, "max_token", "did you mean 'max_tokens'?"),
+        ({"messages": [TURN], "zzz": 3}, "zzz", "known fields: max_tokens"),
+    ],
+)
+def test_a_bad_chat_names_field_and_fix(data: dict[str, Any], param: str, words: str) -> None:
+    found, message = refused(seed_body, CHAT, data)
+    assert found == param
+    assert message.startswith(param)
+    assert words in message
+
+
+def test_a_bad_image_names_its_field() -> None:
+    assert refused(seed_body, IMAGE, {"messages": [TURN]})[0] in ("prompt", "messages")
+    assert refused(seed_body, IMAGE, {"prompt": ""})[0] == "prompt"
+    assert refused(seed_body, IMAGE, {"prompt": "x", "steps": 0})[0] == "steps"
+
+
+def test_openai_bodies_are_checked_where_the_gateway_needs_it() -> None:
+    assert refused(openai_body, CHAT, {"messages": []})[0] == "messages"
+    assert refused(openai_body, CHAT, {"messages": [TURN], "stream": "yes"})[0] == "stream"
+    assert refused(openai_body, IMAGE, {"messages": [TURN]})[0] == "model"
+
+
+@pytest.mark.parametrize("data", ["", "{", "[1]", "null", '"x"', "3", "NaN", '{"a": NaN}', "[" * 100_000])
+def test_what_is_no_json_object_is_refused(data: str) -> None:
+    refused(parse_json, data)
+
+
+def test_a_long_wrong_value_is_not_echoed_whole() -> None:
+    _, message = refused(seed_body, CHAT, {"messages": [TURN], "max_tokens": "9" * 10_000})
+    assert len(message) < 300

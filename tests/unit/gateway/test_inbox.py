@@ -1,0 +1,56 @@
+"""An inbox is bounded, in order, and knows when it lags."""
+
+from gateway.relay import Inbox
+from tests.factories import piece
+
+
+def chunks(*texts: str) -> list:
+    return [piece(1, text) for text in texts]
+
+
+def test_chunks_come_in_order_and_once() -> None:
+    inbox = Inbox("j", bound=10)
+    inbox.deliver(1, chunks("a", "b"))
+    inbox.deliver(2, chunks("b", "c"))
+    assert inbox.take(0) == chunks("a", "b", "c")
+    assert inbox.take(3) == []
+    assert not inbox.lagging
+
+
+def test_chunks_before_the_cursor_are_dropped() -> None:
+    inbox = Inbox("j", bound=10)
+    inbox.deliver(1, chunks("a", "b", "c"))
+    assert inbox.take(2) == chunks("c")
+
+
+def test_a_gap_makes_it_lag() -> None:
+    inbox = Inbox("j", bound=10)
+    inbox.deliver(1, chunks("a"))
+    inbox.deliver(3, chunks("c"))
+    assert inbox.take(0) == chunks("a")
+    assert inbox.lagging
+
+
+def test_beyond_its_bound_it_keeps_nothing() -> None:
+    inbox = Inbox("j", bound=3)
+    inbox.deliver(1, chunks("a", "b"))
+    inbox.deliver(3, chunks("c", "d"))
+    assert inbox.lagging
+    assert inbox.take(0) == []
+    inbox.deliver(5, chunks("e"))
+    assert inbox.take(0) == []
+
+
+def test_after_reading_the_log_it_takes_chunks_again() -> None:
+    inbox = Inbox("j", bound=3)
+    inbox.lag()
+    inbox.caught_up()
+    inbox.deliver(8, chunks("h"))
+    assert inbox.take(7) == chunks("h")
+
+
+def test_waiting_ends_with_a_delivery() -> None:
+    inbox = Inbox("j", bound=3)
+    assert not inbox.wait(0.001)
+    inbox.deliver(1, chunks("a"))
+    assert inbox.wait(0.001)

@@ -1,0 +1,202 @@
+"""The runner: every job gets exactly one end, whatever happens to it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from shared.errors import EngineFailed, InvalidRequest
+from shared.joblog import Append, Start
+from shared.messages import Chunk, End, Job, Usage
+from tests.factories import make_job
+from workers.engines.base import Done, EngineDied, Piece, Stream
+from workers.outbox import Outbox
+from workers.runner import Runner
+
+
+class FakeLog:
+    """Both of the writer's calls, kept in memory."""
+
+    def __init__(self) -> None:
+        self.start = Start("run", 1, 0)
+        self.begun = 0
+        self.chunks: list[Chunk] = []
+
+    async def begin(self, job_id: str, worker_id: str, most: int) -> Start:
+        self.begun += 1
+        return self.start
+
+    async def append(self, batch: Sequence[Append]) -> list[str]:
+        for item in batch:
+            self.chunks += [Chunk.decode(data) for data in item.chunks]
+        return ["ok"] * len(batch)
+
+    @property
+    def end(self) -> End:
+        ends = [chunk.end for chunk in self.chunks if chunk.end]
+        assert len(ends) == 1
+        assert self.chunks[-1].end is ends[0]
+        return ends[0]
+
+
+class FakeLease:
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    def hold(self, tag: str) -> None:
+        self.held.append(tag)
+
+
+class FakeEngine:
+    """Does what the scenario says."""
+
+    capacity = 4
+
+    def __init__(self, behave: Callable[[Job], Stream]) -> None:
+        self.generate = behave
+        self.started = asyncio.Event()
+
+
+class Bench:
+    def __init__(self, behave: Callable[[Job], Stream]) -> None:
+        self.log = FakeLog()
+        self.lease = FakeLease()
+        self.deaths = 0
+        self.outbox = Outbox(self.log)  # type: ignore[arg-type]
+        parts: Any = (FakeEngine(behave), self.outbox, self.log, self.lease)
+        self.runner = Runner(*parts, worker_id="w", max_attempts=2, on_death=self.die)
+
+    def die(self) -> None:
+        self.deaths += 1
+
+
+async def two_words(job: Job) -> Stream:
+    yield Piece(payload=b'{"a":1}', tokens=[1])
+    yield Piece(payload=b'{"a":2}', tokens=[2])
+    yield Done(finish_reason="stop", usage=Usage(prompt_tokens=3, completion_tokens=2))
+
+
+async def endless(job: Job) -> Stream:
+    yield Piece(payload=b"{}", tokens=[1])
+    await asyncio.Event().wait()
+
+
+def raises(error: Exception) -> Callable[[Job], Stream]:
+    async def behave(job: Job) -> Stream:
+        yield Piece(payload=b"{}", tokens=[1])
+        raise error
+
+    return behave
+
+
+def play(behave: Callable[[Job], Stream], scenario: Callable[[Bench], Awaitable[None]]) -> Bench:
+    async def limited() -> Bench:
+        async with asyncio.timeout(5):
+            bench = Bench(behave)
+            writing = asyncio.create_task(bench.outbox.run())
+            await scenario(bench)
+            writing.cancel()
+            return bench
+
+    return asyncio.run(limited())
+
+
+def run_one(behave: Callable[[Job], Stream], job: Job | None = None, start: Start | None = None) -> Bench:
+    async def scenario(bench: Bench) -> None:
+        bench.log.start = start or bench.log.start
+        await bench.runner.run(job or make_job(), "tag")
+        assert bench.runner.running == []
+
+    return play(behave, scenario)
+
+
+def test_a_job_runs_to_its_end() -> None:
+    log = run_one(two_words).log
+    assert [bytes(chunk.payload) for chunk in log.chunks] == [b'{"a":1}', b'{"a":2}', b"null"]
+    assert log.end.state == "succeeded"
+    assert log.end.usage == Usage(prompt_tokens=3, completion_tokens=2)
+
+
+def test_a_bad_request_ends_with_its_words() -> None:
+    end = run_one(raises(InvalidRequest("no such thing", param="top_p"))).log.end
+    assert end.failure is not None
+    assert (end.state, end.failure.status, end.failure.param) == ("failed", 400, "top_p")
+    assert end.usage.completion_tokens == 1
+
+
+def test_a_bug_in_the_engine_ends_the_job_without_its_details() -> None:
+    end = run_one(raises(RuntimeError("secret"))).log.end
+    assert end.failure is not None
+    assert end.failure.code == EngineFailed.code
+    assert "secret" not in end.failure.message
+
+
+def test_a_dead_engine_ends_the_worker() -> None:
+    bench = run_one(raises(EngineDied("gone")))
+    assert bench.deaths == 1
+    assert bench.log.end.state == "failed"
+
+
+def test_an_engine_that_stops_without_a_word_is_a_failure() -> None:
+    async def silent(job: Job) -> Stream:
+        yield Piece(payload=b"{}", tokens=[1])
+
+    assert run_one(silent).log.end.state == "failed"
+
+
+def test_the_deadline_ends_a_job() -> None:
+    end = run_one(endless, make_job(deadline=time.time() + 0.05)).log.end
+    assert end.failure is not None
+    assert (end.state, end.failure.status) == ("failed", 504)
+
+
+def test_cancellation_ends_a_job() -> None:
+    async def scenario(bench: Bench) -> None:
+        running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
+        while not bench.log.chunks:
+            await asyncio.sleep(0)
+        bench.runner.cancel("another")
+        bench.runner.cancel("job_1")
+        await running
+
+    assert play(endless, scenario).log.end.state == "cancelled"
+
+
+def test_a_message_delivered_twice_runs_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.gather(bench.runner.run(make_job(), "tag1"), bench.runner.run(make_job(), "tag2"))
+
+    bench = play(two_words, scenario)
+    assert bench.log.begun == 1
+    assert bench.lease.held == ["tag1", "tag2"]
+    assert bench.log.end.state == "succeeded"
+
+
+def test_jobs_without_a_record_or_with_an_end_are_dropped() -> None:
+    for verdict in ("lost", "ended"):
+        assert run_one(two_words, start=Start(verdict, 1, 0)).log.chunks == []  # type: ignore[arg-type]
+
+
+def test_a_job_cancelled_while_it_waited_is_not_started() -> None:
+    log = run_one(two_words, start=Start("cancelled", 1, 0)).log
+    assert (len(log.chunks), log.end.state) == (1, "cancelled")
+
+
+def test_a_chat_that_was_seen_is_not_started_afresh() -> None:
+    end = run_one(two_words, start=Start("run", 2, 3)).log.end
+    assert end.failure is not None
+    assert end.failure.code == "interrupted"
+
+
+def test_a_chat_that_was_not_seen_starts_afresh() -> None:
+    assert run_one(two_words, start=Start("run", 2, 0)).log.end.state == "succeeded"
+
+
+def test_an_image_always_starts_afresh() -> None:
+    log = run_one(two_words, make_job(kind="image"), Start("run", 2, 3)).log
+    assert log.end.state == "succeeded"
+
+
+def test_too_many_attempts_end_the_job() -> None:
+    end = run_one(two_words, start=Start("exhausted", 3, 0)).log.end
+    assert end.state == "failed"
