@@ -16,7 +16,7 @@ from gateway.relay import Relay
 from shared import queues
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import ModelUnavailable, QueueFull, QueueUnreachable, TierRequired
+from shared.errors import ModelUnavailable, QueueFull, QueueUnreachable, Relayed, TierRequired
 from shared.joblog import JobLog
 from shared.messages import Chunk, End, Job
 from shared.registry import Registry
@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Answer:
-    """A job under way: iterate once for its chunks as they come (Relay.follow tells what that raises)."""
+    """A job under way: iterate once for its chunks as they come.
+
+    A job that failed raises its failure as Relayed, after the chunks it had; Relay.follow tells what else.
+    """
 
     def __init__(self, job: Job, chunks: Iterator[list[Chunk]]) -> None:
         self.job = job
@@ -36,7 +39,12 @@ class Answer:
     def __iter__(self) -> Iterator[list[Chunk]]:
         for chunks in self._chunks:
             self.end = chunks[-1].end
-            yield chunks
+            if self.end is None or self.end.failure is None:
+                yield chunks
+            else:
+                if len(chunks) > 1:
+                    yield chunks[:-1]
+                raise Relayed(self.end.failure)
 
 
 class Admission:

@@ -17,9 +17,9 @@ from gevent.event import Event
 from redis.exceptions import RedisError
 
 from shared import redis_keys as keys
-from shared.errors import JobLost, QueueUnreachable, Relayed, Timeout
+from shared.errors import JobLost, QueueUnreachable, Timeout
 from shared.joblog import JobLog
-from shared.messages import Chunk, End, decode_frames
+from shared.messages import Chunk, decode_frames
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class Relay:
     def follow(self, inbox: Inbox, deadline: float, now: Callable[[], float]) -> Iterator[list[Chunk]]:
         """All chunks of a job from the first to the last, in lists of what is there at the time.
 
-        Ends after the chunk that has the job's successful end. Raises Relayed if the job failed, Timeout at
-        the deadline (Unix seconds), JobLost if its record is gone, QueueUnreachable if Redis stays away.
+        Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), JobLost if
+        the job's record is gone, QueueUnreachable if Redis stays away.
         """
         cursor = 0
         while True:
@@ -111,7 +111,7 @@ class Relay:
                 cursor += len(chunks)
                 yield chunks
                 if chunks[-1].end is not None:
-                    return _raise_failure(chunks[-1].end)
+                    return
             elif now() >= deadline:
                 raise Timeout
             elif not inbox.lagging and not inbox.wait(min(IDLE, max(0.0, deadline - now()))):
@@ -142,28 +142,30 @@ class Relay:
         """Receive until killed, through any number of lost connections."""
         while True:
             try:
-                with self._redis.pubsub() as pubsub:
-                    pubsub.subscribe(self._channel)
-                    while True:
-                        self._receive(pubsub.get_message(timeout=1.0))
+                self._listen()
             except RedisError as error:
-                log.warning("lost the connection to Redis: %s", error)
+                if self.listening.is_set():
+                    log.warning("lost the connection to Redis: %s", error)
+                self.listening.clear()
                 gevent.sleep(0.25)
+
+    def _listen(self) -> None:
+        with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+            pubsub.subscribe(self._channel)
+            while True:
+                self._receive(pubsub.get_message(timeout=1.0))
 
     def _receive(self, message: dict[str, Any] | None) -> None:
         if message is None:
             return
         if message["type"] == "subscribe":
             # The first one, or one after a lost connection, in which messages may have been missed.
+            if not self.listening.is_set():
+                log.info("listening for chunks")
             self.listening.set()
-            for inbox in list(self._inboxes.values()):
-                inbox.lag()
+            for waiting in list(self._inboxes.values()):
+                waiting.lag()
         elif message["type"] == "message":
             for frame in decode_frames(message["data"]):
                 if inbox := self._inboxes.get(frame.job):
                     inbox.deliver(frame.first, frame.chunks)
-
-
-def _raise_failure(end: End) -> None:
-    if end.state != "succeeded" and end.failure is not None:
-        raise Relayed(end.failure)

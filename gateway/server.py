@@ -32,7 +32,7 @@ def serve(app: Flask, settings: Settings) -> None:
     server.serve_forever(stop_timeout=5)
 
 
-class _Handler(WebSocketHandler):  # type: ignore[misc]
+class _Handler(WebSocketHandler):
     """A client that takes nothing for `timeout` seconds is cut off: its writer must not wait for ever."""
 
     timeout: float

@@ -47,22 +47,22 @@ class StreamNamespace(Namespace):
         self._connections: dict[str, Connection] = {}
 
     def on_connect(self, auth: Any = None) -> None:
-        sid = request.sid
+        sid = _sid()
         self._connections[sid] = Connection(self, sid)
 
     def on_disconnect(self, reason: Any = None) -> None:
-        if connection := self._connections.pop(request.sid, None):
+        if connection := self._connections.pop(_sid(), None):
             connection.close()
 
     def on_start_stream(self, key: Any = None, *_: Any) -> None:
-        connection = self._connections[request.sid]
+        connection = self._connections[_sid()]
         try:
             connection.authenticate(self._keyring.holder(key))
         except RequestError as error:
             connection.emit("error", _error(error))
 
     def on_prompt(self, data: Any = None, *_: Any) -> None:
-        connection = self._connections[request.sid]
+        connection = self._connections[_sid()]
         try:
             connection.ask(data)
         except RequestError as error:
@@ -154,6 +154,10 @@ class Connection:
     def _run(self) -> None:
         while True:
             self._namespace.answer(self, self._prompts.get())
+
+
+def _sid() -> str:
+    return str(request.sid)  # type: ignore[attr-defined]
 
 
 def _not_sentinels(text: str) -> list[str]:

@@ -111,13 +111,12 @@ class Accounts:
         return Holder(account=row.account, key=row.id, tier=row.tier)
 
     def _account(self, connection: sql.Connection, name: str) -> str:
-        """The id of the account of this name. The oldest, should two processes have made one at once."""
-        wanted = sql.select(_accounts.c.id).where(_accounts.c.name == name).order_by(_accounts.c.created)
-        found: str | None = connection.execute(wanted).scalar()
-        if found is not None:
-            return found
-        account = _new_id("acc")
-        connection.execute(_accounts.insert().values(id=account, name=name, created=self._now()))
+        """The id of the account of this name."""
+        # One statement, so that of two processes that look at once only one makes the account.
+        new = sql.select(sql.literal(_new_id("acc")), sql.literal(name), sql.literal(self._now()))
+        taken = sql.exists().where(_accounts.c.name == name)
+        connection.execute(_accounts.insert().from_select(["id", "name", "created"], new.where(~taken)))
+        account: str = connection.execute(sql.select(_accounts.c.id).where(_accounts.c.name == name)).scalar_one()
         return account
 
     def _note_use(self, key_id: str, last_used: float | None) -> None:
@@ -148,7 +147,7 @@ _accounts = sql.Table(
     "accounts",
     _metadata,
     sql.Column("id", sql.String, primary_key=True),
-    sql.Column("name", sql.String, nullable=False),
+    sql.Column("name", sql.String, nullable=False, unique=True),
     sql.Column("created", sql.Double, nullable=False),
 )
 _keys = sql.Table(

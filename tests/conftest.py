@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.cluster import Valkey
+from tests.cluster import Cluster, Valkey, cluster
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,32 @@ def valkey(valkey_server: Valkey) -> Iterator["redis.Redis"]:
 def models_folder() -> Path:
     """Where weights are unpacked: the same folder `make up` uses, so that it is done once."""
     return Path(__file__).parent.parent / "data"
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A gateway with simulated workers: `fast` and `slow` chat, and `pictures`."""
+    models = {
+        "fast": simulated_model(tokens_per_second=500),
+        "slow": simulated_model(tokens_per_second=20, capacity=2),
+        "pictures": simulated_model(kind="image", tokens_per_second=100),
+        "idle": simulated_model(),
+    }
+    with cluster(tmp_path_factory.mktemp("simulated"), models, queue_bound=3) as running:
+        running.start_gateway()
+        for name in ("fast", "slow", "pictures"):
+            running.start_worker(name)
+        yield running
+
+
+def simulated_model(kind: str = "chat", **engine_args: object) -> dict[str, object]:
+    """A catalogue entry for the simulated engine."""
+    return {
+        "kind": kind,
+        "engine": "simulated",
+        "weights": "none",
+        "description": "a test",
+        "context": 4096,
+        "max_tokens": 4000,
+        "engine_args": engine_args,
+    }

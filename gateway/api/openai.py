@@ -14,6 +14,7 @@ from gateway.auth import Keyring
 from gateway.bodies import openai_body
 from shared.catalog import Catalog
 from shared.errors import EngineFailed, InvalidRequest, RequestError
+from shared.messages import Chunk
 
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -52,7 +53,7 @@ def _whole(answer: Answer) -> bytes:
     return whole
 
 
-def _events(first: list, chunks: Iterator[list], job: ExitStack) -> Iterator[bytes]:
+def _events(first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
     """The stream's bytes. Closing it, as the server does when the client goes, cancels the job."""
     with job:
         try:

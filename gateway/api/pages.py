@@ -5,6 +5,11 @@ from pathlib import Path
 from flask import Blueprint, Response, send_from_directory
 
 WEB = Path(__file__).parent.parent / "web"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def pages_api() -> Blueprint:
@@ -17,5 +22,14 @@ def pages_api() -> Blueprint:
     @api.get("/web/<path:name>")
     def asset(name: str) -> Response:
         return send_from_directory(WEB, name)
+
+    @api.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(status=204)
+
+    @api.after_request
+    def protect(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        return response
 
     return api

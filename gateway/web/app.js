@@ -82,7 +82,7 @@ function fillExamples() {
     BASE_URL: location.origin,
     YOUR_KEY: page.key.value.trim() || "YOUR_KEY",
     CHAT_MODEL: page.model.value || "llama3.1-8b",
-    IMAGE_MODEL: models.list.find((model) => model.kind === "image")?.id ?? "stable_diffusion",
+    IMAGE_MODEL: models.list.find(({ kind, state }) => kind === "image" && state === "ready")?.id ?? "stable_diffusion",
   };
   for (const code of document.querySelectorAll("code[data-fill]")) {
     code.template ??= code.textContent;
@@ -266,7 +266,7 @@ function showRows() {
   const rows = models.list.map((model) => {
     const row = known.get(model.id) ?? newRow(model.id);
     const [name, kind, context, state, speed] = row.cells;
-    setText(name.children[1], (model.aliases ?? []).filter((alias) => alias !== model.id).join("  "));
+    setText(name.children[1], (model.aliases ?? []).filter((alias) => alias !== model.id).join(", "));
     setText(name.children[2], model.description ?? "");
     setText(kind, model.kind);
     setNumber(context, model.context, "tokens of context");
@@ -471,7 +471,7 @@ async function explain(answer) {
 
 function sentence({ code, message, param }) {
   const text = (message || "The request failed.").trim();
-  const field = param && !text.includes(param) ? ` Field: ${param}.` : "";
+  const field = code === "invalid_request" && param && !text.includes(param) ? ` Field: ${param}.` : "";
   return `${/[.!?]$/.test(text) ? text : `${text}.`}${field}${code ? ` (${code})` : ""}`;
 }
 

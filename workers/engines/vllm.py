@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -81,7 +81,9 @@ class VllmEngine:
             raise _error(create_error_response(error).error.model_dump()) from error
         if isinstance(answer, ErrorResponse):
             raise _error(answer.error.model_dump())
-        return answer if hasattr(answer, "__aiter__") else answer.model_dump_json().encode()
+        if hasattr(answer, "__aiter__"):
+            return cast("AsyncGenerator[str, None]", answer)
+        return bytes(answer.model_dump_json(), "utf-8")
 
 
 class _Tape:

@@ -1,0 +1,86 @@
+# Two commands for a fresh clone: `make up` and `make test`. `make help` lists the rest.
+#
+# Set-up makes .venv from the locks in requirements/ and is done again only when they change. Variables:
+#   PYTHON       the Python to use; default: python3.11, python3.12 or python3, whichever fits first
+#   TORCH_INDEX  a package index with torch's CPU build. Without it pip takes what its own index has, which
+#                may be the build for NVIDIA GPUs: it works on a CPU, too, but is several GB larger.
+#   ARGS         options for `crofai up`, such as ARGS="--port 9000 --no-images"
+
+PYTHON ?=
+TORCH_INDEX ?=
+ARGS ?=
+
+BIN := .venv/bin
+INDEX := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
+PIP = scripts/phase "$(1)" $(BIN)/python -m pip install --disable-pip-version-check --no-input $(INDEX)
+TORCH := $(shell grep '^torch==' requirements/runtime.txt)
+CLIENTS := tests/acceptance/clients
+
+# One for each step of set-up, inside .venv, so that they go when it goes.
+VENV := .venv/.made
+RUNTIME := .venv/.runtime
+PROJECT := .venv/.project
+DEV := .venv/.dev
+
+.PHONY: up test check setup dev clients lock bench-batching clean help
+
+up: setup ## set up, and run the gateway, a language model and an image model
+	@$(BIN)/crofai up $(ARGS)
+
+test: setup dev clients ## set up, and run every test
+	$(BIN)/python -m pytest
+
+check: setup dev ## style, types, layering and unit tests, in under a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit
+
+bench-batching: setup ## measure how the engine's throughput grows with concurrent requests
+	$(BIN)/python -m bench.batching
+
+lock: setup ## pin the newest packages that pyproject.toml allows
+	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py
+
+clean: ## remove what set-up and tests made; data/ stays
+	rm -rf .venv .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(CLIENTS)/node_modules
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(PROJECT)
+
+dev: $(DEV)
+
+$(VENV):
+	@python=$$(PYTHON="$(PYTHON)" scripts/find-python) && \
+		scripts/phase "Making .venv with $$python" "$$python" -m venv .venv
+	@touch $@
+
+# The locks are complete, so pip need resolve nothing; scripts/lock.py tells why it must not. Only torch's own
+# requirements depend on the build that this machine's index has, so they alone are looked up.
+$(RUNTIME): requirements/runtime.txt $(VENV)
+	@$(call PIP,Installing packages (a few minutes)) --no-deps --only-binary=:all: -r requirements/runtime.txt
+	@$(call PIP,Checking $(TORCH)) $(TORCH)
+	@touch $@
+
+$(PROJECT): pyproject.toml $(RUNTIME)
+	@$(call PIP,Installing crofai itself) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@$(call PIP,Installing test tools) --no-deps --only-binary=:all: -r requirements/dev.txt
+	@touch $@
+
+# Clients in JavaScript, for the tests that use the API as the users of Node do.
+ifneq ($(wildcard $(CLIENTS)/package.json),)
+clients: $(CLIENTS)/node_modules/.made
+
+$(CLIENTS)/node_modules/.made: $(CLIENTS)/package.json $(wildcard $(CLIENTS)/package-lock.json)
+	@command -v npm >/dev/null || { echo "make test needs npm for its JavaScript clients: install Node.js 20 or newer" >&2; exit 1; }
+	@scripts/phase "Installing JavaScript clients" npm ci --prefix $(CLIENTS) --no-audit --no-fund
+	@touch $@
+endif

@@ -1,0 +1,5 @@
+"""`python -m gateway.cli`: the `crofai` command."""
+
+from gateway.cli.main import app
+
+app()

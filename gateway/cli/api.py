@@ -1,0 +1,73 @@
+"""The public API as the command line uses it: where the server is, which key to send, what went wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.cli import instance
+from gateway.cli.failures import CommandFailed, NotReady
+from shared.settings import Settings
+
+
+def base_url(settings: Settings) -> str:
+    """The server that runs on this machine's data folder, or else the one that settings describe."""
+    running = instance.running(settings.data_dir)
+    return running.url if running else address(settings.host, settings.port)
+
+
+def address(host: str, port: int) -> str:
+    """The URL of a server that listens on this host and port. One that listens everywhere is also here."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def demo_key_file(data_dir: Path) -> Path:
+    return data_dir / "demo.key"
+
+
+def find_key(given: str | None, settings: Settings) -> str:
+    """The key to send. Raises CommandFailed if there is none."""
+    if given:
+        return given
+    try:
+        return demo_key_file(settings.data_dir).read_text().strip()
+    except OSError:
+        raise CommandFailed("no API key: give --key or CROFAI_KEY. Make one with: crofai keys create NAME") from None
+
+
+@contextmanager
+def client(url: str, key: str | None = None, *, read_timeout: float = 10) -> Iterator[httpx.Client]:
+    """A client whose network errors become one line each."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    timeout = httpx.Timeout(10, read=read_timeout)
+    try:
+        with httpx.Client(base_url=url, headers=headers, timeout=timeout) as session:
+            yield session
+    except httpx.ConnectError:
+        raise NotReady(f"no server answers at {url}. Start one with: crofai up") from None
+    except httpx.TimeoutException:
+        raise NotReady(f"the server at {url} took too long to answer. See: crofai models") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CommandFailed(f"{url}: {error or type(error).__name__}") from None
+
+
+def check(response: httpx.Response) -> None:
+    """Raise the error that a response holds, in the server's words."""
+    if response.is_success:
+        return
+    response.read()
+    try:
+        fail(response.json()["error"], response.status_code)
+    except (ValueError, KeyError, TypeError):
+        raise CommandFailed(f"{response.url}: answered {response.status_code}; is it a crofai server?") from None
+
+
+def fail(error: dict[str, Any], status: int = 500) -> None:
+    """Raise an error in OpenAI's shape."""
+    message = f"{error['message']} ({error['code']})"
+    if status in (429, 503) or error["code"] in ("model_unavailable", "queue_unreachable", "queue_full"):
+        raise NotReady(message)
+    raise CommandFailed(message)

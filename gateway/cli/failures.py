@@ -1,0 +1,18 @@
+"""How a command fails: with one line that says cause and fix, and an exit status.
+
+0 done · 1 failed · 2 wrong usage (Typer's own) · 3 the server is not there, or not ready
+"""
+
+from shared.errors import CrofError
+
+
+class CommandFailed(CrofError):
+    """The command could not do what it was asked."""
+
+    status = 1
+
+
+class NotReady(CommandFailed):
+    """Nothing is wrong with the request; the server cannot take it now."""
+
+    status = 3

@@ -1,0 +1,55 @@
+"""Streams of a cluster, opened together and read in threads, as many clients would."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from tests.cluster import Cluster
+
+
+@dataclass
+class Stream:
+    """One client's stream: what it has got so far."""
+
+    status: int = 0
+    texts: list[str] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    done: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+    def read(self, url: str, body: dict[str, Any], key: str) -> None:
+        headers = {"X-API-Key": key}
+        with requests.post(url, json=body, headers=headers, stream=True, timeout=60) as response:
+            self.status = response.status_code
+            for line in response.iter_lines(decode_unicode=True):
+                if line == "data: [DONE]":
+                    self.done = True
+                elif line:
+                    self._take(json.loads(line.removeprefix("data: ")))
+
+    def _take(self, chunk: dict[str, Any]) -> None:
+        self.error = chunk.get("error", self.error)
+        self.texts += [choice["delta"].get("content") or "" for choice in chunk.get("choices", [])]
+
+
+@contextmanager
+def streams(running: Cluster, model: str, prompt: str, count: int) -> Iterator[list[Stream]]:
+    """So many streams under way; leaving the context waits for their ends."""
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+    opened = [Stream() for _ in range(count)]
+    arguments = (f"{running.url}/v1/chat/completions", body, running.key())
+    threads = [threading.Thread(target=stream.read, args=arguments, daemon=True) for stream in opened]
+    for thread in threads:
+        thread.start()
+    yield opened
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a stream never ended"

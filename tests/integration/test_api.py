@@ -1,0 +1,197 @@
+"""The JSON dialects over a whole simulated cluster."""
+
+import ast
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tests.cluster import Cluster, wait_for
+
+pytestmark = pytest.mark.integration
+
+TURN = {"role": "user", "content": "echo one two three"}
+
+
+@pytest.fixture(scope="module")
+def key(simulated: Cluster) -> str:
+    return simulated.key("premium")
+
+
+def post(running: Cluster, path: str, body: Any, key: str | None = None, **more: Any) -> requests.Response:
+    headers = {"X-API-Key": key} if key else {}
+    return requests.post(f"{running.url}{path}", json=body, headers=headers, timeout=30, **more)
+
+
+def error(response: requests.Response) -> dict[str, Any]:
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "type", "param"}
+    return dict(body["error"])
+
+
+def test_a_chat_answers_with_its_text(simulated: Cluster, key: str) -> None:
+    response = post(simulated, "/v1/free/fast", {"messages": [TURN], "max_tokens": 300}, key)
+    assert (response.status_code, response.json()) == (200, {"response": "one two three"})
+
+
+def test_max_tokens_limits_the_answer(simulated: Cluster, key: str) -> None:
+    response = post(simulated, "/v1/premium/fast", {"messages": [TURN], "max_tokens": 2}, key)
+    assert response.json() == {"response": "one two"}
+
+
+def test_an_image_is_a_python_bytes_literal(simulated: Cluster, key: str) -> None:
+    text = post(simulated, "/v1/premium/pictures", {"prompt": "cat"}, key).json()["response"]
+    png = eval(text)  # as the seed's client does it
+    assert png == ast.literal_eval(text)
+    assert png.startswith(b"\x89PNG\r\n")
+
+
+def test_openai_chat_whole(simulated: Cluster, key: str) -> None:
+    body = post(simulated, "/v1/chat/completions", {"model": "fast", "messages": [TURN]}, key).json()
+    assert body["object"] == "chat.completion"
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "one two three"}
+
+
+def test_openai_chat_streamed(simulated: Cluster, key: str) -> None:
+    body = {"model": "fast", "messages": [TURN], "stream": True, "stream_options": {"include_usage": True}}
+    url, headers = f"{simulated.url}/v1/chat/completions", {"Authorization": f"Bearer {key}"}
+    with requests.post(url, json=body, headers=headers, stream=True, timeout=30) as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        lines = [line for line in response.iter_lines(decode_unicode=True) if line]
+    assert lines[-1] == "data: [DONE]"
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    text = "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+    assert text == "one two three"
+    assert chunks[-1]["usage"]["completion_tokens"] == 3
+
+
+def test_models_tell_their_state(simulated: Cluster) -> None:
+    found = {model["id"]: model for model in requests.get(f"{simulated.url}/v1/models", timeout=10).json()["data"]}
+    assert found["fast"]["state"] == "ready"
+    assert found["idle"]["state"] == "cold"
+    assert found["pictures"]["kind"] == "image"
+    one = requests.get(f"{simulated.url}/v1/models/fast", timeout=10).json()
+    assert one["id"] == "fast"
+    assert requests.get(f"{simulated.url}/v1/models/nix", timeout=10).status_code == 404
+
+
+def test_health(simulated: Cluster) -> None:
+    assert requests.get(f"{simulated.url}/health", timeout=10).json() == {"status": "ok"}
+
+
+CHAT: dict[str, Any] = {"messages": [TURN]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "with_key", "status", "code", "param"),
+    [
+        ("/v1/free/fast", CHAT, None, 401, "invalid_key", None),
+        ("/v1/free/fast", CHAT, "sk-crof-wrong", 401, "invalid_key", None),
+        ("/v1/premium/fast", CHAT, "free", 403, "tier_required", None),
+        ("/v1/free/fas", CHAT, "free", 404, "model_not_found", "model"),
+        ("/v1/free/idle", CHAT, "free", 503, "model_unavailable", "model"),
+        ("/v1/free/fast", {}, "free", 400, "invalid_request", "messages"),
+        ("/v1/free/fast", CHAT | {"max_token": 1}, "free", 400, "invalid_request", "max_token"),
+        ("/v1/free/pictures", CHAT, "free", 400, "invalid_request", "prompt"),
+        ("/v1/chat/completions", CHAT, "free", 400, "invalid_request", "model"),
+        ("/v1/chat/completions", CHAT | {"model": "nix"}, "free", 404, "model_not_found", "model"),
+        ("/v1/chat/completions", {"model": "fast"}, "free", 400, "invalid_request", "messages"),
+        ("/v1/nothing", CHAT, "free", 404, "not_found", None),
+    ],
+)
+def test_errors_have_status_code_and_field(
+    simulated: Cluster, path: str, body: Any, with_key: str | None, status: int, code: str, param: str | None
+) -> None:
+    secret = simulated.key("free") if with_key == "free" else with_key
+    response = post(simulated, path, body, secret)
+    found = error(response)
+    assert (response.status_code, found["code"], found["param"]) == (status, code, param)
+    assert found["message"]
+
+
+def test_an_unknown_model_names_the_nearest(simulated: Cluster, key: str) -> None:
+    assert "'fast'" in error(post(simulated, "/v1/free/fsat", CHAT, key))["message"]
+
+
+def test_a_model_is_found_by_its_long_name(simulated: Cluster, key: str) -> None:
+    assert error(post(simulated, "/v1/free/llama3-8b-Instruct", CHAT, key))["message"].count("llama3") > 0
+
+
+def test_a_body_that_is_not_json_is_refused(simulated: Cluster, key: str) -> None:
+    url, headers = f"{simulated.url}/v1/free/fast", {"X-API-Key": key}
+    response = requests.post(url, data="hello", headers=headers, timeout=10)
+    assert (response.status_code, error(response)["code"]) == (415, "unsupported_media_type")
+    headers["Content-Type"] = "application/json"
+    response = requests.post(url, data="{", headers=headers, timeout=10)
+    assert (response.status_code, error(response)["code"]) == (400, "invalid_request")
+
+
+def test_a_body_that_is_too_large_is_refused(simulated: Cluster, key: str) -> None:
+    huge = {"messages": [{"role": "user", "content": "x" * 1_100_000}]}
+    response = post(simulated, "/v1/free/fast", huge, key)
+    assert (response.status_code, error(response)["code"]) == (413, "body_too_large")
+
+
+def test_the_engines_refusal_keeps_its_status(simulated: Cluster, key: str) -> None:
+    for stream in (True, False):
+        body = {"model": "fast", "messages": [TURN], "max_tokens": -1, "stream": stream}
+        response = post(simulated, "/v1/chat/completions", body, key)
+        assert (response.status_code, error(response)["param"]) == (400, "max_tokens")
+
+
+def test_a_wrong_method_is_told(simulated: Cluster) -> None:
+    response = requests.get(f"{simulated.url}/v1/free/fast", timeout=10)
+    assert (response.status_code, error(response)["code"]) == (405, "method_not_allowed")
+
+
+def test_a_revoked_key_stops_working(simulated: Cluster) -> None:
+    made = simulated.accounts.create_key("soon gone", "free")
+    assert post(simulated, "/v1/free/fast", CHAT, made.secret).status_code == 200
+    simulated.accounts.revoke_key(made.id)
+    wait_for(lambda: post(simulated, "/v1/free/fast", CHAT, made.secret).status_code == 401, 3, "the key to fail")
+
+
+def test_browsers_may_call_from_anywhere(simulated: Cluster) -> None:
+    headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    response = requests.options(f"{simulated.url}/v1/free/fast", headers=headers, timeout=10)
+    assert response.ok
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert "X-API-Key" in response.headers["Access-Control-Allow-Headers"]
+
+
+def test_a_full_queue_sheds(simulated: Cluster, key: str) -> None:
+    """Two run, three wait, the sixth is refused; dropping the others empties the queue again."""
+    body = {"model": "slow", "messages": [{"role": "user", "content": "x"}], "stream": True, "max_tokens": 400}
+    url, headers = f"{simulated.url}/v1/chat/completions", {"X-API-Key": key}
+    client = simulated.valkey.client
+    running = [requests.post(url, json=body, headers=headers, stream=True, timeout=30) for _ in range(2)]
+    session = requests.Session()
+    waiting = []
+    import threading
+
+    def wait_in_line() -> None:
+        waiting.append(session.post(url, json=body | {"max_tokens": 1}, headers=headers, timeout=60).status_code)
+
+    threads = [threading.Thread(target=wait_in_line) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: client.llen("model.slow:p3") == 3, 10, "three jobs to wait")
+    response = requests.post(url, json=body, headers=headers, timeout=10)
+    assert (response.status_code, error(response)["code"]) == (429, "queue_full")
+    for stream in running:
+        stream.close()
+    for thread in threads:
+        thread.join(30)
+    assert waiting == [200, 200, 200]
+    wait_for(lambda: client.hlen("lease:slow") == 0, 10, "all leases to be given back")
+
+
+def test_pages_are_served(simulated: Cluster) -> None:
+    page = requests.get(f"{simulated.url}/", timeout=10)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "buymeacoffee.com/crofai" in page.text
+    for name in ("style.css", "app.js"):
+        assert requests.get(f"{simulated.url}/web/{name}", timeout=10).ok
+    assert requests.get(f"{simulated.url}/web/%2e%2e/app.py", timeout=10).status_code == 404

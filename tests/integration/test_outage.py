@@ -1,0 +1,153 @@
+"""Redis stops, restarts or loses its data while ten streams are open; a worker dies; connections are cut."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.cluster import Cluster, Process, cluster, wait_for
+from tests.conftest import simulated_model
+from tests.integration.streams import Stream, streams
+
+pytestmark = pytest.mark.integration
+
+WORDS = " ".join(f"w{number}" for number in range(300))
+LEASE = 4
+OUTAGE = 5.0  # seconds
+
+
+class Bench:
+    def __init__(self, running: Cluster) -> None:
+        self.cluster = running
+        self.gateway = running.start_gateway()
+        self.worker = running.start_worker("m")
+
+    def loads(self, worker: Process) -> int:
+        """How often this worker process loaded its model."""
+        return worker.log.read_text().count("is ready")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with cluster(
+        tmp_path, {"m": simulated_model(tokens_per_second=50)}, lease=LEASE, report_interval=0.5
+    ) as running:
+        yield Bench(running)
+
+
+def started(opened: list[Stream]) -> None:
+    wait_for(lambda: all(len(stream.texts) > 20 for stream in opened), 20, "all streams to be under way")
+
+
+def assert_whole(opened: list[Stream]) -> None:
+    for stream in opened:
+        assert (stream.status, stream.error, stream.done) == (200, None, True)
+        assert stream.text == WORDS
+
+
+def assert_as_before(bench: Bench) -> None:
+    """The same processes serve on, and nothing is left behind."""
+    assert bench.gateway.alive
+    assert bench.worker.alive
+    assert bench.loads(bench.worker) == 1
+    wait_for(lambda: answers(bench.cluster), 20, "a new request to be answered")
+    client = bench.cluster.valkey.client
+    wait_for(lambda: client.hlen("lease:m") == 0 == client.zcard("lease:m:index"), 10, "leases to be given back")
+    assert client.llen("model.m:p3") == 0
+
+
+def taken(running: Cluster) -> int:
+    """Messages that wait, and those that were delivered."""
+    client = running.valkey.client
+    return int(client.llen("model.m:p3") + client.hlen("lease:m"))
+
+
+def answers(running: Cluster) -> bool:
+    body = {"messages": [{"role": "user", "content": "echo after all"}]}
+    response = requests.post(
+        f"{running.url}/v1/free/m", json=body, headers={"X-API-Key": running.key()}, timeout=30
+    )
+    return response.status_code == 200 and response.json() == {"response": "after all"}
+
+
+def test_killed_and_started_again(bench: Bench) -> None:
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        bench.cluster.valkey.stop()
+        time.sleep(OUTAGE)
+        bench.cluster.valkey.start()
+    assert_whole(opened)
+    assert_as_before(bench)
+
+
+def test_paused(bench: Bench) -> None:
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        bench.cluster.valkey.process.signal(signal.SIGSTOP)
+        time.sleep(OUTAGE)
+        bench.cluster.valkey.process.signal(signal.SIGCONT)
+    assert_whole(opened)
+    assert_as_before(bench)
+
+
+def test_data_lost(bench: Bench) -> None:
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        bench.cluster.valkey.stop()
+        for file in (bench.cluster.valkey.folder / "appendonlydir").iterdir():
+            file.unlink()
+        time.sleep(OUTAGE)
+        bench.cluster.valkey.start()
+    for stream in opened:
+        assert stream.error is not None
+        assert stream.error["code"] == "job_lost"
+        assert stream.done
+        assert WORDS.startswith(stream.text)
+    assert_as_before(bench)
+
+
+def test_connections_cut(bench: Bench) -> None:
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        for kind in ("normal", "pubsub"):
+            bench.cluster.valkey.client.client_kill_filter(_type=kind)
+    assert_whole(opened)
+    assert_as_before(bench)
+
+
+def test_a_killed_workers_jobs_end_clearly(bench: Bench) -> None:
+    """Text that was seen cannot be continued by another worker yet: the stream ends with an error."""
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        bench.worker.kill()
+        bench.worker = bench.cluster.start_worker("m")
+        killed = time.monotonic()
+    assert time.monotonic() - killed < LEASE + 6
+    for stream in opened:
+        assert stream.error is not None
+        assert stream.error["code"] == "interrupted"
+        assert WORDS.startswith(stream.text)
+    assert_as_before(bench)
+
+
+def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
+    """Messages that a worker had taken and not started, and those in the queue, go to the next one."""
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=100)}, lease=LEASE) as running:
+        running.start_gateway()
+        worker = running.start_worker("m")
+        worker.signal(signal.SIGSTOP)
+        with streams(running, "m", "echo a b c", 4) as opened:
+            wait_for(lambda: taken(running) == 4, 10, "four jobs to be admitted")
+            worker.kill()
+            running.start_worker("m")
+        assert [stream.text for stream in opened] == ["a b c"] * 4
+
+
+def test_a_worker_that_drains_finishes_what_it_has(bench: Bench) -> None:
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        assert bench.worker.stop(30) == 0
+    assert_whole(opened)

@@ -1,0 +1,173 @@
+"""The seed's Socket.IO dialect over a whole simulated cluster, with the real Python client."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import socketio
+
+from tests.cluster import Cluster, wait_for
+
+pytestmark = pytest.mark.integration
+
+CLOSING = ("ENDOFMESSAGE", "||AI ERROR||")
+
+
+class Client:
+    """A Socket.IO client that keeps every event."""
+
+    def __init__(self, url: str, namespace: str, **options: Any) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.namespace = namespace
+        self._closed = threading.Semaphore(0)
+        self._socket = socketio.Client(reconnection=False)
+        self._socket.on("*", self._take, namespace=namespace)
+        self._socket.connect(url, namespaces=[namespace], wait_timeout=10, **options)
+
+    def _take(self, event: str, data: Any) -> None:
+        self.events.append((event, data))
+        if event == "chunk" and data in CLOSING:
+            self._closed.release()
+
+    def emit(self, event: str, data: Any) -> None:
+        self._socket.emit(event, data, namespace=self.namespace)
+
+    def wait(self, answers: int = 1) -> list[tuple[str, Any]]:
+        """Wait for the closing chunks of so many answers; all events so far."""
+        for _ in range(answers):
+            assert self._closed.acquire(timeout=20), f"no closing chunk in {self.events}"
+        return self.events
+
+    def chunks(self) -> list[str]:
+        return [data for event, data in self.events if event == "chunk"]
+
+    def of(self, event: str) -> list[Any]:
+        return [data for name, data in self.events if name == event]
+
+    def close(self) -> None:
+        self._socket.disconnect()
+
+
+@pytest.fixture(scope="module")
+def key(simulated: Cluster) -> str:
+    return simulated.key()
+
+
+@pytest.fixture(params=["/", "/stream"])
+def client(request: pytest.FixtureRequest, simulated: Cluster) -> Iterator[Client]:
+    client = Client(simulated.url, request.param)
+    yield client
+    client.close()
+
+
+def prompt(text: str, model: str = "fast", **more: Any) -> dict[str, Any]:
+    return {"model": model, "context": [{"role": "user", "content": text}], **more}
+
+
+def test_a_prompt_as_json_text(client: Client, key: str) -> None:
+    client.emit("start_stream", key)
+    client.emit("prompt", json.dumps(prompt("echo a b", token=key)))
+    client.wait()
+    assert "".join(client.chunks()) == "a bENDOFMESSAGE"
+
+
+def test_a_prompt_as_an_object_with_the_key_from_start_stream(client: Client, key: str) -> None:
+    client.emit("start_stream", key)
+    client.emit("prompt", prompt("echo a b"))
+    client.wait()
+    assert "".join(client.chunks()) == "a bENDOFMESSAGE"
+
+
+def test_the_prompt_may_come_before_the_key(client: Client, key: str) -> None:
+    client.emit("prompt", prompt("echo a b"))
+    client.emit("start_stream", key)
+    client.wait()
+    assert "".join(client.chunks()) == "a bENDOFMESSAGE"
+
+
+def test_usage_comes_before_the_end(client: Client, key: str) -> None:
+    client.emit("prompt", prompt("echo a b", token=key))
+    events = client.wait()
+    (usage,) = client.of("usage")
+    assert (usage["completion_tokens"], usage["finish_reason"], usage["model"]) == (2, "stop", "fast")
+    assert [event for event, _ in events[-2:]] == ["usage", "chunk"]
+
+
+def test_several_prompts_are_answered_one_after_the_other(client: Client, key: str) -> None:
+    for text in ("a a a", "b b b", "c c c"):
+        client.emit("prompt", prompt(f"echo {text}", token=key))
+    client.wait(3)
+    assert "".join(client.chunks()) == "a a aENDOFMESSAGEb b bENDOFMESSAGEc c cENDOFMESSAGE"
+
+
+@pytest.mark.parametrize("sentinel", CLOSING)
+def test_the_models_text_never_closes_the_answer(client: Client, key: str, sentinel: str) -> None:
+    client.emit("prompt", prompt(f"echo {sentinel.split(' ')[0]}", token=key))
+    client.emit("prompt", prompt("echo x", token=key))
+    client.wait(2)
+    assert client.chunks().count("ENDOFMESSAGE") == 2
+    assert "".join(client.chunks()).startswith(sentinel.split(" ")[0])
+
+
+def test_an_image_comes_with_its_progress(client: Client, key: str) -> None:
+    client.emit("prompt", {"model": "pictures", "prompt": "cat", "token": key})
+    client.wait()
+    assert [step["step"] for step in client.of("progress")] == list(range(1, 9))
+    assert client.of("image")[0]["b64_json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "param"),
+    [
+        ("{", "invalid_request", None),
+        (3, "invalid_request", None),
+        ({"context": []}, "invalid_request", "model"),
+        ({"model": "fast"}, "invalid_request", "context"),
+        ({"model": "fsat", "context": [{"role": "user", "content": "x"}]}, "model_not_found", "model"),
+        ({"model": "idle", "context": [{"role": "user", "content": "x"}]}, "model_unavailable", "model"),
+        ({"model": "fast", "context": [{"role": "user", "content": "x"}], "token": "no"}, "invalid_key", None),
+        ({"model": "fast", "context": [{"role": "user", "content": "x"}], "temp": 1}, "invalid_request", "temp"),
+    ],
+)
+def test_failures_are_told_twice(client: Client, key: str, data: Any, code: str, param: str | None) -> None:
+    """In words for newer clients, then as the seed's closing chunk."""
+    client.emit("start_stream", key)
+    client.emit("prompt", data)
+    client.wait()
+    (found,) = client.of("error")
+    assert (found["code"], found["param"]) == (code, param)
+    assert client.chunks() == ["||AI ERROR||"]
+
+
+def test_a_failure_does_not_end_the_connection(client: Client, key: str) -> None:
+    client.emit("prompt", prompt("x", model="nix", token=key))
+    client.emit("prompt", prompt("echo a", token=key))
+    client.wait(2)
+    assert client.chunks() == ["||AI ERROR||", "a", "ENDOFMESSAGE"]
+
+
+def test_a_wrong_key_at_start_is_told(client: Client) -> None:
+    client.emit("start_stream", "sk-crof-wrong")
+    wait_for(lambda: client.of("error"), 5, "an error")
+    assert client.of("error")[0]["code"] == "invalid_key"
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_either_transport(simulated: Cluster, key: str, transport: str) -> None:
+    client = Client(simulated.url, "/", transports=[transport])
+    words = " ".join(f"w{n}" for n in range(300))
+    client.emit("prompt", prompt(f"echo {words}", token=key))
+    client.wait()
+    assert "".join(client.chunks()) == words + "ENDOFMESSAGE"
+    client.close()
+
+
+def test_leaving_frees_the_engine(simulated: Cluster, key: str) -> None:
+    client = Client(simulated.url, "/")
+    client.emit("prompt", prompt("x " * 10, model="slow", token=key, max_tokens=64))
+    wait_for(lambda: client.chunks(), 10, "the first chunk")
+    client.close()
+    lease = simulated.valkey.client
+    wait_for(lambda: lease.hlen("lease:slow") == 0, 2, "the lease to be given back")
