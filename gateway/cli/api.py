@@ -35,22 +35,27 @@ def find_key(given: str | None, settings: Settings) -> str:
     try:
         return demo_key_file(settings.data_dir).read_text().strip()
     except OSError:
-        raise CommandFailed("no API key: give --key or CROFAI_KEY. Make one with: crofai keys create NAME") from None
+        raise CommandFailed(
+            "no API key: give --key or CROFAI_KEY. Make one with: crofai keys create NAME"
+        ) from None
+
+
+def client(url: str, key: str | None = None, *, read_timeout: float = 10) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with plain_errors(url):
+        return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(10, read=read_timeout))
 
 
 @contextmanager
-def client(url: str, key: str | None = None, *, read_timeout: float = 10) -> Iterator[httpx.Client]:
-    """A client whose network errors become one line each."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    timeout = httpx.Timeout(10, read=read_timeout)
+def plain_errors(url: object) -> Iterator[None]:
+    """Whatever goes wrong with the connection becomes one line."""
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=timeout) as session:
-            yield session
+        yield
     except httpx.ConnectError:
         raise NotReady(f"no server answers at {url}. Start one with: crofai up") from None
     except httpx.TimeoutException:
         raise NotReady(f"the server at {url} took too long to answer. See: crofai models") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise CommandFailed(f"{url}: {error or type(error).__name__}") from None
 
 

@@ -12,6 +12,7 @@ import httpx
 import typer
 
 from gateway.cli import api
+from gateway.cli.failures import CommandFailed
 from shared.errors import CrofError
 from shared.settings import load_settings
 
@@ -52,10 +53,11 @@ class Conversation:
         turns = [*self._turns, {"role": "user", "content": text}]
         watch, answer = Stopwatch(time.monotonic()), ""
         try:
-            for piece in self._answer(turns, watch):
-                watch.saw(time.monotonic())
-                answer += piece
-                print(piece, end="", flush=True)
+            with api.plain_errors(self._client.base_url):
+                for piece in self._answer(turns, watch):
+                    watch.saw(time.monotonic())
+                    answer += piece
+                    print(piece, end="", flush=True)
         finally:
             if answer:
                 print(flush=True)
@@ -118,6 +120,8 @@ def _converse(conversation: Conversation) -> None:
             # Leaving the stream has closed the connection, which cancels the job.
             print("(stopped)", file=sys.stderr)
         except CrofError as error:
+            if not sys.stdin.isatty():
+                raise
             print(f"crofai: {error}", file=sys.stderr)
 
 
@@ -127,4 +131,9 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
         if line == "data: [DONE]":
             return
         if line.startswith("data:"):
-            yield json.loads(line.removeprefix("data:"))
+            try:
+                yield json.loads(line.removeprefix("data:"))
+            except ValueError:
+                raise CommandFailed(
+                    f"{response.url}: the stream holds something else than JSON: {line[:80]}"
+                ) from None

@@ -9,10 +9,10 @@ from shared.errors import CrofError
 class CommandFailed(CrofError):
     """The command could not do what it was asked."""
 
-    status = 1
+    exit_status = 1
 
 
 class NotReady(CommandFailed):
     """Nothing is wrong with the request; the server cannot take it now."""
 
-    status = 3
+    exit_status = 3

@@ -28,7 +28,9 @@ def claim(data_dir: Path, url: str, redis_url: str) -> Iterator[None]:
         if not _lock(file):
             other = _read(file)
             who = f"process {other.pid}, {other.url}" if other else "it is just starting"
-            raise CommandFailed(f"crofai already runs on {data_dir} ({who}). Stop it first, or set CROFAI_DATA_DIR.")
+            raise CommandFailed(
+                f"crofai already runs on {data_dir} ({who}). Stop it first, or set CROFAI_DATA_DIR."
+            )
         file.truncate(0)
         file.write(json.dumps(asdict(Instance(pid=os.getpid(), url=url, redis_url=redis_url))))
         file.flush()

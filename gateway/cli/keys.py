@@ -32,7 +32,9 @@ def default(context: typer.Context) -> None:
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is. An account of this name is made if need be.")],
-    tier: Annotated[Tier, typer.Option(help="Premium keys may use all endpoints, and are served first.")] = Tier.free,
+    tier: Annotated[
+        Tier, typer.Option(help="Premium keys may use all endpoints, and are served first.")
+    ] = Tier.free,
 ) -> None:
     """Make a key. It is printed once and cannot be shown again."""
     key = _accounts().create_key(name, tier.value)

@@ -18,7 +18,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except CrofError as error:
             print(f"crofai: {error}", file=sys.stderr)
-            raise typer.Exit(getattr(error, "status", 1) if not hasattr(error, "code") else 1) from None
+            raise typer.Exit(getattr(error, "exit_status", 1)) from None
 
 
 app = typer.Typer(

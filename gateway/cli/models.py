@@ -21,7 +21,7 @@ def models(
 ) -> None:
     """List the models: those with workers first."""
     base = url or api.base_url(load_settings())
-    with api.client(base) as client:
+    with api.client(base) as client, api.plain_errors(base):
         response = client.get("/v1/models")
         api.check(response)
     data = _models(response.text, base)
@@ -40,7 +40,9 @@ def _models(text: str, base: str) -> dict[str, Any]:
         for model in data["data"]:
             _row(model)
     except (ValueError, KeyError, TypeError):
-        raise CommandFailed(f"{base}: answered something else than a list of models; is it a crofai server?") from None
+        raise CommandFailed(
+            f"{base}: answered something else than a list of models; is it a crofai server?"
+        ) from None
     return data
 
 

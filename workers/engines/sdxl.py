@@ -29,8 +29,7 @@ def load(model: Model, args: ImageArgs, data_dir: Path, progress: Progress) -> A
         from diffusers import StableDiffusionXLPipeline
         from diffusers.utils.logging import disable_progress_bar
     except ImportError as error:
-        fix = "Install what workers need: pip install 'crofai[worker]'"
-        raise SetupError(f"{model.id} needs diffusers, which cannot be imported: {error}. {fix}") from error
+        raise SetupError(f"{model.id}: {error}. Install what workers need: make setup") from error
     disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     _limit_threads(device)

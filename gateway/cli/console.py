@@ -1,0 +1,68 @@
+"""Where the lines of all processes go: to the terminal, behind their process's name, and to a file each."""
+
+import os
+import sys
+from itertools import cycle
+from pathlib import Path
+from typing import TextIO
+
+MOST_BYTES = 10_000_000
+"""A log file that grows past this becomes NAME.log.1, in place of an older one."""
+
+BOLD = 1
+COLOURS = (36, 35, 34, 33, 32)
+
+
+class Console:
+    """Lines for people, on standard error. Colours only on a terminal, and not if NO_COLOR is set."""
+
+    def __init__(self, out: TextIO, *, width: int = 0, colour: bool | None = None) -> None:
+        self._out = out
+        self._width = width
+        self._colour = _wants_colour(out) if colour is None else colour
+        self._colours = {"crofai": BOLD}
+        self._next = cycle(COLOURS)
+
+    def say(self, text: str) -> None:
+        """A line of `crofai up` itself."""
+        self.line("crofai", text)
+
+    def line(self, name: str, text: str) -> None:
+        head = f"{name:<{self._width}} |"
+        if self._colour:
+            if name not in self._colours:
+                self._colours[name] = next(self._next)
+            head = f"\033[{self._colours[name]}m{head}\033[0m"
+        try:
+            print(head, text, file=self._out, flush=True)
+        except OSError:
+            # The terminal is gone; the processes and their log files go on.
+            self._out = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+class LogFile:
+    """One process's output. What an earlier run wrote is kept as NAME.log.1."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{name}.log"
+        self._turn()
+
+    def write(self, text: str) -> None:
+        self._file.write(text + "\n")
+        self._file.flush()
+        if self._file.tell() > MOST_BYTES:
+            self.close()
+            self._turn()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _turn(self) -> None:
+        if self._path.exists():
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        self._file = self._path.open("w", encoding="utf-8", errors="replace")
+
+
+def _wants_colour(out: TextIO) -> bool:
+    return out.isatty() and not os.environ.get("NO_COLOR") and sys.platform != "win32"

@@ -1,0 +1,99 @@
+"""What must be so before anything is started: each problem is one line that says cause and fix."""
+
+import errno
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+GB = 10**9
+MEMORY = {"vllm": 4.5 * GB, "diffusers": 1.5 * GB}
+"""What a worker's process takes on a CPU with the models that need no download, and room for the system."""
+
+DISK = 1 * GB
+LIBRARIES = {"vllm": "vllm", "diffusers": "diffusers"}
+
+
+def problems(engines: Iterable[str], host: str, port: int, data_dir: Path) -> Iterator[str]:
+    """All that speaks against starting workers with these engines, and a gateway on this port."""
+    engines = list(engines)
+    yield from check_python(sys.version_info[:2])
+    yield from check_folder(data_dir)
+    yield from check_port(host, port)
+    yield from check_libraries(engines)
+
+
+def shortages(engines: Iterable[str], data_dir: Path) -> Iterator[str]:
+    """What there is too little of; the user may know better than our estimates."""
+    yield from check_memory(engines, psutil.virtual_memory().available)
+    yield from check_disk(data_dir, shutil.disk_usage(data_dir).free)
+
+
+def check_python(version: tuple[int, ...]) -> Iterator[str]:
+    if not (3, 11) <= version < (3, 13):
+        yield f"Python {version[0]}.{version[1]} is not supported: use 3.11 or 3.12 (make up PYTHON=python3.11)"
+
+
+def check_folder(folder: Path) -> Iterator[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        cause = "" if writable else f"this user ({os.getuid()}) may not write there"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    if cause:
+        yield f"the data folder {folder.absolute()} cannot be used: {cause}. Set CROFAI_DATA_DIR to another one."
+
+
+def check_port(host: str, port: int) -> Iterator[str]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return
+        except OSError as error:
+            cause = error
+    if cause.errno == errno.EADDRINUSE:
+        yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: --port {port + 1}"
+    else:
+        yield f"cannot listen on {host}:{port}: {cause.strerror}. Set CROFAI_HOST and CROFAI_PORT."
+
+
+def check_libraries(engines: Iterable[str], installed: Mapping[str, bool] | None = None) -> Iterator[str]:
+    for name in sorted({LIBRARIES[engine] for engine in engines if engine in LIBRARIES}):
+        found = importlib.util.find_spec(name) is not None if installed is None else installed[name]
+        if not found:
+            yield f"{name} is not installed. Run: make up, or try out --engine simulated, which does without."
+
+
+def check_memory(engines: Iterable[str], available: float) -> Iterator[str]:
+    needed = sum(MEMORY.get(engine, 0.0) for engine in engines)
+    if available < needed:
+        yield (
+            f"{available / GB:.1f} GB of memory are free, and these models need about {needed / GB:.1f} GB. "
+            "Close something, use --no-images or --engine simulated, or start all the same with --force."
+        )
+
+
+def check_disk(folder: Path, free: float) -> Iterator[str]:
+    if free < DISK:
+        yield (
+            f"{free / GB:.1f} GB of disk are free at {folder.absolute()}, and {DISK / GB:.0f} GB should be. "
+            "Make room, set CROFAI_DATA_DIR to another disk, or start all the same with --force."
+        )
+
+
+def _holder(port: int) -> str:
+    """Who listens on a port, where the system lets us see it."""
+    try:
+        connections = psutil.net_connections("tcp")
+        pids = [c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid]
+        return f" by {psutil.Process(pids[0]).name()} (process {pids[0]})" if pids else ""
+    except psutil.Error:
+        return ""
