@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from gateway.cli import instance
+from gateway.cli.demo import demo_key_file
 from gateway.cli.failures import CommandFailed, NotReady
 from shared.settings import Settings
 
@@ -22,10 +22,6 @@ def address(host: str, port: int) -> str:
     """The URL of a server that listens on this host and port. One that listens everywhere is also here."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def demo_key_file(data_dir: Path) -> Path:
-    return data_dir / "demo.key"
 
 
 def find_key(given: str | None, settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """Where the lines of all processes go: to the terminal, behind their process's name, and to a file each."""
 
+import contextlib
 import os
 import sys
 from itertools import cycle
@@ -28,6 +29,8 @@ class Console:
         self.line("crofai", text)
 
     def line(self, name: str, text: str) -> None:
+        """A line of a process. Control characters, which could come from a client's request, are dropped."""
+        text = "".join(c for c in text if c.isprintable() or c == "\t")
         head = f"{name:<{self._width}} |"
         if self._colour:
             if name not in self._colours:
@@ -49,14 +52,17 @@ class LogFile:
         self._turn()
 
     def write(self, text: str) -> None:
-        self._file.write(text + "\n")
-        self._file.flush()
-        if self._file.tell() > MOST_BYTES:
-            self.close()
-            self._turn()
+        # A full disk must not stop the process, which would wait for its output to be read.
+        with contextlib.suppress(OSError):
+            self._file.write(text + "\n")
+            self._file.flush()
+            if self._file.tell() > MOST_BYTES:
+                self.close()
+                self._turn()
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _turn(self) -> None:
         if self._path.exists():

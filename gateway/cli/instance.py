@@ -21,20 +21,33 @@ class Instance:
     redis_url: str
 
 
+class Claim:
+    """The right to run on a data folder."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def publish(self, url: str, redis_url: str) -> None:
+        """Let other commands find this instance."""
+        self._file.truncate(0)
+        self._file.write(json.dumps(asdict(Instance(pid=os.getpid(), url=url, redis_url=redis_url))))
+        self._file.flush()
+
+
 @contextlib.contextmanager
-def claim(data_dir: Path, url: str, redis_url: str) -> Iterator[None]:
+def claim(data_dir: Path) -> Iterator[Claim]:
     """Be the instance of this data folder. Raises CommandFailed if another one is."""
     with _file(data_dir).open("a+") as file:
         if not _lock(file):
             other = _read(file)
             who = f"process {other.pid}, {other.url}" if other else "it is just starting"
             raise CommandFailed(
-                f"crofai already runs on {data_dir} ({who}). Stop it first, or set CROFAI_DATA_DIR."
+                f"crofai already runs on {data_dir.absolute()} ({who}). Stop it, or set CROFAI_DATA_DIR."
             )
+        # The Redis URL may hold a password.
+        _file(data_dir).chmod(0o600)
         file.truncate(0)
-        file.write(json.dumps(asdict(Instance(pid=os.getpid(), url=url, redis_url=redis_url))))
-        file.flush()
-        yield
+        yield Claim(file)
 
 
 def running(data_dir: Path) -> Instance | None:

@@ -19,11 +19,9 @@ DISK = 1 * GB
 LIBRARIES = {"vllm": "vllm", "diffusers": "diffusers"}
 
 
-def problems(engines: Iterable[str], host: str, port: int, data_dir: Path) -> Iterator[str]:
+def problems(engines: Iterable[str], host: str, port: int) -> Iterator[str]:
     """All that speaks against starting workers with these engines, and a gateway on this port."""
-    engines = list(engines)
     yield from check_python(sys.version_info[:2])
-    yield from check_folder(data_dir)
     yield from check_port(host, port)
     yield from check_libraries(engines)
 

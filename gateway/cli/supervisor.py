@@ -44,32 +44,37 @@ class Supervisor:
         self.console = console
         self._logs = logs
         self.first_delay = first_delay
-        self._children: list[Child] = []
+        self.children: list[Child] = []
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", watchdog.__file__], stdin=subprocess.PIPE, start_new_session=True
         )
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def watchdog_pid(self) -> int:
+        return self._watchdog.pid
+
     async def start(self, service: Service) -> "Child":
         """Start a child and keep it running."""
         child = Child(self, service, LogFile(self._logs, service.name))
         await child.spawn()
-        self._children.append(child)
+        self.children.append(child)
         return child
 
     async def stop(self, *children: "Child") -> None:
-        """Stop these children together, or all that are left, the last one started first."""
-        for group in [children] if children else [[child] for child in reversed(self._children)]:
-            await asyncio.gather(*(child.stop() for child in group))
-            self._children = [child for child in self._children if child not in group]
+        """Stop these children, all at the same time."""
+        await asyncio.gather(*(child.stop() for child in children))
 
     def kill(self) -> None:
         """End all children at once, without asking."""
-        for child in self._children:
-            child.signal_group(signal.SIGKILL)
+        for child in self.children:
+            child.kill()
 
     def close(self) -> None:
         """Let the watchdog go; its groups have ended, or it ends them."""
+        if not self.failed.cancel():
+            # Marks it as seen; what fails while all is stopped is no news.
+            self.failed.exception()
         with contextlib.suppress(OSError):
             if self._watchdog.stdin:
                 self._watchdog.stdin.close()
@@ -119,12 +124,13 @@ class Child:
         done, _ = await asyncio.wait([self._keeper], timeout=self.service.stop_timeout)
         if not done:
             self._say(f"has not stopped in {self.service.stop_timeout:.0f} s: killed")
-            self.signal_group(signal.SIGKILL)
+            self._kill_group()
             await asyncio.wait([self._keeper])
 
-    def signal_group(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    def kill(self) -> None:
+        """End the process and all that it started, at once and for good."""
+        self._stopping.set()
+        self._kill_group()
 
     async def _keep(self, reader: asyncio.StreamReader) -> None:
         """Run process after process until told to stop."""
@@ -148,7 +154,7 @@ class Child:
         reading = asyncio.create_task(self._read(reader))
         await self._process.wait()
         self.ready = False
-        self.signal_group(signal.SIGKILL)
+        self._kill_group()
         self._supervisor.tell_watchdog("-", self.pid)
         # Only a process that has left the group could hold the pipe open now.
         await asyncio.wait([reading], timeout=2)
@@ -179,6 +185,10 @@ class Child:
         error = None if keeper.cancelled() else keeper.exception()
         if error and not self._supervisor.failed.done():
             self._supervisor.failed.set_exception(error)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _terminate(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -224,7 +234,8 @@ class Child:
         text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
         self.last_lines.append(text)
         self._log.write(text)
-        self._supervisor.console.line(self.service.name, text)
+        if text:
+            self._supervisor.console.line(self.service.name, text)
 
     def _say(self, text: str) -> None:
         self._supervisor.console.say(f"{self.service.name} {text}")

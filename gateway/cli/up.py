@@ -1,24 +1,18 @@
 """`crofai up`: the whole system on this machine, until Ctrl-C."""
 
 import asyncio
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from gateway.cli import api, demo, instance, preflight, readiness, stack, valkey
+from gateway.cli import instance, plan, preflight
 from gateway.cli.console import Console
 from gateway.cli.failures import CommandFailed
-from gateway.cli.supervisor import Child, Supervisor
+from gateway.cli.stack import Stack
 from shared.catalog import load_catalog
-from shared.registry import Registry
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 
 def up(
@@ -29,35 +23,25 @@ def up(
     force: Annotated[bool, typer.Option(help="Start in spite of too little memory or disk.")] = False,
 ) -> None:
     """Run everything: Valkey, the gateway, and a worker for each model. Ctrl-C stops it."""
-    begun = time.monotonic()
     settings = load_settings()
-    pools = stack.plan(load_catalog(settings.models_file), model or [], engine, images=images)
-    console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
+    pools = plan.make(load_catalog(settings.models_file), model or [], engine, images=images)
+    engines = [pool.engine for pool in pools]
     port = settings.port if port is None else port
-    port = port or stack.free_port(settings.host)
-    with _own(settings.data_dir) as claim:
-        _check(console, pools, settings, port, force=force)
-        run = Run(settings=settings, pools=pools, port=port, console=console, claim=claim, begun=begun)
-        asyncio.run(run.until_stopped())
+    console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
+    # The folder first: what holds the lock is in it.
+    _refuse(preflight.check_folder(settings.data_dir))
+    with instance.claim(settings.data_dir) as claim:
+        _refuse(preflight.problems(engines, settings.host, port))
+        shortages = list(preflight.shortages(engines, settings.data_dir))
+        if not force:
+            _refuse(shortages)
+        for shortage in shortages:
+            console.say(f"warning: {shortage}")
+        port = port or plan.free_port(settings.host)
+        asyncio.run(Stack(settings, pools, port, console, claim).run())
 
 
-@dataclass(kw_only=True)
-class Run:
-    """One run of the whole system."""
-
-    settings: Settings
-    pools: list[stack.Pool]
-    port: int
-    console: Console
-    claim: instance.Claim
-    begun: float
-
-    async def until_stopped(self) -> None:
-        """Start everything, wait for Ctrl-C, SIGTERM or a failure, stop everything."""
-        self._supervisor = Supervisor(self.console, self.settings.data_dir / "logs")
-        self._signals = _Signals(self._supervisor)
-        try:
-            await self._signals.unless(self._serve(), self._supervisor.failed)
-        finally:
-            await self._stop()
-    ...
+def _refuse(problems: Iterable[str]) -> None:
+    """Raise CommandFailed with a line for each problem, if there is one."""
+    if lines := list(problems):
+        raise CommandFailed("\ncrofai: ".join(lines))

@@ -1,0 +1,34 @@
+"""What `crofai up` says once all is ready."""
+
+from gateway.cli.plan import Pool
+
+
+def banner(url: str, key: str, pools: list[Pool], seconds: dict[str, float], total: float) -> str:
+    """The address, a key, a command that works as it stands, and how long each part took."""
+    took = ", ".join(f"{name} {time:.1f} s" for name, time in seconds.items())
+    lines = [
+        "",
+        f"crofai is ready at {url}",
+        f"Your key for it: {key}",
+        *_example(url, key, pools),
+        f"Started in {total:.1f} s: {took}.",
+        "Ctrl-C stops it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _example(url: str, key: str, pools: list[Pool]) -> list[str]:
+    name = next((pool.model.id for pool in pools if pool.model.kind == "chat"), None)
+    if name is None:
+        return []
+    question = '"messages":[{"role":"user","content":"What is the capital of France?"}]'
+    return [
+        "Try it:",
+        "",
+        f'  curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" \\',
+        f"""    -H "Content-Type: application/json" -d '{{"model":"{name}","stream":true,{question}}}'""",
+        "",
+        f"  crofai chat {name}",
+        "",
+    ]

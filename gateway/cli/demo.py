@@ -1,0 +1,23 @@
+"""The key that `crofai up` makes for trying things out on this machine."""
+
+import os
+from pathlib import Path
+
+from shared.accounts import Accounts
+
+
+def demo_key_file(data_dir: Path) -> Path:
+    return data_dir / "demo.key"
+
+
+def demo_key(accounts: Accounts, data_dir: Path) -> str:
+    """The kept key if it is still valid, or else a new one. It is premium, so that every endpoint takes it."""
+    file = demo_key_file(data_dir)
+    if file.exists() and accounts.find(kept := file.read_text().strip()):
+        return kept
+    secret = accounts.create_key("demo", "premium").secret
+    file.unlink(missing_ok=True)
+    # Created with its mode: the secret is at no time readable by others.
+    with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as new:
+        new.write(secret + "\n")
+    return secret

