@@ -55,14 +55,16 @@ class StreamNamespace(Namespace):
             connection.close()
 
     def on_start_stream(self, key: Any = None, *_: Any) -> None:
-        connection = self._connections[_sid()]
+        if (connection := self._connections.get(_sid())) is None:
+            return
         try:
             connection.authenticate(self._keyring.holder(key))
         except RequestError as error:
             connection.emit("error", _error(error))
 
     def on_prompt(self, data: Any = None, *_: Any) -> None:
-        connection = self._connections[_sid()]
+        if (connection := self._connections.get(_sid())) is None:
+            return
         try:
             connection.ask(data)
         except RequestError as error:

@@ -1,6 +1,7 @@
 """`python -m workers --model NAME [--engine simulated]`: one worker process."""
 
 import argparse
+import os
 import signal
 import sys
 
@@ -33,4 +34,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    # An engine may leave threads behind that never end, which a normal exit would wait for.
+    os._exit(status)

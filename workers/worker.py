@@ -14,12 +14,14 @@ import socket
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import celery.signals
 import redis
 import redis.asyncio
+from celery.platforms import SecurityWarning
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
@@ -32,7 +34,7 @@ from shared.settings import Settings
 from workers import tasks
 from workers.control import Control
 from workers.engines import make_engine
-from workers.engines.base import Engine
+from workers.engines.base import Engine, EngineDied
 from workers.lease import Lease
 from workers.outbox import Outbox
 from workers.reporter import Reporter
@@ -49,7 +51,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     reporter.start()
     with _loop() as loop:
         try:
-            _call(loop, engine.load(reporter.loading))
+            _call(loop, engine.load(reporter.loading), timeout=None)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
             reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
@@ -58,16 +60,31 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
         finally:
             reporter.stop()
             _call(loop, engine.close())
+    if crew.engine_died.is_set():
+        raise EngineDied("the engine has died")
 
 
 class _Crew:
-    """What runs beside the engine on its loop."""
+    """What runs beside the engine on its loop, where it must be made."""
 
-    def __init__(self, outbox: Outbox, lease: Lease, runner: Runner, control: Control) -> None:
-        self.outbox = outbox
-        self.lease = lease
-        self.runner = runner
-        self._tasks = [asyncio.create_task(c) for c in (outbox.run(), lease.keep(), control.watch())]
+    def __init__(self, settings: Settings, model: Model, engine: Engine, worker_id: str) -> None:
+        client = _client(settings)
+        live_ttl = int(settings.job_timeout * 2 + settings.log_ttl)
+        writer = JobWriter(client, live_ttl=live_ttl, log_ttl=settings.log_ttl)
+        self.engine_died = threading.Event()
+        self.outbox = Outbox(writer)
+        self.lease = Lease(client, model.id, settings.lease)
+        self.runner = Runner(
+            engine,
+            self.outbox,
+            writer,
+            self.lease,
+            worker_id=worker_id,
+            max_attempts=settings.max_attempts,
+            on_death=self._die,
+        )
+        control = Control(client, model.id, self.runner)
+        self._tasks = [asyncio.create_task(c) for c in (self.outbox.run(), self.lease.keep(), control.watch())]
 
     async def leave(self) -> None:
         """Stop, once the last acknowledgements have been written."""
@@ -78,26 +95,21 @@ class _Crew:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _die(self) -> None:
+        """Without its engine the process is useless: drain, and let a new one take its place."""
+        self.engine_died.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
 
 async def _hire(settings: Settings, model: Model, engine: Engine, worker_id: str) -> _Crew:
+    return _Crew(settings, model, engine, worker_id)
+
+
+def _client(settings: Settings) -> "redis.asyncio.Redis":
     # Retries are ours (outbox.patiently): redis-py's would repeat a call unseen.
-    client = redis.asyncio.Redis.from_url(
+    return redis.asyncio.Redis.from_url(
         settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=AsyncRetry(NoBackoff(), 0)
     )
-    live_ttl = int(settings.job_timeout * 2 + settings.log_ttl)
-    writer = JobWriter(client, live_ttl=live_ttl, log_ttl=settings.log_ttl)
-    outbox = Outbox(writer)
-    lease = Lease(client, model.id, settings.lease)
-    runner = Runner(
-        engine,
-        outbox,
-        writer,
-        lease,
-        worker_id=worker_id,
-        max_attempts=settings.max_attempts,
-        on_death=lambda: os.kill(os.getpid(), signal.SIGTERM),
-    )
-    return _Crew(outbox, lease, runner, Control(client, model.id, runner))
 
 
 def _consume(
@@ -120,6 +132,8 @@ def _consume(
         deadline.start()
 
     celery.signals.worker_shutting_down.connect(drain, weak=False)
+    # Celery warns of root because of pickle; we take JSON alone, and containers have one user.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         pool="threads",
         concurrency=engine.capacity,
@@ -166,5 +180,6 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
         thread.join(timeout=5)
 
 
-def _call(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+def _call(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], timeout: float | None = 60) -> Any:
+    """Run on the engine's loop and wait. Loading takes as long as it takes; everything else is bounded."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)

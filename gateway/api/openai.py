@@ -45,10 +45,11 @@ def openai_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Blue
 
 
 def _whole(answer: Answer) -> bytes:
+    whole = b""
     for chunks in answer:
         for payload in views.payloads(chunks):
             whole = payload
-    if answer.end is None or not whole:
+    if not whole:
         raise EngineFailed("the engine gave no answer")
     return whole
 

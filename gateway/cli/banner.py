@@ -22,7 +22,7 @@ def _example(url: str, key: str, pools: list[Pool]) -> list[str]:
     name = next((pool.model.id for pool in pools if pool.model.kind == "chat"), None)
     if name is None:
         return []
-    question = '"messages":[{"role":"user","content":"What is the capital of France?"}]'
+    question = '"temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]'
     return [
         "Try it:",
         "",

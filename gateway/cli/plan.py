@@ -14,15 +14,18 @@ from shared.settings import Settings
 DEFAULT_MODELS = ("smollm2-135m",)
 DEFAULT_IMAGES = ("sdxl-tiny",)
 
-QUIET = {
+DEFAULTS = {
     # No call home, and no look-up of what is already on this machine.
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
+    # Libraries' advice to their developers, and vLLM's on what a CPU lacks, would bury our own lines.
+    "PYTHONWARNINGS": "ignore",
+    "VLLM_LOGGING_LEVEL": "ERROR",
 }
+"""Variables for all processes, where the user has not set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ def gateway_service(settings: Settings, redis_url: str, port: int) -> Service:
         name="gateway",
         command=[sys.executable, "-m", "gateway"],
         environment=_environment(settings, redis_url) | {"CROFAI_PORT": str(port)},
+        defaults=DEFAULTS,
         stop_timeout=15,
     )
 
@@ -61,7 +65,8 @@ def worker_service(pool: Pool, settings: Settings, redis_url: str) -> Service:
     return Service(
         name=pool.name,
         command=[sys.executable, "-m", "workers", "--model", pool.model.id, *simulated],
-        environment=_environment(settings, redis_url) | _engine_environment(pool.engine),
+        environment=_environment(settings, redis_url),
+        defaults=DEFAULTS | _engine_defaults(pool.engine),
         stop_timeout=settings.drain_timeout + 10,
     )
 
@@ -74,10 +79,10 @@ def free_port(host: str) -> int:
 
 
 def _environment(settings: Settings, redis_url: str) -> dict[str, str]:
-    return QUIET | {"CROFAI_REDIS_URL": redis_url, "CROFAI_DATA_DIR": str(settings.data_dir.absolute())}
+    return {"CROFAI_REDIS_URL": redis_url, "CROFAI_DATA_DIR": str(settings.data_dir.absolute())}
 
 
-def _engine_environment(engine: str) -> dict[str, str]:
+def _engine_defaults(engine: str) -> dict[str, str]:
     if engine == "diffusers":
         # It shares the processor with the language model, which gains more from it.
         return {"OMP_NUM_THREADS": "1"}

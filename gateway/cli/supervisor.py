@@ -29,11 +29,15 @@ TAIL = 15  # lines shown of a child that cannot be started
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What to run. `environment` is added to ours; `stop_timeout` is seconds from SIGTERM to SIGKILL."""
+    """What to run. Variables: `environment` overrides ours, and ours override `defaults`.
+
+    `stop_timeout` is in seconds, from SIGTERM to SIGKILL.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
     stop_timeout: float = 10
 
 
@@ -125,12 +129,13 @@ class Child:
         if not done:
             self._say(f"has not stopped in {self.service.stop_timeout:.0f} s: killed")
             self._kill_group()
-            await asyncio.wait([self._keeper])
+            await asyncio.wait([self._keeper], timeout=10)
 
     def kill(self) -> None:
         """End the process and all that it started, at once and for good."""
         self._stopping.set()
-        self._kill_group()
+        if self._process.returncode is None:
+            self._kill_group()
 
     async def _keep(self, reader: asyncio.StreamReader) -> None:
         """Run process after process until told to stop."""
@@ -200,7 +205,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.service.command),
-                env=os.environ | dict(self.service.environment),
+                env={**self.service.defaults, **os.environ, **self.service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,

@@ -10,7 +10,7 @@ import requests
 
 from tests.cluster import Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
-from tests.integration.streams import Stream, streams
+from tests.streams import Stream, streams
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.cluster import cluster
 from tests.conftest import simulated_model
-from tests.integration.slow import SlowReader
-from tests.integration.streams import streams
+from tests.slow_reader import SlowReader
+from tests.streams import streams
 
 pytestmark = pytest.mark.integration
 

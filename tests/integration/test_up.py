@@ -221,7 +221,18 @@ def test_a_killed_worker_is_started_again(up: Up) -> None:
 
 def test_a_killed_gateway_is_started_again(up: Up) -> None:
     up.kill("-m gateway")
-    wait_for(lambda: answers(up.url), 30, "the gateway to be back")
+    wait_for(lambda: "gateway was killed" in up.err and answers(up.url), 30, "the gateway to be back")
+    assert up.ask("echo still here") == "still here"
+
+
+def test_a_killed_valkey_is_started_again_with_its_data(up: Up) -> None:
+    store(up).set("kept", "yes")
+    # Its file is written every second.
+    wait_for(lambda: store(up).execute_command("WAITAOF", 1, 0, 5000), 10, "the data to be on disk")
+    up.kill("valkey-server")
+    wait_for(lambda: "valkey was killed" in up.err and pings(store(up)), 30, "Valkey to be back")
+    assert store(up).get("kept") == b"yes"
+    wait_for(lambda: answers(up.url), 30, "the gateway to find it")
     assert up.ask("echo still here") == "still here"
 
 

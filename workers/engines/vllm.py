@@ -58,9 +58,14 @@ class VllmEngine:
                     if (payload := _payload(event)) is not None:
                         yield Piece(payload=payload, tokens=tape.take())
             yield Done(finish_reason=tape.finish_reason, usage=tape.usage())
+        except EngineFailed as error:
+            # The serving classes turn a dead engine into one more error event.
+            if self._llm.errored:
+                raise EngineDied("the engine has died") from error
+            raise
         finally:
             self._recorder.forget(tape)
-            if not tape.finished:
+            if not tape.finished and not self._llm.errored:
                 await self._llm.abort(tape.request_id)
 
     async def close(self) -> None:

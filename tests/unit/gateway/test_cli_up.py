@@ -59,13 +59,13 @@ def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
     assert service.command[1:] == ["-m", "workers", "--model", "llama3", "--engine", "simulated"]
     assert service.environment["CROFAI_REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert service.environment["CROFAI_DATA_DIR"] == str(tmp_path)
-    assert service.environment["HF_HUB_OFFLINE"] == "1"
+    assert service.defaults["HF_HUB_OFFLINE"] == "1"
     assert service.stop_timeout > 7
 
 
 def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
     pool = Pool(name="sdxl-tiny", model=make_model(kind="image"), engine="diffusers")
-    assert plan.worker_service(pool, Settings(data_dir=tmp_path), "").environment["OMP_NUM_THREADS"] == "1"
+    assert plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults["OMP_NUM_THREADS"] == "1"
 
 
 def test_an_unknown_model_is_one_line_that_names_the_nearest(

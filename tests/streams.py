@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ class Stream:
 
     status: int = 0
     texts: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     error: dict[str, Any] | None = None
     done: bool = False
 
@@ -37,6 +39,7 @@ class Stream:
 
     def _take(self, chunk: dict[str, Any]) -> None:
         self.error = chunk.get("error", self.error)
+        self.times.append(time.perf_counter())
         self.texts += [choice["delta"].get("content") or "" for choice in chunk.get("choices", [])]
 
 
