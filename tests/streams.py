@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from shared.accounts import Tier
 from tests.cluster import Cluster
 
 
@@ -44,11 +45,13 @@ class Stream:
 
 
 @contextmanager
-def streams(running: Cluster, model: str, prompt: str, count: int) -> Iterator[list[Stream]]:
-    """So many streams under way; leaving the context waits for their ends."""
-    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+def streams(
+    running: Cluster, model: str, prompt: str, count: int, *, tier: Tier = "premium", **more: Any
+) -> Iterator[list[Stream]]:
+    """So many streams under way; leaving the context waits for their ends. `more` goes into the bodies."""
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}], **more}
     opened = [Stream() for _ in range(count)]
-    arguments = (f"{running.url}/v1/chat/completions", body, running.key())
+    arguments = (f"{running.url}/v1/chat/completions", body, running.key(tier))
     threads = [threading.Thread(target=stream.read, args=arguments, daemon=True) for stream in opened]
     for thread in threads:
         thread.start()

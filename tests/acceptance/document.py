@@ -1,9 +1,13 @@
 """The API's document as its users have it, and what it prints: code, bodies and names."""
 
+import hashlib
 import re
 from pathlib import Path
 
-DOCUMENT = (Path(__file__).parent / "seed" / "crofai-api.md").read_text()
+FILE = Path(__file__).parent / "seed" / "crofai-api.md"
+DOCUMENT = FILE.read_text()
+SHA256 = "23196c0007f330c435fd7c17b903fbf3c9209193aa3947813ea7f7ebc636c2b2"
+assert hashlib.sha256(FILE.read_bytes()).hexdigest() == SHA256, f"{FILE} is not what users have: restore it"
 HOST = "https://ai.nahcrof.com"
 
 

@@ -2,6 +2,8 @@
 
 import ast
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from tests.acceptance.test_printed_clients import said
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.acceptance
+
+PATIENCE = 60  # seconds
 
 SPELLINGS = {
     "llama3.1-405b-Instruct": "llama3.1-405b",
@@ -56,10 +60,37 @@ def test_the_document_has_16_models_and_all_its_names_are_known() -> None:
     assert len(STREAMING_MODELS) == 8
 
 
+@pytest.fixture(scope="module")
+def asked(named: Cluster, key: str) -> Iterator[dict[str, Future[Any]]]:
+    """Every chat and every stream, all under way at the same time."""
+    with ThreadPoolExecutor(max_workers=len(CHAT_NAMES)) as pool:
+        chats = {
+            f"chat {name}": pool.submit(post, named, f"/v1/free/{name}", document.CHAT_BODY, key)
+            for name in CHAT_NAMES
+        }
+        streams = {f"stream {name}": pool.submit(converse, named, key, name) for name in STREAMING_NAMES}
+        yield chats | streams
+
+
+def converse(running: Cluster, key: str, name: str) -> Conversation:
+    """A conversation with one answer."""
+    with Conversation(running.url, key) as conversation:
+        conversation.ask(name, "summarize the titanic").answer()
+        return conversation
+
+
 @pytest.mark.parametrize(("name", "model"), CHAT_NAMES.items())
-def test_chat(named: Cluster, key: str, name: str, model: str) -> None:
-    answer = post(named, f"/v1/free/{name}", document.CHAT_BODY, key)
+def test_chat(asked: dict[str, Future[Any]], name: str, model: str) -> None:
+    answer = asked[f"chat {name}"].result(PATIENCE)
     assert answer["response"] == said(model, "user message content")
+
+
+@pytest.mark.parametrize(("name", "model"), STREAMING_NAMES.items())
+def test_stream(asked: dict[str, Future[Any]], name: str, model: str) -> None:
+    conversation = asked[f"stream {name}"].result(PATIENCE)
+    assert conversation.answer() == said(model, "summarize the titanic")
+    assert conversation.usage["model"] == model
+    assert len(conversation.chunks) > 2, "the answer came in one piece: nothing was streamed"
 
 
 @pytest.mark.parametrize("name", IMAGE_NAMES)
@@ -67,14 +98,6 @@ def test_chat(named: Cluster, key: str, name: str, model: str) -> None:
 def test_image(named: Cluster, key: str, tier: str, name: str) -> None:
     answer = post(named, f"/v1/{tier}/{name}", document.IMAGE_BODY, key)
     assert ast.literal_eval(answer["response"]).startswith(b"\x89PNG\r\n")
-
-
-@pytest.mark.parametrize(("name", "model"), STREAMING_NAMES.items())
-def test_stream(named: Cluster, key: str, name: str, model: str) -> None:
-    with Conversation(named.url, key) as conversation:
-        assert conversation.ask(name, "summarize the titanic").answer() == said(model, "summarize the titanic")
-        assert conversation.usage["model"] == model
-        assert len(conversation.chunks) > 2, "the answer came in one piece: nothing was streamed"
 
 
 def test_all_models_are_listed_as_ready(named: Cluster) -> None:

@@ -60,12 +60,6 @@ def test_python_chat_shows_a_refusal(stranger: Printed) -> None:
     assert "'code': 'invalid_key'" in stranger.python_chat("llama3").answer()
 
 
-def test_typescript_chat_shows_a_refusal(stranger: Printed) -> None:
-    run = stranger.typescript_chat("llama3")
-    assert (run.status, run.out) == (0, "")
-    assert "invalid_key" in run.err
-
-
 def test_python_stream_ends_on_a_refusal(stranger: Printed) -> None:
     run = stranger.python_stream("llama3")
     assert (run.status, run.out) == (0, "")

@@ -102,7 +102,14 @@ FAMILIES = {
         config=LLAMA | {"hidden_size": 256, "max_position_embeddings": 2048, "rope_theta": 10000.0},
     ),
     "llama with rope scaling": Family(
-        models=["llama3.1-8b", "llama3.2-1b", "llama3.3-70b", "llama3.1-405b", "llama3.1-tulu-405b"],
+        models=[
+            "llama3.1-8b",
+            "llama3.2-1b",
+            "llama3.3-70b",
+            "llama3.1-405b",
+            "llama3.1-tulu-405b",
+            "deepseek-r1-distill-llama-70b",
+        ],
         config=LLAMA
         | {
             "max_position_embeddings": 131072,
@@ -111,11 +118,6 @@ FAMILIES = {
             "eos_token_id": [0, 2],
         },
         tokens=["<|python_tag|>"],
-    ),
-    "llama that reasons": Family(
-        models=["deepseek-r1-distill-llama-70b"],
-        config=LLAMA | {"max_position_embeddings": 131072, "mlp_bias": False, "rope_scaling": ROPE_LLAMA3},
-        tokens=["<think>", "</think>"],
     ),
     "gemma": Family(
         models=["gemma_7b"],

@@ -1,0 +1,154 @@
+"""The document's clients, and more, on a language model that vLLM runs and an image model that diffusers runs."""
+
+import ast
+import io
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.acceptance.conversation import Conversation
+from tests.acceptance.printed import Printed, Run
+from tests.cluster import Cluster, wait_for
+
+# The engines take a minute to start, and unpack their weights before that in a fresh clone.
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+
+MODEL = "smollm2-135m"
+PATIENCE = 180  # seconds for one answer, while others are given, on a machine without a GPU
+
+
+@pytest.fixture(scope="module")
+def key(real: Cluster) -> str:
+    return real.key("premium")
+
+
+def post(real: Cluster, key: str, model: str, body: dict[str, Any]) -> str:
+    """An answer in the document's JSON dialect."""
+    headers = {"X-API-Key": key}
+    response = requests.post(f"{real.url}/v1/free/{model}", json=body, headers=headers, timeout=PATIENCE)
+    assert response.status_code == 200, response.text
+    return str(response.json()["response"])
+
+
+def picture(text: str) -> Image.Image:
+    image = Image.open(io.BytesIO(ast.literal_eval(text)))
+    image.load()
+    assert image.format == "PNG"
+    assert image.getcolors(16) is None, "an image of up to 16 colours is no picture"
+    return image
+
+
+def running(real: Cluster, model: str = MODEL) -> int:
+    """How many jobs the model's worker has in hand, as it reports ten times a second."""
+    (report,) = real.registry.workers(model)
+    return report.running
+
+
+def test_the_engines_are_real(real: Cluster) -> None:
+    assert {(report.model, report.engine) for report in real.registry.workers()} == {
+        (MODEL, "vllm"),
+        ("sdxl-tiny", "diffusers"),
+    }
+
+
+class TestPrintedClients:
+    """All of them at the same time, as one engine serves many users."""
+
+    @pytest.fixture(scope="class")
+    def runs(
+        self, real: Cluster, key: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[dict[str, "Future[Run]"]]:
+        printed = Printed(real.url, key, tmp_path_factory.mktemp("printed"), patience=PATIENCE)
+        with ThreadPoolExecutor() as pool:
+            yield {
+                "python chat": pool.submit(printed.python_chat, MODEL),
+                "typescript chat": pool.submit(printed.typescript_chat, MODEL),
+                "python stream": pool.submit(printed.python_stream, MODEL),
+                "javascript stream": pool.submit(printed.javascript_stream, MODEL),
+                "python image": pool.submit(printed.python_image),
+            }
+
+    @pytest.mark.parametrize("client", ["python chat", "typescript chat", "python stream"])
+    def test_text(self, runs: dict[str, "Future[Run]"], client: str) -> None:
+        text = runs[client].result().answer()
+        assert len(text.split()) > 1
+        assert "'error'" not in text
+
+    def test_javascript_stream(self, runs: dict[str, "Future[Run]"]) -> None:
+        lines = runs["javascript stream"].result().answer().splitlines()
+        assert lines[-1] == "ENDOFMESSAGE"
+        assert len([line for line in lines if line.strip()]) > 2, "the answer came in one piece"
+
+    def test_python_image(self, runs: dict[str, "Future[Run]"]) -> None:
+        run = runs["python image"].result()
+        assert run.answer() == ""
+        data = (run.folder / "generated_image.png").read_bytes()
+        assert picture(repr(data)).size == (64, 64)
+
+
+def test_an_answer_makes_sense(real: Cluster, key: str) -> None:
+    turn = {"role": "user", "content": "What is the capital of France?"}
+    assert "Paris" in post(real, key, MODEL, {"messages": [turn], "max_tokens": 30, "temperature": 0})
+
+
+def test_a_stream_says_what_the_whole_answer_says(real: Cluster, key: str) -> None:
+    question, options = "Why is the sky blue?", {"max_tokens": 60, "temperature": 0}
+    whole = post(real, key, MODEL, {"messages": [{"role": "user", "content": question}], **options})
+    with Conversation(real.url, key) as conversation:
+        assert conversation.ask(MODEL, question, **options).answer(PATIENCE) == whole
+        assert conversation.usage["completion_tokens"] == 60
+        assert len(conversation.chunks) > 10, "the answer came in a few pieces: hardly streamed"
+
+
+def test_an_image_has_the_size_that_was_asked_for(real: Cluster, key: str) -> None:
+    text = post(real, key, "sdxl-tiny", {"prompt": "a cat", "size": "96x64", "steps": 4})
+    assert picture(text).size == (96, 64)
+
+
+def test_eight_streams_and_two_images_at_once(real: Cluster, key: str) -> None:
+    """The engine holds all eight streams at the same time: they share its steps."""
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor())
+        conversations = [stack.enter_context(Conversation(real.url, key)) for _ in range(8)]
+        for number, conversation in enumerate(conversations):
+            conversation.ask(MODEL, f"Tell me a story about {number + 2} dragons.", max_tokens=100)
+        images = [pool.submit(post, real, key, "sdxl-tiny", {"prompt": f"dragon {n}"}) for n in range(2)]
+        wait_for(lambda: running(real) == 8, 30, "the engine to hold eight streams")
+        for conversation in conversations:
+            assert len(conversation.answer(PATIENCE).split()) > 10
+        for image in images:
+            assert picture(image.result(PATIENCE)).size == (64, 64)
+    wait_for(lambda: running(real) == 0, 5, "the engine to be free again")
+
+
+def test_a_dropped_socket_frees_the_engine(real: Cluster, key: str) -> None:
+    # With temperature 0 this model does not find an end by itself.
+    with Conversation(real.url, key) as conversation:
+        conversation.ask(MODEL, ENDLESS, temperature=0, max_tokens=1900)
+        assert conversation.begun.wait(PATIENCE)
+        wait_for(lambda: running(real) == 1, 5, "the job to be reported")
+        assert not conversation.ended
+    wait_for(lambda: running(real) == 0, 2, "the engine to be free")
+
+
+def test_a_dropped_request_frees_the_engine(real: Cluster, key: str) -> None:
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": ENDLESS}],
+        "max_tokens": 1900,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    url, headers = f"{real.url}/v1/chat/completions", {"X-API-Key": key}
+    with requests.post(url, json=body, headers=headers, stream=True, timeout=PATIENCE) as response:
+        assert next(response.iter_lines()).startswith(b"data: ")
+        wait_for(lambda: running(real) == 1, 5, "the job to be reported")
+    wait_for(lambda: running(real) == 0, 2, "the engine to be free")
+
+
+ENDLESS = "Count from one to ten thousand, in words, and leave out none."

@@ -1,0 +1,90 @@
+"""The queue on a real Valkey: priorities, depth, readable names, and what workers say of themselves."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+
+from shared import queues
+from shared import redis_keys as keys
+from shared.messages import Job
+from shared.queues import PRIORITIES, PRIORITY_STEPS, make_celery
+from shared.registry import Registry, Report
+from shared.settings import Settings
+from tests.cluster import Valkey, cluster, free_port, wait_for
+from tests.conftest import simulated_model
+from tests.factories import make_job
+from tests.streams import streams
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_job_waits_in_its_models_queue_by_tier(valkey_server: Valkey, valkey: "redis.Redis") -> None:
+    app = make_celery(Settings(redis_url=valkey_server.url))
+    for number, tier in enumerate(("free", "premium", "free")):
+        queues.enqueue(app, make_job(f"job_{number}", model="llama3.1-8b", tier=tier))
+    assert valkey.llen("model.llama3.1-8b:p3") == 1
+    assert valkey.llen("model.llama3.1-8b:p6") == 2
+    assert queues.depth(valkey, "llama3.1-8b") == 3
+    assert queues.depth(valkey, "llama3") == 0
+    message = json.loads(valkey.rpop("model.llama3.1-8b:p3"))
+    assert message["headers"]["id"] == "job_1"
+    assert message["headers"]["argsrepr"] == ""
+
+
+def test_every_tier_has_a_step_of_its_own() -> None:
+    assert set(PRIORITIES.values()) <= set(PRIORITY_STEPS)
+    assert PRIORITIES["premium"] < PRIORITIES["free"]
+
+
+def test_an_unreachable_queue_is_told() -> None:
+    app = make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
+    with pytest.raises(OperationalError):
+        queues.enqueue(app, make_job())
+
+
+def test_premium_is_served_first(tmp_path: Path) -> None:
+    """One slot: what waits is taken by tier, not by age."""
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20, capacity=1)}) as running:
+        running.start_gateway()
+        worker = running.start_worker("m")
+        client = running.valkey.client
+        with streams(running, "m", "x", 1, tier="free", max_tokens=30):
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the slot to be taken")
+            with streams(running, "m", "echo free", 1, tier="free") as free:
+                wait_for(lambda: queues.depth(client, "m") == 1, 10, "the free job to wait")
+                with streams(running, "m", "echo premium", 1, tier="premium") as premium:
+                    wait_for(lambda: queues.depth(client, "m") == 2, 10, "both to wait")
+        assert premium[0].times[0] < free[0].times[0], worker.tail()
+
+
+def test_reports_come_and_go(valkey: "redis.Redis") -> None:
+    registry = Registry(valkey, ttl=1)
+    older = Report(id="a", model="m", engine="simulated", state="loading", started=1.0)
+    newer = Report(id="b", model="n", engine="simulated", state="ready", started=2.0)
+    for report in (newer, older):
+        registry.report(report)
+    assert registry.workers() == [older, newer]
+    assert registry.workers("n") == [newer]
+    registry.remove("b")
+    assert registry.workers() == [older]
+    valkey.delete(keys.worker("a"))
+    assert registry.workers() == []
+    assert valkey.zcard(keys.WORKERS) == 0
+
+
+def test_a_message_that_is_no_job_is_dropped(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model()}) as running:
+        worker = running.start_worker("m")
+        app = make_celery(running.settings)
+        app.send_task(queues.TASK, args=["{}"], queue=keys.queue("m"), ignore_result=True)
+        wait_for(lambda: "is no job, dropped" in worker.log.read_text(), 10, "the message to be dropped")
+        wait_for(lambda: running.valkey.client.hlen(keys.lease("m")) == 0, 10, "its lease to be given back")
+        assert worker.alive
+
+
+def test_jobs_survive_their_encoding() -> None:
+    job = make_job(body={"messages": [{"role": "user", "content": "é\n\u2028"}], "n": 1})
+    assert Job.decode(job.encode()) == job
