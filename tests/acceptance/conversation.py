@@ -14,7 +14,6 @@ class Conversation:
 
     def __init__(self, url: str, key: str) -> None:
         self.events: list[tuple[str, Any]] = []
-        self.begun = threading.Event()
         self._key = key
         self._ended = threading.Event()
         self._socket = socketio.Client(reconnection=False)
@@ -33,7 +32,6 @@ class Conversation:
         """Send a prompt in the document's shape. Does not wait."""
         context = [{"role": "user", "content": text}]
         self.events = []
-        self.begun.clear()
         self._ended.clear()
         self._socket.emit("prompt", {"model": model, "context": context, "token": self._key, **more})
         return self
@@ -43,10 +41,6 @@ class Conversation:
         assert self._ended.wait(patience), f"no end after {patience} s: {self.events[-3:]}"
         assert self.chunks[-1] == "ENDOFMESSAGE", self.events[-3:]
         return "".join(self.chunks[:-1])
-
-    @property
-    def ended(self) -> bool:
-        return self._ended.is_set()
 
     @property
     def chunks(self) -> list[str]:
@@ -59,7 +53,5 @@ class Conversation:
 
     def _take(self, event: str, data: Any) -> None:
         self.events.append((event, data))
-        if event == "chunk":
-            self.begun.set()
-            if data in CLOSING:
-                self._ended.set()
+        if event == "chunk" and data in CLOSING:
+            self._ended.set()

@@ -11,12 +11,11 @@ import requests
 
 from shared.catalog import load_catalog
 from tests.acceptance import document
-from tests.acceptance.conftest import LENGTHS
 from tests.acceptance.conversation import Conversation
-from tests.acceptance.test_printed_clients import said
+from tests.acceptance.said import CHAT_PROMPT, LENGTHS, STREAM_PROMPT, said
 from tests.cluster import Cluster
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 PATIENCE = 60  # seconds
 
@@ -75,20 +74,20 @@ def asked(named: Cluster, key: str) -> Iterator[dict[str, Future[Any]]]:
 def converse(running: Cluster, key: str, name: str) -> Conversation:
     """A conversation with one answer."""
     with Conversation(running.url, key) as conversation:
-        conversation.ask(name, "summarize the titanic").answer()
+        conversation.ask(name, STREAM_PROMPT).answer()
         return conversation
 
 
 @pytest.mark.parametrize(("name", "model"), CHAT_NAMES.items())
 def test_chat(asked: dict[str, Future[Any]], name: str, model: str) -> None:
     answer = asked[f"chat {name}"].result(PATIENCE)
-    assert answer["response"] == said(model, "user message content")
+    assert answer["response"] == said(model, CHAT_PROMPT)
 
 
 @pytest.mark.parametrize(("name", "model"), STREAMING_NAMES.items())
 def test_stream(asked: dict[str, Future[Any]], name: str, model: str) -> None:
     conversation = asked[f"stream {name}"].result(PATIENCE)
-    assert conversation.answer() == said(model, "summarize the titanic")
+    assert conversation.answer() == said(model, STREAM_PROMPT)
     assert conversation.usage["model"] == model
     assert len(conversation.chunks) > 2, "the answer came in one piece: nothing was streamed"
 

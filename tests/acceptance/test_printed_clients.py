@@ -1,33 +1,23 @@
 """The document's clients, as printed, get exactly what a simulated model says."""
 
-import random
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.acceptance.conftest import LENGTHS
 from tests.acceptance.printed import Printed
+from tests.acceptance.said import CHAT_PROMPT, STREAM_PROMPT, said
 from tests.cluster import Cluster
-from workers.engines.simulated import WORDS
 
-pytestmark = pytest.mark.acceptance
-
-CHAT = "user message content"
-STREAM = "summarize the titanic"
-
-
-def said(model: str, prompt: str) -> str:
-    """A simulated model's answer, which its length and the prompt decide."""
-    return " ".join(random.Random(prompt).choices(WORDS, k=LENGTHS[model]))
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 
 def test_python_chat(printed: Printed) -> None:
-    assert printed.python_chat("llama3").answer() == said("llama3", CHAT) + "\n"
+    assert printed.python_chat("llama3").answer() == said("llama3", CHAT_PROMPT) + "\n"
 
 
 def test_typescript_chat(printed: Printed) -> None:
-    assert printed.typescript_chat("llama3.3-70b").answer() == said("llama3.3-70b", CHAT) + "\n"
+    assert printed.typescript_chat("llama3.3-70b").answer() == said("llama3.3-70b", CHAT_PROMPT) + "\n"
 
 
 def test_python_image(printed: Printed) -> None:
@@ -39,12 +29,12 @@ def test_python_image(printed: Printed) -> None:
 
 
 def test_python_stream(printed: Printed) -> None:
-    assert printed.python_stream("llama3_70b").answer() == said("llama3_70b", STREAM) + "\n"
+    assert printed.python_stream("llama3_70b").answer() == said("llama3_70b", STREAM_PROMPT) + "\n"
 
 
 def test_javascript_stream(printed: Printed) -> None:
     *chunks, end = printed.javascript_stream("llama3.1-405b").answer().splitlines()
-    assert "".join(chunks) == said("llama3.1-405b", STREAM)
+    assert "".join(chunks) == said("llama3.1-405b", STREAM_PROMPT)
     assert end == "ENDOFMESSAGE"
     assert len(chunks) > 1, "the answer came in one piece: nothing was streamed"
 

@@ -1,8 +1,8 @@
 """The architectures of the catalogue's language models, in miniature.
 
-Each is the published config.json with what makes the architecture (attention heads and their size, rope scaling,
-biases, tied embeddings, latent attention, routed experts) and few, narrow layers. There are no weights: vLLM fills
-them at random (`load_format: dummy`). The tokenizer is that of SmolLM2, the only one at hand without a download.
+Each is the config.json its makers publish, with all that makes the architecture (the size of an attention head and
+how many share a key, rope scaling, tied embeddings, latent attention, routed experts), but few and narrow layers.
+There are no weights: vLLM draws them (`load_format: dummy`). The tokenizer is that of SmolLM2.
 """
 
 import json
@@ -10,12 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SMOLLM2_TOKENS = 49152
-
 TOKENIZER_FILES = ["tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
-
-OURS = {"vocab_size": SMOLLM2_TOKENS, "bos_token_id": 1, "eos_token_id": 2}
-"""What follows from the tokenizer."""
 
 ROPE_LLAMA3 = {
     "rope_type": "llama3",
@@ -38,32 +33,32 @@ ROPE_YARN = {
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One architecture: its config.json, and the ids of the catalogue's entries that have it.
+    """One architecture, and the ids of the catalogue's entries that have it; the first of them is tried.
 
-    The first entry is the one to load; its engine_args include those of the others. `tokens` are those of the
-    family's own tokenizer that its parsers look for.
+    `tokens` are those that the entry's parsers look for in the model's own tokenizer.
     """
 
     models: list[str]
     config: dict[str, Any]
     tokens: list[str] = field(default_factory=list)
 
-    def write(self, folder: Path, tokenizer: Path) -> None:
-        """Make `folder` a model folder without weights, with SmolLM2's tokenizer from the folder `tokenizer`."""
+    def write(self, folder: Path, tokenizer: Path) -> dict[str, int]:
+        """Make `folder` a model folder without weights, with the tokenizer of another; the ids of all tokens."""
         for name in TOKENIZER_FILES:
             (folder / name).write_bytes((tokenizer / name).read_bytes())
         words = json.loads((tokenizer / "tokenizer.json").read_bytes())
-        words["added_tokens"] += [
-            PLAIN_TOKEN | {"id": SMOLLM2_TOKENS + number, "content": token}
-            for number, token in enumerate(self.tokens)
-        ]
+        ids: dict[str, int] = words["model"]["vocab"]
+        for token in self.tokens:
+            ids[token] = len(ids)
+            words["added_tokens"].append({"id": ids[token], "content": token} | VISIBLE)
         (folder / "tokenizer.json").write_text(json.dumps(words))
-        config = OURS | self.config | {"vocab_size": SMOLLM2_TOKENS + len(self.tokens)}
-        (folder / "config.json").write_text(json.dumps(config))
+        of_tokenizer = {"vocab_size": len(ids), "bos_token_id": 1, "eos_token_id": 2}
+        (folder / "config.json").write_text(json.dumps(of_tokenizer | self.config))
+        return ids
 
 
-PLAIN_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
-"""An entry of tokenizer.json for a token that is shown to the client, as <think> and </think> are."""
+VISIBLE = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+"""How tokenizer.json describes a token that is never cut, and is shown to the client."""
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -96,7 +91,7 @@ QWEN2 = {
     "torch_dtype": "bfloat16",
 }
 
-FAMILIES = {
+FAMILIES: dict[str, Family] = {
     "llama": Family(
         models=["tinyllama", "llama3", "llama3_70b", "smollm2-135m"],
         config=LLAMA | {"hidden_size": 256, "max_position_embeddings": 2048, "rope_theta": 10000.0},
@@ -121,7 +116,7 @@ FAMILIES = {
     ),
     "gemma": Family(
         models=["gemma_7b"],
-        # Its heads are wider together than the model, and its embeddings serve twice.
+        # Its heads together are wider than the model. Its embeddings are tied without saying so.
         config={
             "architectures": ["GemmaForCausalLM"],
             "model_type": "gemma",
@@ -190,7 +185,7 @@ FAMILIES = {
         config={
             "architectures": ["DeepseekV3ForCausalLM"],
             "model_type": "deepseek_v3",
-            # The published code of the model, which vLLM must not ask for.
+            # Code that comes with the weights. vLLM has its own, and must not ask for this.
             "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
             "hidden_size": 256,
             "intermediate_size": 512,
@@ -198,7 +193,7 @@ FAMILIES = {
             "num_hidden_layers": 3,
             "first_k_dense_replace": 1,
             "moe_layer_freq": 1,
-            # Attention over latents. vLLM's kernel for a CPU knows only the true 512 + 64 channels.
+            # Attention over latents: vLLM's kernel for CPUs has only the true size, 512 + 64.
             "num_attention_heads": 4,
             "num_key_value_heads": 4,
             "q_lora_rank": 96,
@@ -206,7 +201,7 @@ FAMILIES = {
             "qk_nope_head_dim": 128,
             "qk_rope_head_dim": 64,
             "v_head_dim": 128,
-            # The best 2 of 4 groups, and the best 4 of their 8 experts; one that is always asked.
+            # The best 4 experts in the best 2 of 4 groups, and one that all tokens share.
             "n_routed_experts": 16,
             "n_group": 4,
             "topk_group": 2,
