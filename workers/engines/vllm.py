@@ -21,6 +21,20 @@ from workers.weights import locate
 
 DEFAULT_CAPACITY = 256
 
+# The chunk that opens a stream says who speaks, and nothing yet; the token that set it off is the next one's.
+ROLE = b'"delta":{"role":'
+
+ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
+CPU_ENVIRONMENT = {
+    # Else vLLM compiles a kernel at the first request for logprobs: with a C++ compiler all streams stand still
+    # for half a minute, and without one the engine dies.
+    "TORCHDYNAMO_DISABLE": "1",
+}
+"""Variables for vLLM and its processes, where the operator has not set them."""
+
 
 class VllmEngine:
     """AsyncLLM and its serving layer for one model. `engine_args` are vLLM's own command-line arguments."""
@@ -44,19 +58,24 @@ class VllmEngine:
         self._llm = _start(args)
         progress(0.9, "preparing chat templates")
         self._recorder = _Recorder(self._llm)
-        self._chat = await _serving(self._recorder, args)
+        try:
+            self._chat = await _serving(self._recorder, args)
+        except Exception as error:
+            await self.close()
+            raise SetupError(f"{self._model.id}: vLLM cannot serve chats of this model: {error}") from error
         progress(1.0, "ready")
 
     async def generate(self, job: Job) -> Stream:
+        request = _request(self._model, job)
         tape = self._recorder.record(f"chatcmpl-{job.id}")
         try:
-            answer = await self._answer(job)
+            answer = await self._answer(request)
             if isinstance(answer, bytes):
                 yield Piece(payload=answer, tokens=tape.take())
             else:
                 async for event in answer:
                     if (payload := _payload(event)) is not None:
-                        yield Piece(payload=payload, tokens=tape.take())
+                        yield Piece(payload=payload, tokens=[] if ROLE in payload else tape.take())
             yield Done(finish_reason=tape.finish_reason, usage=tape.usage())
         except EngineFailed as error:
             # The serving classes turn a dead engine into one more error event.
@@ -70,20 +89,19 @@ class VllmEngine:
 
     async def close(self) -> None:
         if self._llm is not None:
-            self._llm.shutdown()
+            await asyncio.to_thread(self._llm.shutdown)
 
-    async def _answer(self, job: Job) -> bytes | AsyncGenerator[str, None]:
+    async def _answer(self, request: Any) -> bytes | AsyncGenerator[str, None]:
         """The serving layer's answer: one body, or a stream of server-sent events."""
         from vllm.entrypoints.serve.engine.protocol import ErrorResponse
-        from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            answer = await self._chat.create_chat_completion(_request(self._model, job))
+            answer = await self._chat.create_chat_completion(request)
         except EngineDeadError as error:
             raise EngineDied("the engine has died") from error
         except Exception as error:
-            raise _error(create_error_response(error).error.model_dump()) from error
+            raise _refusal(error) from error
         if isinstance(answer, ErrorResponse):
             raise _error(answer.error.model_dump())
         if hasattr(answer, "__aiter__"):
@@ -185,10 +203,12 @@ def _argv(model: Model, weights: str, capacity: int) -> list[str]:
 
 def _start(args: Any) -> Any:
     """Start the engine, which runs in a process of its own. Blocks until it can serve."""
-    for name, value in {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}.items():
-        os.environ.setdefault(name, value)
     from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
+
+    for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if current_platform.is_cpu() else {})).items():
+        os.environ.setdefault(name, value)
 
     try:
         return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
@@ -216,6 +236,8 @@ def _request(model: Model, job: Job) -> Any:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(f"{param}: {first['msg']}" if param else first["msg"], param=param or None) from None
+    except Exception as error:
+        raise _refusal(error) from error
 
 
 def _payload(event: str) -> bytes | None:
@@ -226,6 +248,13 @@ def _payload(event: str) -> bytes | None:
     if payload.startswith('{"error"'):
         raise _error(msgspec.json.decode(payload)["error"])
     return payload.encode()
+
+
+def _refusal(error: Exception) -> RequestError:
+    """What vLLM's own server would answer to this exception."""
+    from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+
+    return _error(create_error_response(error).error.model_dump())
 
 
 def _error(error: dict[str, Any]) -> RequestError:
