@@ -111,6 +111,8 @@ def _converse(conversation: Conversation) -> None:
         try:
             text = input(prompt).strip()
         except (EOFError, KeyboardInterrupt):
+            if prompt:
+                print()
             return
         if not text:
             continue

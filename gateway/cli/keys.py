@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from gateway.cli import tables
 from gateway.cli.failures import CommandFailed
 from shared.accounts import Accounts
 from shared.settings import load_settings
@@ -51,10 +51,10 @@ def list_keys(
     if as_json:
         print(json.dumps([asdict(key) for key in keys], indent=2))
         return
-    table = Table("id", "name", "tier", "created", "last used", "revoked", box=None, pad_edge=False)
-    for key in keys:
-        table.add_row(key.id, key.name, key.tier, _date(key.created), _date(key.last_used), _date(key.revoked))
-    Console().print(table)
+    tables.show(
+        ("id", "name", "tier", "created", "last used", "revoked"),
+        ((k.id, escape(k.name), k.tier, _date(k.created), _date(k.last_used), _date(k.revoked)) for k in keys),
+    )
 
 
 @app.command()

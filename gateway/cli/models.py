@@ -4,10 +4,8 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from gateway.cli import api
+from gateway.cli import api, tables
 from gateway.cli.failures import CommandFailed
 from shared.settings import load_settings
 
@@ -28,10 +26,7 @@ def models(
     if as_json:
         print(json.dumps(data, indent=2))
         return
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for model in sorted(data["data"], key=lambda model: not model["workers"]):
-        table.add_row(*_row(model))
-    Console().print(table)
+    tables.show(COLUMNS, map(_row, sorted(data["data"], key=lambda model: not model["workers"])))
 
 
 def _models(text: str, base: str) -> dict[str, Any]:

@@ -54,6 +54,14 @@ def test_list_shows_no_secret(accounts: Accounts) -> None:
     assert "hash" not in as_json
 
 
+def test_list_shows_ids_in_full(accounts: Accounts) -> None:
+    keys("create", "a rather long name for a [red]key[/red]")
+    listed = keys("list").stdout
+    assert accounts.list_keys()[0].id in listed
+    assert "a rather long name for a [red]key[/red]" in listed
+    assert len(listed.splitlines()) == 2
+
+
 def test_keys_alone_lists(accounts: Accounts) -> None:
     keys("create", "ann")
     assert keys().exit_code == 0
