@@ -1,12 +1,15 @@
 """Hop 2, first half: an API key → who holds it."""
 
+import logging
 import threading
 from collections.abc import Callable
 
 from cachetools import TTLCache
 
 from shared.accounts import Accounts, Holder
-from shared.errors import InvalidKey
+from shared.errors import AccountsUnreachable, InvalidKey, SetupError
+
+log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 1.0  # how long a revoked key may still work
 CACHE_KEYS = 10_000
@@ -22,14 +25,21 @@ class Keyring:
 
     def holder(self, secret: object) -> Holder:
         """Whose key this is. Raises InvalidKey for anything that is not a valid key."""
-        if not isinstance(secret, str) or not secret:
+        if not isinstance(secret, str) or not secret.isascii() or not secret:
             raise InvalidKey
         with self._lock:
             known = self._known.get(secret)
         if known is None:
-            known = self._accounts.find(secret)
+            known = self._find(secret)
             if known is None:
                 raise InvalidKey("This API key is unknown or revoked.")
             with self._lock:
                 self._known[secret] = known
         return known
+
+    def _find(self, secret: str) -> Holder | None:
+        try:
+            return self._accounts.find(secret)
+        except SetupError as error:
+            log.error("%s", error)
+            raise AccountsUnreachable from error

@@ -1,9 +1,9 @@
 """What clients may send, and how it becomes an OpenAI-shaped body. Hop 1, for all dialects."""
 
 import difflib
-import json
 from typing import Any, Literal, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.catalog import Model
@@ -64,8 +64,8 @@ class Image(BaseModel):
 def parse_json(data: str | bytes) -> dict[str, Any]:
     """A JSON object from a client. Raises InvalidRequest for anything else."""
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"the body should be a JSON object, got {_kind(value)}")
@@ -129,10 +129,6 @@ def _complaint(shape: type[BaseModel], error: Any) -> InvalidRequest:
         return InvalidRequest(f"{param}: this field is required", param=param)
     got = "" if isinstance(error["input"], dict | list) else f", got {str(error['input'])[:80]!r}"
     return InvalidRequest(f"{param}: {error['msg'].lower()}{got}", param=param)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _kind(value: object) -> str:

@@ -6,6 +6,7 @@ also get `usage` and `error`, and `progress` and `image` from image models, each
 Prompts of one connection are answered one after the other, because chunks do not say which they belong to.
 """
 
+import json
 import logging
 from typing import Any
 
@@ -73,7 +74,7 @@ class StreamNamespace(Namespace):
     def answer(self, connection: "Connection", data: Any) -> None:
         """Answer one prompt. Whatever goes wrong, the client is told."""
         try:
-            fields = dict(data) if isinstance(data, dict) else parse_json(_text(data))
+            fields = parse_json(_text(data))
             holder = self._holder(connection, fields.pop("token", None))
             model = self._catalog.find(_name(fields.pop("model", None)))
             body = socket_body(model, fields)
@@ -170,6 +171,9 @@ def _not_sentinels(text: str) -> list[str]:
 
 
 def _text(data: Any) -> str:
+    """The prompt as JSON text; an object is written out, so that both are read by the same rules."""
+    if isinstance(data, dict):
+        return json.dumps(data)
     if not isinstance(data, str):
         raise InvalidRequest("prompt: should be a JSON text or an object")
     return data

@@ -19,6 +19,7 @@ CrofError
     ├── JobLost             500  Redis lost the job's record
     ├── ModelUnavailable    503  the model is known, but no worker serves it
     ├── QueueUnreachable    503  Redis does not answer
+    ├── AccountsUnreachable 503  the database of accounts does not answer
     └── Timeout             504  the job did not end in its time
 """
 
@@ -153,6 +154,13 @@ class QueueUnreachable(RequestError):
 
     status = 503
     code = "queue_unreachable"
+
+
+class AccountsUnreachable(RequestError):
+    """The database of accounts does not answer. Try again in a few seconds."""
+
+    status = 503
+    code = "accounts_unreachable"
 
 
 class Timeout(RequestError):

@@ -80,8 +80,10 @@ def test_openai_bodies_are_checked_where_the_gateway_needs_it() -> None:
     assert refused(openai_body, IMAGE, {"messages": [TURN]})[0] == "model"
 
 
-@pytest.mark.parametrize("data", ["", "{", "[1]", "null", '"x"', "3", "NaN", '{"a": NaN}', "[" * 100_000])
-def test_what_is_no_json_object_is_refused(data: str) -> None:
+@pytest.mark.parametrize(
+    "data", ["", "{", "[1]", "null", '"x"', "3", "NaN", '{"a": NaN}', "[" * 100_000, b"\xff", r'{"a": "\ud800"}']
+)
+def test_what_is_no_json_object_is_refused(data: str | bytes) -> None:
     refused(parse_json, data)
 
 
