@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check setup dev clients lock bench-batching clean help
+.PHONY: up test check setup dev clients lock bench-batching bench-slow-reader clean help
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -37,8 +37,11 @@ check: setup dev ## style, types, layering and unit tests, in under a minute
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit
 
-bench-batching: setup ## measure how the engine's throughput grows with concurrent requests
-	$(BIN)/python -m bench.batching
+bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
+	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching
+
+bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
+	$(BIN)/python -m bench.slow_reader
 
 lock: setup ## pin the newest packages that pyproject.toml allows
 	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py

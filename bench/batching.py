@@ -2,7 +2,8 @@
 
 The same prompts, the same weights and arguments, in turn: vLLM's AsyncLLM driven in this process, and the whole
 cluster (HTTP client, gateway, queue, worker with its vLLM, job log, relay). Both are loaded all the time and run
-in alternate rounds, so that a busy minute of the machine hurts both. Prints medians and their ratio.
+in alternate rounds, so that a busy minute of the machine hurts both; the engine whose turn it is not is suspended,
+because an idle one spins for a while on the core that both are bound to. Prints medians and their ratio.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from bench.machine import describe
 from shared.catalog import Model, load_catalog
@@ -49,23 +52,54 @@ class Round:
 Ask = Callable[[str, int], Awaitable[Answer]]
 
 
+@dataclass(frozen=True)
+class Contender:
+    """How to ask it, and the processes of its engine."""
+
+    ask: Ask
+    engine: list[psutil.Process]
+
+    def wake(self) -> None:
+        for process in self.engine:
+            process.resume()
+
+    @contextmanager
+    def turn(self) -> Iterator[Ask]:
+        """Its engine runs; outside its turn it is suspended."""
+        self.wake()
+        yield self.ask
+        for process in self.engine:
+            process.suspend()
+
+
 async def measure(running: Cluster, llm: Any, args: argparse.Namespace) -> dict[str, Any]:
     async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=256)) as client:
-        contenders = {"in-process": in_process(llm), "cluster": over_http(client, running.url, running.key())}
+        workers = {child.pid for process in running.processes for child in _engine_processes(process.pid)}
+        contenders = {
+            "in-process": Contender(in_process(llm), [p for p in _engine_processes() if p.pid not in workers]),
+            "cluster": Contender(
+                over_http(client, running.url, running.key()), [psutil.Process(pid) for pid in workers]
+            ),
+        }
         batched: dict[str, list[Round]] = {name: [] for name in contenders}
         alone: dict[str, list[float]] = {name: [] for name in contenders}
-        for ask in contenders.values():
-            await run_round(ask, args.streams, 16)
+        for contender in contenders.values():
+            with contender.turn() as ask:
+                await run_round(ask, args.streams, 16)
         for number in range(args.rounds):
-            for name, ask in contenders.items():
-                batched[name].append(await run_round(ask, args.streams, args.tokens))
+            for name, contender in contenders.items():
+                with contender.turn() as ask:
+                    batched[name].append(await run_round(ask, args.streams, args.tokens))
                 print(
                     f"round {number + 1}: {name:11} {batched[name][-1].tokens_per_second:7.1f} tok/s",
                     file=sys.stderr,
                 )
         for _ in range(args.singles):
-            for name, ask in contenders.items():
-                alone[name].append((await ask(_prompt(0), 4)).ttft)
+            for name, contender in contenders.items():
+                with contender.turn() as ask:
+                    alone[name].append((await ask(_prompt(0), 4)).ttft)
+        for contender in contenders.values():
+            contender.wake()
     return {"batched": {n: [asdict(r) for r in rounds] for n, rounds in batched.items()}, "alone": alone}
 
 
@@ -180,6 +214,11 @@ def show(figures: dict[str, Any], args: argparse.Namespace) -> None:
 
 def _prompt(number: int) -> str:
     return f"Tell me a long story about {SUBJECTS[number % len(SUBJECTS)]}, part {number // len(SUBJECTS) + 1}."
+
+
+def _engine_processes(pid: int | None = None) -> list[psutil.Process]:
+    """vLLM's processes among the descendants of a process, by default this one."""
+    return [p for p in psutil.Process(pid).children(recursive=True) if p.name().startswith("VLLM")]
 
 
 def _engine(model: Model) -> Any:
