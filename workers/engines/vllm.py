@@ -88,8 +88,13 @@ class VllmEngine:
                 await self._llm.abort(tape.request_id)
 
     async def close(self) -> None:
-        if self._llm is not None:
-            await asyncio.to_thread(self._llm.shutdown)
+        if self._llm is None:
+            return
+        if self._llm.output_handler is not None:
+            # It would take the engine's end for a failure, and log it at length.
+            self._llm.output_handler.cancel()
+        self._llm.output_processor.propagate_error(EngineFailed("the engine was closed"))
+        await asyncio.to_thread(self._llm.shutdown)
 
     async def _answer(self, request: Any) -> bytes | AsyncGenerator[str, None]:
         """The serving layer's answer: one body, or a stream of server-sent events."""
