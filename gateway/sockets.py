@@ -173,7 +173,10 @@ def _not_sentinels(text: str) -> list[str]:
 def _text(data: Any) -> str:
     """The prompt as JSON text; an object is written out, so that both are read by the same rules."""
     if isinstance(data, dict):
-        return json.dumps(data)
+        try:
+            return json.dumps(data)
+        except TypeError:
+            raise InvalidRequest("prompt: should hold texts and numbers, not binary data") from None
     if not isinstance(data, str):
         raise InvalidRequest("prompt: should be a JSON text or an object")
     return data

@@ -10,15 +10,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from shared.joblog import Append, JobWriter
 from shared.messages import Chunk, End, EndState
 
 log = logging.getLogger(__name__)
 
-UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+# Not connections alone: a Redis that is full, or was made a replica, refuses writes and recovers, too.
+UNREACHABLE = (RedisError, OSError)
 MOST_CHUNKS = 512  # of one job in one call, so that catching up after an outage does not block Redis
 
 T = TypeVar("T")

@@ -60,8 +60,8 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
         finally:
             reporter.stop()
             _call(loop, engine.close())
-    if crew.engine_died.is_set():
-        raise EngineDied("the engine has died")
+    if crew.died.is_set():
+        raise EngineDied("the engine, or what runs beside it, has died")
 
 
 class _Crew:
@@ -71,7 +71,7 @@ class _Crew:
         client = _client(settings)
         live_ttl = int(settings.job_timeout * 2 + settings.log_ttl)
         writer = JobWriter(client, live_ttl=live_ttl, log_ttl=settings.log_ttl)
-        self.engine_died = threading.Event()
+        self.died = threading.Event()
         self.outbox = Outbox(writer)
         self.lease = Lease(client, model.id, settings.lease)
         self.runner = Runner(
@@ -85,6 +85,8 @@ class _Crew:
         )
         control = Control(client, model.id, self.runner)
         self._tasks = [asyncio.create_task(c) for c in (self.outbox.run(), self.lease.keep(), control.watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._miss)
 
     async def leave(self) -> None:
         """Stop, once the last acknowledgements have been written."""
@@ -95,9 +97,15 @@ class _Crew:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _miss(self, task: "asyncio.Task[None]") -> None:
+        """A worker without its outbox or its lease only looks alive."""
+        if not task.cancelled():
+            log.error("a part of the worker has failed", exc_info=task.exception())
+            self._die()
+
     def _die(self) -> None:
-        """Without its engine the process is useless: drain, and let a new one take its place."""
-        self.engine_died.set()
+        """The process has become useless: drain, and let a new one take its place."""
+        self.died.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
 

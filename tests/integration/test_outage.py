@@ -109,6 +109,18 @@ def test_data_lost(bench: Bench) -> None:
     assert_as_before(bench)
 
 
+def test_refusing_writes(bench: Bench) -> None:
+    """Full, or made a replica for a while: Redis answers, but with an error."""
+    client = bench.cluster.valkey.client
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        client.config_set("maxmemory", 1)
+        time.sleep(2)
+        client.config_set("maxmemory", 0)
+    assert_whole(opened)
+    assert_as_before(bench)
+
+
 def test_connections_cut(bench: Bench) -> None:
     with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
         started(opened)

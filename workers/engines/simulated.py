@@ -152,6 +152,8 @@ def _prompt(body: dict[str, Any]) -> str:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("messages: should be a list with at least one message", param="messages")
+    if not isinstance(messages[-1], dict):
+        raise InvalidRequest("messages: should hold objects with role and content", param="messages")
     return str(messages[-1].get("content") or "")
 
 
@@ -169,7 +171,8 @@ async def _streamed(job: Job, spoken: Any, finish_reason: str, usage: Usage) -> 
             payload=_chunk(job, [_choice({"content": word}, None)]), tokens=[zlib.crc32(word.encode()) & 0xFFFF]
         )
     yield Piece(payload=_chunk(job, [_choice({"content": ""}, finish_reason)]))
-    if (job.body.get("stream_options") or {}).get("include_usage"):
+    options = job.body.get("stream_options")
+    if isinstance(options, dict) and options.get("include_usage"):
         yield Piece(payload=_chunk(job, [], usage=_usage(usage)))
 
 
