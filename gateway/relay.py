@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import gevent
+import msgspec
 import redis
 from gevent.event import Event
 from redis.exceptions import RedisError
@@ -166,6 +167,15 @@ class Relay:
             for waiting in list(self._inboxes.values()):
                 waiting.lag()
         elif message["type"] == "message":
-            for frame in decode_frames(message["data"]):
-                if inbox := self._inboxes.get(frame.job):
-                    inbox.deliver(frame.first, frame.chunks)
+            self._deal(message["data"])
+
+    def _deal(self, message: bytes) -> None:
+        try:
+            frames = decode_frames(message)
+        except msgspec.MsgspecError as error:
+            # Not from one of our workers, or from another version: their logs tell what it meant.
+            log.error("a message that is no frames: %s", error)
+            return
+        for frame in frames:
+            if inbox := self._inboxes.get(frame.job):
+                inbox.deliver(frame.first, frame.chunks)

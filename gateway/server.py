@@ -33,13 +33,13 @@ def serve(app: Flask, settings: Settings) -> None:
 
 
 class _Handler(WebSocketHandler):
-    """A client that takes nothing for `timeout` seconds is cut off: its writer must not wait for ever."""
+    """A client that takes or sends nothing for `timeout` seconds is cut off: nobody waits for it for ever."""
 
     timeout: float
 
-    def upgrade_websocket(self) -> object:
+    def handle(self) -> None:
         self.socket.settimeout(self.timeout)
-        return super().upgrade_websocket()
+        super().handle()
 
 
 def _listen(settings: Settings) -> socket.socket:
