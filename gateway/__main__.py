@@ -6,7 +6,7 @@ monkey.patch_all()
 
 import sys  # noqa: E402
 
-from gateway.app import create_gateway, start_relay  # noqa: E402
+from gateway.app import create_gateway  # noqa: E402
 from gateway.server import serve  # noqa: E402
 from shared import log  # noqa: E402
 from shared.errors import CrofError  # noqa: E402
@@ -18,8 +18,8 @@ def main() -> int:
         settings = load_settings()
         log.configure(settings.log_level)
         gateway = create_gateway(settings)
-        start_relay(gateway)
-        serve(gateway.app, settings)
+        gateway.start()
+        serve(gateway.app, settings, gateway.leave)
     except CrofError as error:
         print(f"crofai gateway: {error}", file=sys.stderr)
         return 1

@@ -3,23 +3,22 @@
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from gateway.relay import Relay
+from gateway.roster import Roster
 from shared import queues
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import ModelUnavailable, QueueFull, QueueUnreachable, Relayed, TierRequired
 from shared.joblog import JobLog
 from shared.messages import Chunk, End, Job
-from shared.registry import Registry
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,32 +50,41 @@ class Admission:
     """Admits requests to the models' queues."""
 
     def __init__(
-        self, settings: Settings, gateway_id: str, client: "redis.Redis", celery: Celery, relay: Relay
+        self, settings: Settings, gateway_id: str, joblog: JobLog, roster: Roster, celery: Celery, relay: Relay
     ) -> None:
         self._settings = settings
         self._gateway_id = gateway_id
-        self._redis = client
+        self._log = joblog
+        self._roster = roster
         self._celery = celery
         self._relay = relay
-        self._log = JobLog(client)
-        self._registry = Registry(client)
 
     @contextmanager
-    def submit(self, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Iterator[Answer]:
+    def submit(
+        self,
+        holder: Holder,
+        tier: str,
+        model: Model,
+        body: dict[str, Any],
+        left: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Answer]:
         """Run a request as a job of `tier`. Leaving the context before the job's end cancels the job.
 
-        Raises TierRequired, ModelUnavailable, QueueFull or QueueUnreachable.
+        `left` tells whether the client has gone. Raises TierRequired, ModelUnavailable, QueueFull or
+        QueueUnreachable.
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
         job = self._job(holder, tier, model, body)
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
-            self._enqueue(job)
-            answer = Answer(job, self._relay.follow(inbox, job.deadline, time.time))
+            answer = Answer(job, self._relay.follow(inbox, job.deadline, left))
+            self._admit(job)
             try:
+                self._enqueue(job)
                 yield answer
             finally:
+                # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
                 if answer.end is None:
                     self._cancel(job)
 
@@ -94,23 +102,22 @@ class Admission:
             deadline=now + self._settings.job_timeout,
         )
 
+    def _admit(self, job: Job) -> None:
+        try:
+            if not self._roster.serves(job.model):
+                raise ModelUnavailable(f"No worker serves '{job.model}' at the moment.", param="model")
+            waiting = self._log.admit(job, most_waiting=self._settings.queue_bound)
+        except RedisError as error:
+            raise QueueUnreachable from error
+        if waiting is not None:
+            raise QueueFull(f"{waiting} jobs wait for '{job.model}' already. Try again later.", param="model")
+
     def _enqueue(self, job: Job) -> None:
         try:
-            self._check_capacity(job)
-            self._log.create(job, ttl=int(self._settings.job_timeout + self._settings.log_ttl))
             queues.enqueue(self._celery, job)
-        except (RedisError, OperationalError) as error:
-            # It may be in the queue all the same, if only the reply was lost.
-            self._cancel(job)
+        except OperationalError as error:
             raise QueueUnreachable from error
         log.info("job %s %s: queued, tier %s", job.id, job.model, job.tier)
-
-    def _check_capacity(self, job: Job) -> None:
-        if not self._registry.workers(job.model):
-            raise ModelUnavailable(f"No worker serves '{job.model}' at the moment.", param="model")
-        waiting = queues.depth(self._redis, job.model)
-        if waiting >= self._settings.queue_bound:
-            raise QueueFull(f"{waiting} jobs wait for '{job.model}' already. Try again later.", param="model")
 
     def _cancel(self, job: Job) -> None:
         try:

@@ -19,19 +19,35 @@ from gateway.api.pages import pages_api
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
 from gateway.relay import Relay
-from gateway.sockets import StreamNamespace
+from gateway.roster import Roster
+from gateway.sockets import PacketQueue, StreamNamespace
 from shared.accounts import Accounts
-from shared.catalog import Catalog, load_catalog
+from shared.catalog import load_catalog
+from shared.joblog import JobLog
 from shared.queues import make_celery
 from shared.settings import Settings
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """A WSGI application with Socket.IO inside, and the relay whose greenlet it needs."""
+    """A WSGI application with Socket.IO inside, and what runs beside it."""
 
     app: Flask
     relay: Relay
+    keyring: Keyring
+    namespaces: list[StreamNamespace]
+
+    def start(self) -> None:
+        """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
+        gevent.spawn(self.relay.run)
+        gevent.spawn(self.keyring.run)
+        self.relay.listening.wait(5)
+
+    def leave(self) -> None:
+        """End what Socket.IO clients have running, and write down what is still to be."""
+        for namespace in self.namespaces:
+            namespace.leave()
+        self.keyring.note_uses()
 
 
 def create_gateway(settings: Settings) -> Gateway:
@@ -39,30 +55,34 @@ def create_gateway(settings: Settings) -> Gateway:
     gateway_id = uuid.uuid4().hex[:12]
     catalog = load_catalog(settings.models_file)
     client = _redis(settings)
-    relay = Relay(client, gateway_id, inbox_chunks=settings.inbox_chunks, outage_timeout=settings.outage_timeout)
+    joblog, roster = JobLog(client, log_ttl=settings.log_ttl), Roster(client)
+    relay = Relay(
+        client,
+        gateway_id,
+        joblog,
+        inbox_chunks=settings.inbox_chunks,
+        outage_timeout=settings.outage_timeout,
+    )
     accounts = Accounts(settings.sql_url)
     accounts.create_tables()
     keyring = Keyring(accounts, time.monotonic)
-    admission = Admission(settings, gateway_id, client, make_celery(settings), relay)
+    admission = Admission(settings, gateway_id, joblog, roster, make_celery(settings), relay)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app)
     app.register_blueprint(pages_api())
-    app.register_blueprint(models_api(catalog, client))
+    app.register_blueprint(models_api(catalog, client, joblog, roster))
     app.register_blueprint(seed_api(catalog, keyring, admission))
     app.register_blueprint(openai_api(catalog, keyring, admission))
     _allow_origins(app, settings)
-    _add_sockets(app, settings, catalog, keyring, admission)
-    return Gateway(app, relay)
+    socketio = _socketio(app, settings)
+    namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
+    for namespace in namespaces:
+        socketio.on_namespace(namespace)
+    return Gateway(app, relay, keyring, namespaces)
 
 
-def start_relay(gateway: Gateway) -> None:
-    """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
-    gevent.spawn(gateway.relay.run)
-    gateway.relay.listening.wait(5)
-
-
-def _add_sockets(app: Flask, settings: Settings, catalog: Catalog, keyring: Keyring, admission: Admission) -> None:
+def _socketio(app: Flask, settings: Settings) -> SocketIO:
     socketio = SocketIO(
         app,
         async_mode="gevent",
@@ -71,9 +91,10 @@ def _add_sockets(app: Flask, settings: Settings, catalog: Catalog, keyring: Keyr
         ping_timeout=settings.ping_timeout,
         max_http_buffer_size=settings.max_body_bytes,
         manage_session=False,
+        async_handlers=False,  # one event of a client after the other: it cannot make greenlets at will
     )
-    for name in ("/", "/stream"):
-        socketio.on_namespace(StreamNamespace(name, socketio, catalog, keyring, admission))
+    socketio.server.eio.create_queue = PacketQueue
+    return socketio
 
 
 def _redis(settings: Settings) -> "redis.Redis":
@@ -104,7 +125,10 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
         origin = request.headers.get("Origin")
         if origin and (origins == "*" or origin in origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if origins == "*" else origin
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, X-API-Key"
+            # SDKs send headers of their own; which ones, a browser asks beforehand.
+            asked = request.headers.get("Access-Control-Request-Headers")
+            response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
+            response.headers["Access-Control-Max-Age"] = "600"
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
             response.headers.add("Vary", "Origin")
         return response

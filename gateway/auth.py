@@ -1,9 +1,14 @@
-"""Hop 2, first half: an API key → who holds it."""
+"""Hop 2, first half: an API key → who holds it.
+
+The database is read and written in threads: one that is slow, or locked by another program, holds up the
+requests whose keys are not known, and nobody else.
+"""
 
 import logging
-import threading
 from collections.abc import Callable
+from typing import TypeVar
 
+import gevent
 from cachetools import TTLCache
 
 from shared.accounts import Accounts, Holder
@@ -11,8 +16,12 @@ from shared.errors import AccountsUnreachable, InvalidKey, SetupError
 
 log = logging.getLogger(__name__)
 
-CACHE_SECONDS = 1.0  # how long a revoked key may still work
-CACHE_KEYS = 10_000
+FRESH = 1.0  # seconds a revoked key may still work
+STALE = 600.0  # the same, while the database does not answer
+MOST_KEYS = 10_000
+NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
+
+T = TypeVar("T")
 
 
 class Keyring:
@@ -20,26 +29,48 @@ class Keyring:
 
     def __init__(self, accounts: Accounts, now: Callable[[], float]) -> None:
         self._accounts = accounts
-        self._known: TTLCache[str, Holder] = TTLCache(CACHE_KEYS, CACHE_SECONDS, timer=now)
-        self._lock = threading.Lock()
+        self._fresh: TTLCache[str, Holder] = TTLCache(MOST_KEYS, FRESH, timer=now)
+        self._stale: TTLCache[str, Holder] = TTLCache(MOST_KEYS, STALE, timer=now)
+        self._used: set[str] = set()
 
     def holder(self, secret: object) -> Holder:
         """Whose key this is. Raises InvalidKey for anything that is not a valid key."""
         if not isinstance(secret, str) or not secret.isascii() or not secret:
             raise InvalidKey
-        with self._lock:
-            known = self._known.get(secret)
-        if known is None:
-            known = self._find(secret)
-            if known is None:
-                raise InvalidKey("This API key is unknown or revoked.")
-            with self._lock:
-                self._known[secret] = known
+        known = self._fresh.get(secret) or self._find(secret)
+        self._used.add(known.key)
         return known
 
-    def _find(self, secret: str) -> Holder | None:
+    def run(self) -> None:
+        """Note, until killed, which keys were used."""
+        while True:
+            gevent.sleep(NOTE_INTERVAL)
+            self.note_uses()
+
+    def note_uses(self) -> None:
+        """Write down which keys were used since the last time; if it fails, the next time does it."""
+        used, self._used = self._used, set()
         try:
-            return self._accounts.find(secret)
+            _in_thread(lambda: self._accounts.note_uses(used))
+        except SetupError as error:
+            self._used |= used
+            log.warning("cannot note which keys were used: %s", error)
+
+    def _find(self, secret: str) -> Holder:
+        try:
+            found = _in_thread(lambda: self._accounts.find(secret))
         except SetupError as error:
             log.error("%s", error)
+            if stale := self._stale.get(secret):
+                return stale
             raise AccountsUnreachable from error
+        if found is None:
+            self._stale.pop(secret, None)
+            raise InvalidKey("This API key is unknown or revoked.")
+        self._fresh[secret] = self._stale[secret] = found
+        return found
+
+
+def _in_thread(call: Callable[[], T]) -> T:
+    result: T = gevent.get_hub().threadpool.apply(call)
+    return result

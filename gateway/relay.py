@@ -6,6 +6,7 @@ and a lost message costs milliseconds, never a token.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ from gevent.event import Event
 from redis.exceptions import RedisError
 
 from shared import redis_keys as keys
-from shared.errors import JobLost, QueueUnreachable, Timeout
+from shared.errors import Cancelled, JobLost, QueueUnreachable, Timeout
 from shared.joblog import JobLog
 from shared.messages import Chunk, decode_frames
 
 log = logging.getLogger(__name__)
 
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
+LOOK = 1.0  # seconds between looks whether the client is still there
 
 T = TypeVar("T")
 
@@ -80,10 +82,10 @@ class Relay:
     """Receives this gateway's frames and deals them out. `run` must be running in a greenlet."""
 
     def __init__(
-        self, client: "redis.Redis", gateway_id: str, *, inbox_chunks: int, outage_timeout: float
+        self, client: "redis.Redis", gateway_id: str, joblog: JobLog, *, inbox_chunks: int, outage_timeout: float
     ) -> None:
         self._redis = client
-        self._log = JobLog(client)
+        self._log = joblog
         self._channel = keys.gateway_channel(gateway_id)
         self._bound = inbox_chunks
         self._outage_timeout = outage_timeout
@@ -99,43 +101,53 @@ class Relay:
         finally:
             del self._inboxes[job_id]
 
-    def follow(self, inbox: Inbox, deadline: float, now: Callable[[], float]) -> Iterator[list[Chunk]]:
+    def follow(self, inbox: Inbox, deadline: float, left: Callable[[], bool]) -> Iterator[list[Chunk]]:
         """All chunks of a job from the first to the last, in lists of what is there at the time.
 
-        Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), JobLost if
-        the job's record is gone, QueueUnreachable if Redis stays away.
+        Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
+        once `left` says so, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
         """
         cursor = 0
         while True:
-            chunks = self._catch_up(inbox, cursor, deadline, now) if inbox.lagging else inbox.take(cursor)
+            chunks = self._catch_up(inbox, cursor) if inbox.lagging else inbox.take(cursor)
             if chunks:
                 cursor += len(chunks)
                 yield chunks
                 if chunks[-1].end is not None:
                     return
-            elif now() >= deadline:
-                raise Timeout
-            elif not inbox.lagging and not inbox.wait(min(IDLE, max(0.0, deadline - now()))):
+            elif not inbox.lagging and not self._wait(inbox, deadline, left):
                 inbox.lag()
 
-    def _catch_up(self, inbox: Inbox, cursor: int, deadline: float, now: Callable[[], float]) -> list[Chunk]:
+    def _wait(self, inbox: Inbox, deadline: float, left: Callable[[], bool]) -> bool:
+        """Wait for something to take; False if nothing came for a while."""
+        idle = time.time() + IDLE
+        while (now := time.time()) < idle:
+            if now >= deadline:
+                raise Timeout
+            if left():
+                raise Cancelled
+            if inbox.wait(min(LOOK, idle - now, deadline - now)):
+                return True
+        return False
+
+    def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
         """The next page of the log; the inbox lags on while there may be more."""
         inbox.caught_up()
-        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor), deadline, now)
+        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor))
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
-        elif not chunks and self._patiently(lambda: self._log.entry(inbox.job_id), deadline, now) is None:
+        elif not chunks and self._patiently(lambda: self._log.entry(inbox.job_id)) is None:
             raise JobLost
         return chunks
 
-    def _patiently(self, call: Callable[[], T], deadline: float, now: Callable[[], float]) -> T:
+    def _patiently(self, call: Callable[[], T]) -> T:
         """Read from Redis, waiting out a restart."""
-        give_up = min(deadline, now() + self._outage_timeout)
+        give_up = time.time() + self._outage_timeout
         while True:
             try:
                 return call()
             except RedisError as error:
-                if now() >= give_up:
+                if time.time() >= give_up:
                     raise QueueUnreachable from error
                 gevent.sleep(0.25)
 

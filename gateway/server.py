@@ -1,4 +1,4 @@
-"""The web server: gevent's, with gevent-websocket, which writes whole frames to slow readers.
+"""The web server: gevent's, with websockets that keep their clients' pace (websocket.py).
 
 docs/decisions/0002-websockets.md tells why not simple-websocket, and how it was proved.
 """
@@ -6,12 +6,15 @@ docs/decisions/0002-websockets.md tells why not simple-websocket, and how it was
 import logging
 import signal
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import gevent
 from flask import Flask
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
+from gateway.websocket import PIECE, PacedWebSocket
 from shared.errors import SetupError
 from shared.settings import Settings
 
@@ -19,27 +22,63 @@ log = logging.getLogger(__name__)
 
 UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest waits in the job's log
 BACKLOG = 1024
+STOP = 5.0  # seconds that requests have to end once the server stops
+ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
+
+LEFT = "crofai.left"
+"""In the WSGI environment: a function that tells whether the client has closed its end."""
 
 
-def serve(app: Flask, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SetupError if the port cannot be had."""
+def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then end what is open; `leave` ends what is not a request.
+
+    Raises SetupError if the port cannot be had.
+    """
     listener = _listen(settings)
-    handler = type("Handler", (_Handler,), {"timeout": settings.ping_interval + settings.ping_timeout})
-    server = WSGIServer(listener, app, handler_class=handler, log=None, error_log=log)
+    limits = {"timeout": settings.ping_interval + settings.ping_timeout, "most_bytes": settings.max_body_bytes}
+    server = WSGIServer(listener, app, handler_class=type("Handler", (_Handler,), limits), log=None, error_log=log)
     for name in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(name, server.stop, 5)
+        gevent.signal_handler(name, server.stop, STOP)
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    server.serve_forever(stop_timeout=5)
+    server.serve_forever(stop_timeout=STOP)
+    leave()
 
 
 class _Handler(WebSocketHandler):
     """A client that takes or sends nothing for `timeout` seconds is cut off: nobody waits for it for ever."""
 
     timeout: float
+    most_bytes: int
 
     def handle(self) -> None:
         self.socket.settimeout(self.timeout)
         super().handle()
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        environ[LEFT] = self._left
+        return environ
+
+    def upgrade_connection(self) -> Any:
+        answer = super().upgrade_connection()
+        if plain := getattr(self, "websocket", None):
+            plain.closed = True  # it would write a close when it is collected
+            self.websocket = PacedWebSocket(self, timeout=self.timeout, most_bytes=self.most_bytes)
+            self.environ["wsgi.websocket"] = self.websocket
+        return answer
+
+    def _sendall(self, data: bytes) -> None:
+        # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
+        for start in range(0, len(data), PIECE):
+            super()._sendall(data[start : start + PIECE])
+
+    def _left(self) -> bool:
+        if not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
+        except OSError:
+            return True
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -8,13 +8,14 @@ Prompts of one connection are answered one after the other, because chunks do no
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
 from flask import request
 from flask_socketio import Namespace, SocketIO
 from gevent.event import Event
-from gevent.queue import Full, Queue
+from gevent.queue import Full, JoinableQueue, Queue
 
 from gateway import views
 from gateway.admission import Admission, Answer
@@ -30,8 +31,21 @@ log = logging.getLogger(__name__)
 END = "ENDOFMESSAGE"
 FAILURE = "||AI ERROR||"
 MOST_PROMPTS = 16  # of one connection, waiting for their turn
-MOST_PACKETS = 32  # waiting for one slow client; the rest of its answer waits in the job's log
+MOST_PACKETS = 4  # waiting for one slow client; the rest of its answer waits in the job's log
+MOST_PENDING = 64  # waiting for one client, with what is said of itself: pings, errors, acknowledgements
+MOST_TEXT = 2048  # characters in one chunk
+MOST_WRONG_KEYS = 5  # then the connection is closed
 KEY_WAIT = 10.0  # seconds a prompt without a key waits for start_stream
+
+
+class PacketQueue(JoinableQueue):
+    """What waits for one client, in place of engine.io's own queue, which has no bound."""
+
+    def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
+        """Never waits. Raises Full, which ends the connection, when a client makes us say more than it reads."""
+        if item is not None and self.qsize() >= MOST_PENDING:
+            raise Full
+        super().put(item, *args, **kwargs)
 
 
 class StreamNamespace(Namespace):
@@ -47,13 +61,15 @@ class StreamNamespace(Namespace):
         self._admission = admission
         self._connections: dict[str, Connection] = {}
 
+    # The handlers run in the greenlet that reads from the client. They must not wait for the client to read.
+
     def on_connect(self, auth: Any = None) -> None:
         sid = _sid()
         self._connections[sid] = Connection(self, sid)
 
     def on_disconnect(self, reason: Any = None) -> None:
         if connection := self._connections.pop(_sid(), None):
-            connection.close()
+            gevent.spawn(connection.close)
 
     def on_start_stream(self, key: Any = None, *_: Any) -> None:
         if (connection := self._connections.get(_sid())) is None:
@@ -61,15 +77,14 @@ class StreamNamespace(Namespace):
         try:
             connection.authenticate(self._keyring.holder(key))
         except RequestError as error:
-            connection.emit("error", _error(error))
+            self._io.emit("error", _error(error), to=_sid(), namespace=self.namespace)
+            connection.wrong_keys += 1
+            if connection.wrong_keys >= MOST_WRONG_KEYS:
+                self._hang_up(_sid())
 
     def on_prompt(self, data: Any = None, *_: Any) -> None:
-        if (connection := self._connections.get(_sid())) is None:
-            return
-        try:
+        if connection := self._connections.get(_sid()):
             connection.ask(data)
-        except RequestError as error:
-            connection.fail(error)
 
     def answer(self, connection: "Connection", data: Any) -> None:
         """Answer one prompt. Whatever goes wrong, the client is told."""
@@ -91,28 +106,42 @@ class StreamNamespace(Namespace):
             connection.fail(RequestError("internal error"))
 
     def send(self, sid: str, event: str, data: Any) -> None:
-        """Emit, and wait while the client is behind: nothing piles up here for a slow reader."""
-        self._io.emit(event, data, to=sid, namespace=self.namespace)
-        server = self._io.server
-        socket = server.eio.sockets.get(server.manager.eio_sid_from_sid(sid, self.namespace))
-        while socket is not None and not socket.closed and socket.queue.qsize() > MOST_PACKETS:
+        """Emit once the client is no longer behind: nothing piles up here for a slow reader."""
+        socket = self._socket(sid)
+        while socket is not None and not socket.closed and socket.queue.qsize() >= MOST_PACKETS:
             socket.queue.join(timeout=5)
+        self._io.emit(event, data, to=sid, namespace=self.namespace)
+
+    def leave(self) -> None:
+        """The gateway stops: end every answer, which cancels its job."""
+        gevent.joinall([gevent.spawn(connection.close) for connection in self._connections.values()], timeout=5)
 
     def _holder(self, connection: "Connection", key: Any) -> Holder:
         if key is not None:
             return self._keyring.holder(key)
         return connection.holder()
 
+    def _socket(self, sid: str) -> Any:
+        """The transport below a connection, or None if it is gone."""
+        server = self._io.server
+        return server.eio.sockets.get(server.manager.eio_sid_from_sid(sid, self.namespace))
+
+    def _hang_up(self, sid: str) -> None:
+        if socket := self._socket(sid):
+            socket.close(wait=False, reason=self._io.server.reason.SERVER_DISCONNECT)
+
 
 class Connection:
     """One client on one namespace."""
 
     def __init__(self, namespace: StreamNamespace, sid: str) -> None:
+        self.wrong_keys = 0
         self._namespace = namespace
         self._sid = sid
         self._holder: Holder | None = None
         self._authenticated = Event()
         self._prompts: Queue = Queue(maxsize=MOST_PROMPTS)
+        self._refused = 0
         self._greenlet = gevent.spawn(self._run)
 
     def authenticate(self, holder: Holder) -> None:
@@ -127,14 +156,16 @@ class Connection:
         return self._holder
 
     def ask(self, data: Any) -> None:
-        try:
+        """Take a prompt. From the first that finds no room on, all are refused until those before are answered:
+        closing chunks come in the order of the prompts."""
+        if self._refused or self._prompts.full():
+            self._refused += 1
+        else:
             self._prompts.put_nowait(data)
-        except Full:
-            raise QueueFull(f"{MOST_PROMPTS} prompts of this connection wait already.") from None
 
     def close(self) -> None:
         """The client has gone: what is being answered is cancelled."""
-        gevent.spawn(self._greenlet.kill)
+        self._greenlet.kill()
 
     def emit(self, event: str, data: Any) -> None:
         self._namespace.send(self._sid, event, data)
@@ -144,7 +175,7 @@ class Connection:
         self.emit("chunk", FAILURE)
 
     def show_text(self, chunks: list[Chunk]) -> None:
-        for text in _not_sentinels(views.text(chunks)):
+        for text in _texts(views.text(chunks)):
             self.emit("chunk", text)
 
     def show_images(self, chunks: list[Chunk]) -> None:
@@ -157,17 +188,20 @@ class Connection:
     def _run(self) -> None:
         while True:
             self._namespace.answer(self, self._prompts.get())
+            while self._refused and self._prompts.empty():
+                self.fail(QueueFull(f"{MOST_PROMPTS} prompts of this connection waited already."))
+                self._refused -= 1
 
 
 def _sid() -> str:
     return str(request.sid)  # type: ignore[attr-defined]
 
 
-def _not_sentinels(text: str) -> list[str]:
-    """Text to send; cut in two if it would arrive as one of the closing chunks."""
-    if text in (END, FAILURE):
-        return [text[:3], text[3:]]
-    return [text] if text else []
+def _texts(text: str) -> Iterator[str]:
+    """Text in chunks of a bounded size, none of which is one of the closing chunks."""
+    for start in range(0, len(text), MOST_TEXT):
+        piece = text[start : start + MOST_TEXT]
+        yield from (piece[:3], piece[3:]) if piece in (END, FAILURE) else (piece,)
 
 
 def _text(data: Any) -> str:

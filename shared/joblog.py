@@ -4,15 +4,20 @@ Pub/sub makes the log live, the list makes it true: whoever reads a job is a cur
 message, a slow reader and a reader that comes back later are the same case: read on from number n.
 """
 
+import time
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import redis
 import redis.asyncio
 
+from shared import queues
 from shared import redis_keys as keys
 from shared.messages import Chunk, EndState, Job, State
+
+MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
 Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost"]
 
@@ -44,14 +49,23 @@ class Entry(NamedTuple):
 
 
 class JobLog:
-    """The gateway's end: creates records, reads logs, marks jobs as cancelled. Raises redis errors."""
+    """The gateway's end: creates records, reads logs, marks jobs as cancelled. Raises redis errors.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    `log_ttl` (seconds) is how long a log is kept after its end, or its last reading.
+    """
+
+    def __init__(self, client: "redis.Redis", *, log_ttl: int) -> None:
         self._redis = client
+        self._log_ttl = log_ttl
+        self._admit = client.register_script(_script("admit"))
 
-    def create(self, job: Job, ttl: int) -> None:
-        """Write the job's record, which must exist before the job is enqueued. Idempotent."""
-        record: dict[Any, Any] = {
+    def admit(self, job: Job, *, most_waiting: int) -> int | None:
+        """Write the job's record, which must exist before the job is enqueued. Idempotent.
+
+        None, or how many jobs wait, if they are too many.
+        """
+        now = time.time()
+        record: dict[str, Any] = {
             "id": job.id,
             "state": "queued",
             "attempt": 0,
@@ -61,14 +75,32 @@ class JobLog:
             "reply_to": job.reply_to,
             "created": job.created,
         }
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.job(job.id), mapping=record)
-            pipe.expire(keys.job(job.id), ttl)
-            pipe.execute()
+        ttl = int(job.deadline - now) + self._log_ttl
+        bounds = [most_waiting, most_waiting * MESSAGES]
+        found: int | None = self._admit(
+            keys=[keys.job(job.id), keys.waiting(job.model), *queues.lists(job.model)],
+            args=[job.id, now, job.deadline, *bounds, ttl, *chain.from_iterable(record.items())],
+        )
+        return found
+
+    def waiting(self, models: Sequence[str]) -> list[int]:
+        """How many jobs wait for each of these models; those that run are not counted."""
+        now = time.time()
+        with self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                pipe.zcount(keys.waiting(model), now, "inf")
+            return list(pipe.execute())
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
-        """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job."""
-        found: Any = self._redis.lrange(keys.log(job_id), after, after + most - 1)
+        """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
+
+        What is being read is kept: a slow reader may need longer than a log lives.
+        """
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.lrange(keys.log(job_id), after, after + most - 1)
+            pipe.expire(keys.log(job_id), self._log_ttl, gt=True)
+            pipe.expire(keys.job(job_id), self._log_ttl, gt=True)
+            found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
 
     def entry(self, job_id: str) -> Entry | None:
@@ -84,6 +116,7 @@ class JobLog:
             pipe.hset(keys.job(job_id), "cancelled", 1)
             # A record that had expired must not come back to stay.
             pipe.expire(keys.job(job_id), 600, lt=True)
+            pipe.zrem(keys.waiting(model), job_id)
             pipe.publish(keys.control_channel(model), job_id)
             pipe.execute()
 
@@ -97,10 +130,11 @@ class JobWriter:
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
-    async def begin(self, job_id: str, worker_id: str, max_attempts: int) -> Start:
+    async def begin(self, job_id: str, model: str, worker_id: str, max_attempts: int) -> Start:
         """Open the next attempt at a job; earlier attempts can write nothing from now on."""
         verdict, attempt, length = await self._begin(
-            keys=[keys.job(job_id), keys.log(job_id)], args=[worker_id, max_attempts, self._live_ttl]
+            keys=[keys.job(job_id), keys.log(job_id), keys.waiting(model)],
+            args=[job_id, worker_id, max_attempts, self._live_ttl],
         )
         return Start(verdict.decode(), attempt, length)
 

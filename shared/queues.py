@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import redis
 from celery import Celery
 
 from shared import redis_keys as keys
@@ -87,10 +86,7 @@ def enqueue(app: Celery, job: Job) -> None:
     )
 
 
-def depth(client: "redis.Redis", model: str) -> int:
-    """How many jobs wait for the model; those that run are not counted."""
+def lists(model: str) -> list[str]:
+    """Keys of the lists that hold a model's messages, the first to be served first."""
     name = keys.queue(model)
-    with client.pipeline(transaction=False) as pipe:
-        for step in PRIORITY_STEPS:
-            pipe.llen(name if step == 0 else f"{name}{keys.PRIORITY_SEPARATOR}{step}")
-        return sum(pipe.execute())
+    return [name if step == 0 else f"{name}{keys.PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]

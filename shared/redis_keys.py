@@ -6,6 +6,7 @@
 | lease:<model>         | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
 | lease:<model>:index   | zset    | kombu   | the same tags by the time their lease was last extended          |
 | lease:<model>:mutex   | string  | kombu   | who sweeps expired leases; 10 s                                  |
+| waiting:<model>       | zset    | joblog  | ids of jobs admitted and not begun, by deadline; as the last job |
 | job:<id>              | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log          | list    | joblog  | the job's chunks, JSON, number n at index n - 1; as the job      |
 | worker:<id>           | hash    | worker  | what a worker reports; expires when it stops reporting           |
@@ -32,6 +33,10 @@ def lease_index(model: str) -> str:
 
 def lease_mutex(model: str) -> str:
     return f"lease:{model}:mutex"
+
+
+def waiting(model: str) -> str:
+    return f"waiting:{model}"
 
 
 def job(job_id: str) -> str:

@@ -67,7 +67,7 @@ class Runner:
             generation.cancel()
 
     async def _attempt(self, job: Job) -> None:
-        start = await patiently(lambda: self._writer.begin(job.id, self._worker_id, self._max_attempts))
+        start = await patiently(lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts))
         if start.verdict in ("ended", "lost"):
             log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
             return

@@ -6,33 +6,31 @@ from typing import Any
 import redis
 from flask import Blueprint, Response, jsonify
 
-from shared import queues
+from gateway.roster import Roster
 from shared.catalog import Catalog, Model
 from shared.errors import QueueUnreachable
-from shared.registry import Registry, Report
+from shared.joblog import JobLog
+from shared.registry import Report
 
 
-def models_api(catalog: Catalog, client: "redis.Redis") -> Blueprint:
+def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: Roster) -> Blueprint:
     api = Blueprint("models", __name__)
-    registry = Registry(client)
     started = int(time.time())
+
+    def entries(models: list[Model]) -> list[dict[str, Any]]:
+        try:
+            workers, waiting = roster.workers(), joblog.waiting([model.id for model in models])
+        except redis.RedisError as error:
+            raise QueueUnreachable from error
+        return [_entry(model, workers, count, started) for model, count in zip(models, waiting, strict=True)]
 
     @api.get("/v1/models")
     def models() -> Response:
-        try:
-            workers = registry.workers()
-            data = [_entry(model, workers, client, started) for model in catalog.models.values()]
-        except redis.RedisError as error:
-            raise QueueUnreachable from error
-        return jsonify(object="list", data=data)
+        return jsonify(object="list", data=entries(list(catalog.models.values())))
 
     @api.get("/v1/models/<name>")
     def one(name: str) -> Response:
-        model = catalog.find(name)
-        try:
-            return jsonify(_entry(model, registry.workers(model.id), client, started))
-        except redis.RedisError as error:
-            raise QueueUnreachable from error
+        return jsonify(entries([catalog.find(name)])[0])
 
     @api.get("/health")
     def health() -> Response:
@@ -45,7 +43,7 @@ def models_api(catalog: Catalog, client: "redis.Redis") -> Blueprint:
     return api
 
 
-def _entry(model: Model, workers: list[Report], client: "redis.Redis", started: int) -> dict[str, Any]:
+def _entry(model: Model, workers: list[Report], waiting: int, started: int) -> dict[str, Any]:
     mine = [worker for worker in workers if worker.model == model.id]
     return {
         "id": model.id,
@@ -59,7 +57,7 @@ def _entry(model: Model, workers: list[Report], client: "redis.Redis", started: 
         "state": _state(mine),
         "workers": len(mine),
         "running": sum(worker.running for worker in mine),
-        "waiting": queues.depth(client, model.id) if mine else 0,
+        "waiting": waiting,
         "tokens_per_second": round(sum(worker.tokens_per_second for worker in mine), 1),
     }
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from gateway import views
 from gateway.admission import Admission, Answer
 from gateway.api.errors import error_body
-from gateway.api.requests import api_key, json_body
+from gateway.api.requests import api_key, client_left, json_body
 from gateway.auth import Keyring
 from gateway.bodies import openai_body
 from shared.catalog import Catalog
@@ -32,7 +32,7 @@ def openai_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Blue
         model = catalog.find(name)
         body = openai_body(model, data)
         with ExitStack() as stack:
-            answer = stack.enter_context(admission.submit(holder, holder.tier, model, body))
+            answer = stack.enter_context(admission.submit(holder, holder.tier, model, body, client_left()))
             if not body.get("stream"):
                 return Response(_whole(answer), mimetype="application/json")
             # The first chunk decides the status: a request the engine refuses is a 400, not a broken stream.

@@ -1,10 +1,12 @@
 """What every dialect reads from an HTTP request: the key, and a JSON body."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from flask import request
 
 from gateway.bodies import parse_json
+from gateway.server import LEFT
 from shared.errors import InvalidKey, UnsupportedMedia
 
 
@@ -16,6 +18,11 @@ def api_key() -> str:
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     raise InvalidKey("No API key: send it in the X-API-Key header, or as Authorization: Bearer.")
+
+
+def client_left() -> Callable[[], bool]:
+    """Tells, whenever it is called, whether the client of this request has closed its end."""
+    return cast("Callable[[], bool]", request.environ.get(LEFT, lambda: False))
 
 
 def json_body() -> dict[str, Any]:

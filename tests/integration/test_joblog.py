@@ -1,6 +1,7 @@
 """The job log on a real Valkey: numbers, fencing, repetition, loss."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import redis
 import redis.asyncio
 
 from shared import redis_keys as keys
-from shared.joblog import Append, JobLog, JobWriter, Start
+from shared.joblog import MESSAGES, Append, JobLog, JobWriter, Start
 from shared.messages import decode_frames
 from tests.cluster import Valkey
 from tests.factories import last, make_job, piece
@@ -24,7 +25,7 @@ class Bench:
 
     def __init__(self, server: Valkey) -> None:
         self._url = server.url
-        self.log = JobLog(server.client)
+        self.log = JobLog(server.client, log_ttl=10)
         self.redis = server.client
 
     def write(self, call: Callable[[JobWriter], Awaitable[T]]) -> T:
@@ -35,7 +36,7 @@ class Bench:
         return asyncio.run(run())
 
     def begin(self, job_id: str = "job_1", most: int = 2) -> Start:
-        return self.write(lambda writer: writer.begin(job_id, "w1", most))
+        return self.write(lambda writer: writer.begin(job_id, "m", "w1", most))
 
     def append(self, *batch: Append) -> list[str]:
         return self.write(lambda writer: writer.append(batch))
@@ -47,7 +48,7 @@ class Bench:
 @pytest.fixture
 def bench(valkey_server: Valkey, valkey: "redis.Redis") -> Bench:
     bench = Bench(valkey_server)
-    bench.log.create(make_job(), ttl=100)
+    bench.log.admit(make_job(), most_waiting=9)
     return bench
 
 
@@ -67,8 +68,8 @@ def test_chunks_are_numbered_and_read_from_a_cursor(bench: Bench) -> None:
 
 
 def test_one_message_carries_the_chunks_of_all_jobs_of_a_gateway(bench: Bench) -> None:
-    bench.log.create(make_job("job_2"), ttl=100)
-    bench.log.create(make_job("job_3", reply_to="gw2"), ttl=100)
+    bench.log.admit(make_job("job_2"), most_waiting=9)
+    bench.log.admit(make_job("job_3", reply_to="gw2"), most_waiting=9)
     with bench.redis.pubsub() as pubsub:
         pubsub.subscribe(keys.gateway_channel("gw1"))
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
@@ -151,3 +152,44 @@ def test_many_chunks_in_one_call(bench: Bench) -> None:
     chunks = [piece(1, str(n)).encode() for n in range(1200)]
     assert bench.append(Append("job_1", 1, 1, chunks)) == ["ok"]
     assert [c.encode() for c in bench.log.read("job_1", most=2000)] == chunks
+
+
+def test_waiting_jobs_have_a_bound(bench: Bench) -> None:
+    assert bench.log.admit(make_job("job_2"), most_waiting=2) is None
+    assert bench.log.admit(make_job("job_3"), most_waiting=2) == 2
+    assert bench.log.entry("job_3") is None
+    assert bench.log.admit(make_job("job_2"), most_waiting=2) is None, "a repeated call is no second job"
+    assert bench.log.waiting(["m", "n"]) == [2, 0]
+
+
+@pytest.mark.parametrize("leave", ["begin", "cancel"])
+def test_a_job_waits_until_it_is_begun_or_cancelled(bench: Bench, leave: str) -> None:
+    if leave == "begin":
+        bench.begin()
+    else:
+        bench.log.cancel("job_1", "m")
+    assert bench.log.waiting(["m"]) == [0]
+    assert bench.log.admit(make_job("job_2"), most_waiting=1) is None
+
+
+def test_a_job_waits_no_longer_than_its_deadline(bench: Bench) -> None:
+    bench.log.admit(make_job("job_2", deadline=time.time() - 1), most_waiting=9)
+    assert bench.log.waiting(["m"]) == [1]
+    assert bench.log.admit(make_job("job_3"), most_waiting=2) is None
+
+
+def test_messages_of_cancelled_jobs_have_a_bound_too(bench: Bench) -> None:
+    bench.redis.lpush("model.m:p6", *["message"] * MESSAGES)
+    bench.log.cancel("job_1", "m")
+    assert bench.log.admit(make_job("job_2"), most_waiting=1) == MESSAGES
+    bench.redis.rpop("model.m:p6")
+    assert bench.log.admit(make_job("job_2"), most_waiting=1) is None
+
+
+def test_what_is_read_is_kept(bench: Bench) -> None:
+    bench.begin()
+    bench.append(Append("job_1", 1, 1, [last(1).encode()], "succeeded"))
+    for key in (keys.job("job_1"), keys.log("job_1")):
+        bench.redis.expire(key, 1)
+    assert len(bench.log.read("job_1")) == 1
+    assert all(bench.redis.ttl(key) > 5 for key in (keys.job("job_1"), keys.log("job_1")))

@@ -1,8 +1,11 @@
 """The keyring: what it takes for a key, how long it remembers, and what a dead database looks like."""
 
+import time
+
+import gevent
 import pytest
 
-from gateway.auth import CACHE_SECONDS, Keyring
+from gateway.auth import FRESH, STALE, Keyring
 from shared.accounts import Holder
 from shared.errors import AccountsUnreachable, InvalidKey, SetupError
 
@@ -14,12 +17,18 @@ class FakeAccounts:
         self.keys = {"sk-crof-1": HOLDER}
         self.asked = 0
         self.up = True
+        self.noted: list[set[str]] = []
 
     def find(self, secret: str) -> Holder | None:
         self.asked += 1
         if not self.up:
             raise SetupError("the database does not answer")
         return self.keys.get(secret)
+
+    def note_uses(self, key_ids: set[str]) -> None:
+        if not self.up:
+            raise SetupError("the database does not answer")
+        self.noted.append(key_ids)
 
 
 @pytest.fixture
@@ -41,7 +50,7 @@ def test_a_key_is_remembered_for_a_second(accounts: FakeAccounts) -> None:
     assert [keyring.holder("sk-crof-1") for _ in range(3)] == [HOLDER] * 3
     assert accounts.asked == 1
     accounts.keys.clear()
-    clock.now += CACHE_SECONDS + 0.01
+    clock.now += FRESH + 0.01
     with pytest.raises(InvalidKey):
         keyring.holder("sk-crof-1")
 
@@ -56,3 +65,48 @@ def test_a_dead_database_is_no_wrong_key(accounts: FakeAccounts) -> None:
     accounts.up = False
     with pytest.raises(AccountsUnreachable):
         Keyring(accounts, Clock()).holder("sk-crof-1")  # type: ignore[arg-type]
+
+
+def test_known_keys_outlast_a_dead_database(accounts: FakeAccounts) -> None:
+    clock = Clock()
+    keyring = Keyring(accounts, clock)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    accounts.up = False
+    clock.now += STALE - 1
+    assert keyring.holder("sk-crof-1") == HOLDER
+    clock.now += 2
+    with pytest.raises(AccountsUnreachable):
+        keyring.holder("sk-crof-1")
+
+
+def test_a_revoked_key_is_not_brought_back_by_a_dead_database(accounts: FakeAccounts) -> None:
+    clock = Clock()
+    keyring = Keyring(accounts, clock)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    accounts.keys.clear()
+    clock.now += FRESH + 0.01
+    with pytest.raises(InvalidKey):
+        keyring.holder("sk-crof-1")
+    accounts.up = False
+    with pytest.raises(AccountsUnreachable):
+        keyring.holder("sk-crof-1")
+
+
+def test_uses_are_noted_once_and_kept_until_they_are(accounts: FakeAccounts) -> None:
+    keyring = Keyring(accounts, Clock())  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    accounts.up = False
+    keyring.note_uses()
+    accounts.up = True
+    keyring.note_uses()
+    keyring.note_uses()
+    assert accounts.noted == [{"k"}, set()]
+
+
+def test_a_slow_database_holds_up_nobody_else(accounts: FakeAccounts) -> None:
+    """The hub goes on while a thread waits for the database."""
+    accounts.find = lambda secret: time.sleep(0.5) or HOLDER  # type: ignore[assignment,func-returns-value]
+    asking = gevent.spawn(Keyring(accounts, Clock()).holder, "sk-crof-1")  # type: ignore[arg-type]
+    gevent.sleep(0.05)
+    assert not asking.dead
+    assert asking.get(timeout=5) == HOLDER

@@ -1,9 +1,10 @@
 """Views of a job's chunks, and text that must not look like a closing chunk."""
 
 import msgspec
+import pytest
 
 from gateway import views
-from gateway.sockets import END, FAILURE, _not_sentinels
+from gateway.sockets import END, FAILURE, MOST_TEXT, _texts
 from shared.messages import Chunk
 from tests.factories import last, piece
 
@@ -19,10 +20,15 @@ def test_events_pass_the_payload_through_untouched() -> None:
     assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)]) == b"data: " + odd + b"\n\n"
 
 
-def test_text_is_never_a_sentinel() -> None:
-    for sentinel in (END, FAILURE):
-        parts = _not_sentinels(sentinel)
-        assert "".join(parts) == sentinel
+@pytest.mark.parametrize("sentinel", [END, FAILURE])
+def test_text_is_never_a_sentinel(sentinel: str) -> None:
+    for text in (sentinel, "x" * MOST_TEXT + sentinel):
+        parts = list(_texts(text))
+        assert "".join(parts) == text
         assert all(part and part not in (END, FAILURE) for part in parts)
-    assert _not_sentinels("") == []
-    assert _not_sentinels("ENDOFMESSAGE.") == ["ENDOFMESSAGE."]
+
+
+def test_text_is_cut_only_where_it_must_be() -> None:
+    assert list(_texts("")) == []
+    assert list(_texts("ENDOFMESSAGE.")) == ["ENDOFMESSAGE."]
+    assert [len(part) for part in _texts("é" * (2 * MOST_TEXT + 1))] == [MOST_TEXT, MOST_TEXT, 1]
