@@ -32,6 +32,8 @@ class PacedWebSocket(WebSocket):
     `timeout` (seconds) is how long a write, or a confirmation, may stand still; `most_bytes` bounds a message.
     """
 
+    closed: bool
+
     def __init__(self, handler: Any, *, timeout: float, most_bytes: int) -> None:
         super().__init__(handler.environ, Stream(handler), handler)
         self._socket = handler.socket

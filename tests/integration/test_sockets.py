@@ -104,11 +104,27 @@ def test_several_prompts_are_answered_one_after_the_other(client: Client, key: s
 
 @pytest.mark.parametrize("sentinel", CLOSING)
 def test_the_models_text_never_closes_the_answer(client: Client, key: str, sentinel: str) -> None:
-    client.emit("prompt", prompt(f"echo {sentinel.split(' ')[0]}", token=key))
-    client.emit("prompt", prompt("echo x", token=key))
-    client.wait(2)
-    assert client.chunks().count("ENDOFMESSAGE") == 2
-    assert "".join(client.chunks()).startswith(sentinel.split(" ")[0])
+    """ENDOFMESSAGE is one word of the engine's; ||AI ERROR|| is two, which may arrive together."""
+    for _ in range(5):
+        client.emit("prompt", prompt(f"echo {sentinel}", token=key))
+    client.wait(5)
+    assert "".join(client.chunks()) == f"{sentinel}ENDOFMESSAGE" * 5
+    assert [chunk for chunk in client.chunks() if chunk in CLOSING] == ["ENDOFMESSAGE"] * 5
+
+
+def test_prompts_beyond_the_bound_are_refused_in_their_turn(client: Client, key: str) -> None:
+    for number in range(40):
+        client.emit("prompt", prompt(f"echo {number}", token=key))
+    client.wait(40)
+    answers = "".join(client.chunks()).replace("||AI ERROR||", "ENDOFMESSAGE").split("ENDOFMESSAGE")
+    answered = [int(answer) for answer in answers if answer]
+    assert answered == list(range(len(answered)))
+    assert 16 <= len(answered) < 40
+    assert client.of("error") == [client.of("error")[0]] * (40 - len(answered))
+    assert client.of("error")[0]["code"] == "queue_full"
+    client.emit("prompt", prompt("echo again", token=key))
+    client.wait()
+    assert client.chunks()[-2:] == ["again", "ENDOFMESSAGE"]
 
 
 def test_an_image_comes_with_its_progress(client: Client, key: str) -> None:

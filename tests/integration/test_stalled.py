@@ -1,7 +1,9 @@
-"""Clients that stop reading, or stop sending, are cut off, and their jobs are cancelled."""
+"""Clients that stop reading or sending, gateways and workers that stop: what is left behind is nothing."""
 
 import json
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ import requests
 from shared import redis_keys as keys
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
+from tests.slow_reader import SlowReader
+from tests.streams import streams
 
 pytestmark = pytest.mark.integration
 
@@ -52,6 +56,58 @@ def test_stalled_clients_are_cut_off(tmp_path: Path) -> None:
         assert state == {b"cancelled"}
         reader.close()
         sender.close()
+
+
+def test_a_slow_reader_of_a_stream_is_not_a_stalled_one(tmp_path: Path) -> None:
+    """It needs longer for what the gateway has for it at once than a stalled one is waited for."""
+    with cluster(
+        tmp_path, {"m": simulated_model(tokens_per_second=500)}, ping_interval=1, ping_timeout=1
+    ) as running:
+        running.start_gateway()
+        running.start_worker("m")
+        reader = connect(running)
+        reader.sendall(request(running, 300))
+        answer = b""
+        while b"[DONE]" not in answer:
+            time.sleep(0.1)
+            taken = reader.recv(2048)
+            assert taken, f"cut off after {len(answer)} bytes"
+            answer += taken
+        assert answer.count(b"x" * 200) == 300
+        reader.close()
+
+
+def test_a_gateway_that_stops_leaves_no_job_behind(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20, length=4000)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        reader = SlowReader(running.url, bytes_per_second=1e6)
+        prompt = {"model": "m", "context": [{"role": "user", "content": "x"}], "token": running.key()}
+        reader.ask(prompt)
+        client = running.valkey.client
+        wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+        gateway.stop()
+        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 5, "the job to be cancelled")
+        reader.close()
+
+
+def test_a_pool_that_only_drains_takes_no_jobs(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        running.start_gateway()
+        worker = running.start_worker("m")
+        with streams(running, "m", "x", 1):
+            wait_for(lambda: running.valkey.client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            worker.signal(signal.SIGTERM)
+            wait_for(lambda: running.registry.workers()[0].state == "draining", 10, "the worker to drain")
+            wait_for(lambda: state(running, "m") == "draining", 5, "the gateway to notice")
+            body = {"messages": [{"role": "user", "content": "x"}]}
+            headers = {"X-API-Key": running.key()}
+            response = requests.post(f"{running.url}/v1/free/m", json=body, headers=headers, timeout=10)
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unavailable")
+
+
+def state(running: Cluster, model: str) -> str:
+    return str(requests.get(f"{running.url}/v1/models/{model}", timeout=10).json()["state"])
 
 
 def test_a_message_that_is_no_frame_harms_nobody(simulated: Cluster) -> None:
