@@ -1,4 +1,4 @@
-"""A Socket.IO client, down to the bytes, that takes what it gets at a set pace."""
+"""A Socket.IO client, down to the packets, that takes what it gets at a set pace."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ from typing import Any
 
 import websocket
 
-SMALL = 4096  # bytes of receive buffer: what the kernel would take for the reader is not the reader's pace
+LARGE = 2**20  # bytes of receive buffer: the kernel takes far more than the reader
 
 
 class SlowReader:
@@ -15,7 +15,7 @@ class SlowReader:
 
     def __init__(self, url: str, bytes_per_second: float) -> None:
         address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
-        buffer = (socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+        buffer = (socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
         self._socket = websocket.create_connection(address, timeout=60, sockopt=(buffer,))
         self._pace: float | None = bytes_per_second
         self.taken = 0

@@ -38,6 +38,9 @@ def test_a_slow_reader_gets_all_and_costs_nobody_anything(tmp_path: Path) -> Non
             events = reader.read()
             took = time.monotonic() - start
         grown = gateway.rss() - before
+        prompt = {"role": "user", "content": "echo again"}
+        reader.ask({"model": "long", "context": [prompt], "token": running.key()})
+        assert ("chunk", "again") in reader.read(), "the connection was lost"
         reader.close()
     text = "".join(data for event, data in events if event == "chunk")
     assert text == " ".join(WORDS) + "ENDOFMESSAGE"

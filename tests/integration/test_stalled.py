@@ -26,8 +26,8 @@ def connect(running: Cluster) -> socket.socket:
     return stalled
 
 
-def request(running: Cluster, words: int) -> bytes:
-    prompt = "echo " + " ".join("x" * 200 for _ in range(words))
+def request(running: Cluster, words: int, letters: int = 200) -> bytes:
+    prompt = "echo " + " ".join("x" * letters for _ in range(words))
     body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": prompt}]})
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-API-Key: {running.key()}\r\n"
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
@@ -66,14 +66,14 @@ def test_a_slow_reader_of_a_stream_is_not_a_stalled_one(tmp_path: Path) -> None:
         running.start_gateway()
         running.start_worker("m")
         reader = connect(running)
-        reader.sendall(request(running, 300))
+        reader.sendall(request(running, 300, 3000))
         answer = b""
         while b"[DONE]" not in answer:
-            time.sleep(0.1)
-            taken = reader.recv(2048)
+            time.sleep(0.01)
+            taken = reader.recv(2500)
             assert taken, f"cut off after {len(answer)} bytes"
             answer += taken
-        assert answer.count(b"x" * 200) == 300
+        assert answer.count(b"x" * 3000) == 300
         reader.close()
 
 
