@@ -4,7 +4,7 @@
 #   PYTHON       the Python to use; default: python3.11, python3.12 or python3, whichever fits first
 #   TORCH_INDEX  a package index with torch's CPU build. Without it pip takes what its own index has, which
 #                may be the build for NVIDIA GPUs: it works on a CPU, too, but is several GB larger.
-#   ARGS         options for `crofai up`, such as ARGS="--port 9000 --no-images"
+#   ARGS         options for `crofai up` and the benchmarks, such as ARGS="--port 9000 --no-images"
 
 PYTHON ?=
 TORCH_INDEX ?=
@@ -38,10 +38,10 @@ check: setup dev ## style, types, layering and unit tests, in under a minute
 	$(BIN)/python -m pytest -q tests/unit
 
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
-	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching
+	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)
 
 bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
-	$(BIN)/python -m bench.slow_reader
+	$(BIN)/python -m bench.slow_reader $(ARGS)
 
 lock: setup ## pin the newest packages that pyproject.toml allows
 	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py
