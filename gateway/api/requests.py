@@ -1,5 +1,6 @@
 """What every dialect reads from an HTTP request: the key, and a JSON body."""
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ from flask import request
 
 from gateway.bodies import parse_json
 from gateway.server import LEFT
-from shared.errors import InvalidKey, UnsupportedMedia
+from shared.errors import BodyTooLarge, InvalidKey, UnsupportedMedia
 
 
 def api_key() -> str:
@@ -29,4 +30,8 @@ def json_body() -> dict[str, Any]:
     """The body. Raises UnsupportedMedia, BodyTooLarge or InvalidRequest."""
     if not request.is_json:
         raise UnsupportedMedia
-    return parse_json(request.get_data())
+    data = request.get_data()
+    # A body that is sent in parts has no length, and is cut at the bound.
+    if request.content_length is None and len(data) >= (request.max_content_length or math.inf):
+        raise BodyTooLarge
+    return parse_json(data)

@@ -141,6 +141,15 @@ def test_a_body_that_is_too_large_is_refused(simulated: Cluster, key: str) -> No
     assert (response.status_code, error(response)["code"]) == (413, "body_too_large")
 
 
+def test_so_is_one_that_is_sent_in_parts(simulated: Cluster, key: str) -> None:
+    """It does not say how large it is beforehand."""
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    for letters, status in ((900_000, 400), (1_100_000, 413)):
+        parts = (b"x" * 10_000 for _ in range(letters // 10_000))
+        response = requests.post(f"{simulated.url}/v1/free/fast", data=parts, headers=headers, timeout=10)
+        assert response.status_code == status
+
+
 def test_the_engines_refusal_keeps_its_status(simulated: Cluster, key: str) -> None:
     for stream in (True, False):
         body = {"model": "fast", "messages": [TURN], "max_tokens": -1, "stream": stream}
