@@ -5,8 +5,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -16,28 +18,49 @@ from gateway.roster import Roster
 from shared import queues
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import ModelUnavailable, QueueFull, QueueUnreachable, Relayed, TierRequired
-from shared.joblog import JobLog
+from shared.errors import ModelUnavailable, NotFound, QueueFull, QueueUnreachable, Relayed, TierRequired
+from shared.joblog import JobLog, Record
 from shared.messages import Chunk, End, Job
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
+MOST_GRACE = 300  # seconds a client may stay away from its job
+SWEEP = 0.25  # seconds between looks for clients that have not come back
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who waits for an answer: whether it has left, and how many seconds it may stay away."""
+
+    left: Callable[[], bool] = lambda: False
+    grace: float = 0.0
+
+
+STAYS = Client()
+"""One whose leaving ends the greenlet that waits for it."""
+
 
 class Answer:
-    """A job under way: iterate once for its chunks as they come.
+    """A job under way: iterate once for its chunks as they come, in lists; an empty one says that it goes on.
 
     A job that failed raises its failure as Relayed, after the chunks it had; Relay.follow tells what else.
+    `number` is that of the last chunk given; `resumable` tells that the client knows of numbers.
     """
 
-    def __init__(self, job: Job, chunks: Iterator[list[Chunk]]) -> None:
+    def __init__(
+        self, job: Job | Record, chunks: Iterator[list[Chunk]], *, after: int = 0, resumable: bool = False
+    ) -> None:
         self.job = job
+        self.resumable = resumable
+        self.number = after
         self.end: End | None = None
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[list[Chunk]]:
         for chunks in self._chunks:
-            self.end = chunks[-1].end
+            self.number += len(chunks)
+            self.end = chunks[-1].end if chunks else None
             if self.end is None or self.end.failure is None:
                 yield chunks
             else:
@@ -47,7 +70,7 @@ class Answer:
 
 
 class Admission:
-    """Admits requests to the models' queues."""
+    """Admits requests to the models' queues, and lets clients come back to what they have asked for."""
 
     def __init__(
         self, settings: Settings, gateway_id: str, joblog: JobLog, roster: Roster, celery: Celery, relay: Relay
@@ -61,32 +84,88 @@ class Admission:
 
     @contextmanager
     def submit(
-        self,
-        holder: Holder,
-        tier: str,
-        model: Model,
-        body: dict[str, Any],
-        left: Callable[[], bool] = lambda: False,
+        self, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client = STAYS
     ) -> Iterator[Answer]:
-        """Run a request as a job of `tier`. Leaving the context before the job's end cancels the job.
+        """Run a request as a job of `tier`. Leaving the context before the job's end cancels the job, at once
+        or after the client's grace, if it has not come back.
 
-        `left` tells whether the client has gone. Raises TierRequired, ModelUnavailable, QueueFull or
-        QueueUnreachable.
+        Raises TierRequired, ModelUnavailable, QueueFull or QueueUnreachable.
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
-        job = self._job(holder, tier, model, body)
+        job, reader = self._job(holder, tier, model, body), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
-            answer = Answer(job, self._relay.follow(inbox, job.deadline, left))
-            self._admit(job)
-            try:
+            self._admit(job, reader)
+            chunks = self._relay.follow(inbox, job.deadline, client.left)
+            answer = Answer(job, chunks, resumable=client.grace > 0)
+            with self._reading(answer, reader, client):
                 self._enqueue(job)
                 yield answer
-            finally:
-                # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
-                if answer.end is None:
-                    self._cancel(job)
+
+    @contextmanager
+    def resume(self, holder: Holder, job_id: str, after: int, client: Client = STAYS) -> Iterator[Answer]:
+        """The answer of a job that runs or has ended, from the chunk that follows number `after`.
+
+        Raises NotFound or QueueUnreachable. Leaving the context is as for `submit`.
+        """
+        job, reader = self.find(holder, job_id), _reader()
+        with self._relay.inbox(job.id) as inbox:
+            try:
+                self._log.claim(job.id, self._gateway_id, reader)
+            except RedisError as error:
+                raise QueueUnreachable from error
+            inbox.lag()
+            chunks = self._relay.follow(inbox, job.deadline, client.left, after)
+            answer = Answer(job, chunks, after=after, resumable=True)
+            with self._reading(answer, reader, client):
+                yield answer
+
+    def find(self, holder: Holder, job_id: str) -> Record:
+        """A job of this account. Raises NotFound or QueueUnreachable."""
+        try:
+            job = self._log.record(job_id)
+        except RedisError as error:
+            raise QueueUnreachable from error
+        if job is None or job.account != holder.account:
+            raise NotFound("No such job of yours; a job is kept for some minutes after its end.")
+        return job
+
+    def read(self, holder: Holder, job_id: str) -> tuple[Record, list[Chunk]]:
+        """A job of this account, and all its chunks so far. Raises NotFound or QueueUnreachable."""
+        job = self.find(holder, job_id)
+        chunks: list[Chunk] = []
+        try:
+            while page := self._log.read(job_id, len(chunks)):
+                chunks += page
+        except RedisError as error:
+            raise QueueUnreachable from error
+        return job, chunks
+
+    def cancel(self, job: Job | Record) -> None:
+        """Cancel a job, whoever reads it. Raises QueueUnreachable."""
+        try:
+            self._log.cancel(job.id, job.model)
+        except RedisError as error:
+            raise QueueUnreachable from error
+
+    def run(self) -> None:
+        """Cancel, until killed, jobs whose clients have not come back; every gateway does it for all."""
+        while True:
+            gevent.sleep(SWEEP)
+            try:
+                self._log.sweep()
+            except RedisError as error:
+                log.warning("cannot look for clients that have left: %s", error)
+
+    @contextmanager
+    def _reading(self, answer: Answer, reader: str, client: Client) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
+            if answer.end is None:
+                self._leave(answer.job, reader, client.grace)
 
     def _job(self, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
         now = time.time()
@@ -102,11 +181,11 @@ class Admission:
             deadline=now + self._settings.job_timeout,
         )
 
-    def _admit(self, job: Job) -> None:
+    def _admit(self, job: Job, reader: str) -> None:
         try:
             if not self._roster.serves(job.model):
                 raise ModelUnavailable(f"No worker serves '{job.model}' at the moment.", param="model")
-            waiting = self._log.admit(job, most_waiting=self._settings.queue_bound)
+            waiting = self._log.admit(job, reader, most_waiting=self._settings.queue_bound)
         except RedisError as error:
             raise QueueUnreachable from error
         if waiting is not None:
@@ -119,8 +198,15 @@ class Admission:
             raise QueueUnreachable from error
         log.info("job %s %s: queued, tier %s", job.id, job.model, job.tier)
 
-    def _cancel(self, job: Job) -> None:
+    def _leave(self, job: Job | Record, reader: str, grace: float) -> None:
         try:
-            self._log.cancel(job.id, job.model)
+            if grace:
+                self._log.leave_later(job.id, job.model, reader, grace)
+            else:
+                self._log.leave(job.id, job.model, reader)
         except RedisError as error:
             log.warning("job %s could not be cancelled: %s", job.id, error)
+
+
+def _reader() -> str:
+    return uuid.uuid4().hex[:12]

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from gateway.admission import Admission
 from gateway.api import errors
+from gateway.api.jobs import jobs_api
 from gateway.api.models import models_api
 from gateway.api.openai import openai_api
 from gateway.api.pages import pages_api
@@ -34,12 +35,14 @@ class Gateway:
 
     app: Flask
     relay: Relay
+    admission: Admission
     keyring: Keyring
     namespaces: list[StreamNamespace]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         gevent.spawn(self.relay.run)
+        gevent.spawn(self.admission.run)
         gevent.spawn(self.keyring.run)
         self.relay.listening.wait(5)
 
@@ -72,6 +75,7 @@ def create_gateway(settings: Settings) -> Gateway:
     errors.install(app)
     app.register_blueprint(pages_api())
     app.register_blueprint(models_api(catalog, client, joblog, roster))
+    app.register_blueprint(jobs_api(keyring, admission))
     app.register_blueprint(seed_api(catalog, keyring, admission))
     app.register_blueprint(openai_api(catalog, keyring, admission))
     _allow_origins(app, settings)
@@ -79,7 +83,7 @@ def create_gateway(settings: Settings) -> Gateway:
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
-    return Gateway(app, relay, keyring, namespaces)
+    return Gateway(app, relay, admission, keyring, namespaces)
 
 
 def _socketio(app: Flask, settings: Settings) -> SocketIO:
@@ -129,6 +133,7 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             asked = request.headers.get("Access-Control-Request-Headers")
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
             response.headers["Access-Control-Max-Age"] = "600"
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
+            response.headers["Access-Control-Expose-Headers"] = "X-Job-Id"
             response.headers.add("Vary", "Origin")
         return response

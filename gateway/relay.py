@@ -7,9 +7,10 @@ and a lost message costs milliseconds, never a token.
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, TypeVar
 
 import gevent
@@ -89,46 +90,53 @@ class Relay:
         self._channel = keys.gateway_channel(gateway_id)
         self._bound = inbox_chunks
         self._outage_timeout = outage_timeout
-        self._inboxes: dict[str, Inbox] = {}
+        self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self.listening = Event()
 
     @contextmanager
     def inbox(self, job_id: str) -> Iterator[Inbox]:
         """An inbox, open before the job is enqueued: pub/sub drops messages nobody hears."""
-        inbox = self._inboxes[job_id] = Inbox(job_id, self._bound)
+        inbox = Inbox(job_id, self._bound)
+        self._inboxes[job_id].add(inbox)
         try:
             yield inbox
         finally:
-            del self._inboxes[job_id]
+            self._inboxes[job_id].remove(inbox)
+            if not self._inboxes[job_id]:
+                del self._inboxes[job_id]
 
-    def follow(self, inbox: Inbox, deadline: float, left: Callable[[], bool]) -> Iterator[list[Chunk]]:
-        """All chunks of a job from the first to the last, in lists of what is there at the time.
+    def follow(
+        self, inbox: Inbox, deadline: float, left: Callable[[], bool], after: int = 0
+    ) -> Iterator[list[Chunk]]:
+        """All chunks of a job that follow number `after`, in lists of what is there at the time; an empty list
+        whenever there was none for a second.
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
         once `left` says so, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
         """
-        cursor = 0
+        cursor, idle = after, 0.0
         while True:
             chunks = self._catch_up(inbox, cursor) if inbox.lagging else inbox.take(cursor)
             if chunks:
-                cursor += len(chunks)
+                cursor, idle = cursor + len(chunks), 0.0
                 yield chunks
                 if chunks[-1].end is not None:
                     return
             elif not inbox.lagging and not self._wait(inbox, deadline, left):
-                inbox.lag()
+                idle += LOOK
+                yield []
+                if idle >= IDLE:
+                    idle = 0.0
+                    inbox.lag()
 
     def _wait(self, inbox: Inbox, deadline: float, left: Callable[[], bool]) -> bool:
-        """Wait for something to take; False if nothing came for a while."""
-        idle = time.time() + IDLE
-        while (now := time.time()) < idle:
-            if now >= deadline:
-                raise Timeout
-            if left():
-                raise Cancelled
-            if inbox.wait(min(LOOK, idle - now, deadline - now)):
-                return True
-        return False
+        """Wait for something to take; False if nothing came for a moment."""
+        now = time.time()
+        if now >= deadline:
+            raise Timeout
+        if left():
+            raise Cancelled
+        return inbox.wait(min(LOOK, deadline - now))
 
     def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
         """The next page of the log; the inbox lags on while there may be more."""
@@ -136,7 +144,7 @@ class Relay:
         chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor))
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
-        elif not chunks and self._patiently(lambda: self._log.entry(inbox.job_id)) is None:
+        elif not chunks and self._patiently(lambda: self._log.record(inbox.job_id)) is None:
             raise JobLost
         return chunks
 
@@ -176,7 +184,7 @@ class Relay:
             if not self.listening.is_set():
                 log.info("listening for chunks")
             self.listening.set()
-            for waiting in list(self._inboxes.values()):
+            for waiting in chain.from_iterable(list(self._inboxes.values())):
                 waiting.lag()
         elif message["type"] == "message":
             self._deal(message["data"])
@@ -189,5 +197,5 @@ class Relay:
             log.error("a message that is no frames: %s", error)
             return
         for frame in frames:
-            if inbox := self._inboxes.get(frame.job):
+            for inbox in self._inboxes.get(frame.job, ()):
                 inbox.deliver(frame.first, frame.chunks)

@@ -4,36 +4,33 @@ A client sends `start_stream` with its key and `prompt` with a JSON text or an o
 `chunk` events with plain text, then the chunk ENDOFMESSAGE, or the chunk ||AI ERROR|| on failure. Newer clients
 also get `usage` and `error`, and `progress` and `image` from image models, each before the closing chunk.
 Prompts of one connection are answered one after the other, because chunks do not say which they belong to.
+
+A prompt with `resume_within` (seconds) gets `job` with the job's id first, and then `piece` in place of `chunk`:
+the id, a number and the text. Who was cut off sends `resume` with `job` and the last `number` it has, over any
+connection to any gateway, and gets the rest. `cancel` with `job` ends a job.
 """
 
 import json
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import gevent
 from flask import request
 from flask_socketio import Namespace, SocketIO
-from gevent.event import Event
-from gevent.queue import Full, JoinableQueue, Queue
+from gevent.queue import Full, JoinableQueue
 
-from gateway import views
-from gateway.admission import Admission, Answer
+from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
 from gateway.bodies import parse_json, socket_body
+from gateway.connection import Connection, error_event
 from shared.accounts import Holder
 from shared.catalog import Catalog
-from shared.errors import InvalidKey, InvalidRequest, QueueFull, RequestError
-from shared.messages import Chunk
+from shared.errors import InvalidRequest, RequestError
 
-log = logging.getLogger(__name__)
-
-END = "ENDOFMESSAGE"
-FAILURE = "||AI ERROR||"
-MOST_PROMPTS = 16  # of one connection, waiting for their turn
 MOST_PACKETS = 4  # waiting for one slow client; the rest of its answer waits in the job's log
 MOST_PENDING = 64  # waiting for one client, with what is said of itself: pings, errors, acknowledgements
-MOST_TEXT = 2048  # characters in one chunk
 MOST_WRONG_KEYS = 5  # then the connection is closed
 KEY_WAIT = 10.0  # seconds a prompt without a key waits for start_stream
 
@@ -65,61 +62,69 @@ class StreamNamespace(Namespace):
 
     def on_connect(self, auth: Any = None) -> None:
         sid = _sid()
-        self._connections[sid] = Connection(self, sid)
+        self._connections[sid] = Connection(partial(self._send, sid))
 
     def on_disconnect(self, reason: Any = None) -> None:
         if connection := self._connections.pop(_sid(), None):
             gevent.spawn(connection.close)
 
     def on_start_stream(self, key: Any = None, *_: Any) -> None:
-        if (connection := self._connections.get(_sid())) is None:
-            return
-        try:
-            connection.authenticate(self._keyring.holder(key))
-        except RequestError as error:
-            self._io.emit("error", _error(error), to=_sid(), namespace=self.namespace)
-            connection.wrong_keys += 1
-            if connection.wrong_keys >= MOST_WRONG_KEYS:
-                self._hang_up(_sid())
+        self._at_once(lambda connection: connection.authenticate(self._keyring.holder(key)))
 
     def on_prompt(self, data: Any = None, *_: Any) -> None:
         if connection := self._connections.get(_sid()):
-            connection.ask(data)
+            connection.ask(partial(self._submit, data))
 
-    def answer(self, connection: "Connection", data: Any) -> None:
-        """Answer one prompt. Whatever goes wrong, the client is told."""
-        try:
-            fields = parse_json(_text(data))
-            holder = self._holder(connection, fields.pop("token", None))
-            model = self._catalog.find(_name(fields.pop("model", None)))
-            body = socket_body(model, fields)
-            with self._admission.submit(holder, holder.tier, model, body) as answer:
-                show = connection.show_images if model.kind == "image" else connection.show_text
-                for chunks in answer:
-                    show(chunks)
-                connection.emit("usage", _usage(answer))
-            connection.emit("chunk", END)
-        except RequestError as error:
-            connection.fail(error)
-        except Exception:
-            log.exception("a prompt failed")
-            connection.fail(RequestError("internal error"))
+    def on_resume(self, data: Any = None, *_: Any) -> None:
+        if connection := self._connections.get(_sid()):
+            connection.ask(partial(self._resume, data))
 
-    def send(self, sid: str, event: str, data: Any) -> None:
-        """Emit once the client is no longer behind: nothing piles up here for a slow reader."""
-        socket = self._socket(sid)
-        while socket is not None and not socket.closed and socket.queue.qsize() >= MOST_PACKETS:
-            socket.queue.join(timeout=5)
-        self._io.emit(event, data, to=sid, namespace=self.namespace)
+    def on_cancel(self, data: Any = None, *_: Any) -> None:
+        self._at_once(lambda connection: self._cancel(data, connection))
 
     def leave(self) -> None:
         """The gateway stops: end every answer, which cancels its job."""
         gevent.joinall([gevent.spawn(connection.close) for connection in self._connections.values()], timeout=5)
 
-    def _holder(self, connection: "Connection", key: Any) -> Holder:
-        if key is not None:
-            return self._keyring.holder(key)
-        return connection.holder()
+    def _submit(self, data: Any, connection: Connection) -> AbstractContextManager[Answer]:
+        fields, holder = self._read(data, connection, KEY_WAIT)
+        model = self._catalog.find(_name(fields.pop("model", None)))
+        client = Client(grace=_whole(fields, "resume_within", MOST_GRACE))
+        return self._admission.submit(holder, holder.tier, model, socket_body(model, fields), client)
+
+    def _resume(self, data: Any, connection: Connection) -> AbstractContextManager[Answer]:
+        fields, holder = self._read(data, connection, KEY_WAIT)
+        client = Client(grace=_whole(fields, "resume_within", MOST_GRACE) or MOST_GRACE)
+        return self._admission.resume(holder, _job(fields), _whole(fields, "number", 10**9), client)
+
+    def _cancel(self, data: Any, connection: Connection) -> None:
+        fields, holder = self._read(data, connection, wait=0)
+        self._admission.cancel(self._admission.find(holder, _job(fields)))
+
+    def _read(self, data: Any, connection: Connection, wait: float) -> tuple[dict[str, Any], Holder]:
+        """What a client sent, and who it is."""
+        fields = parse_json(_text(data))
+        key = fields.pop("token", None)
+        return fields, connection.holder(wait) if key is None else self._keyring.holder(key)
+
+    def _at_once(self, do: Callable[[Connection], None]) -> None:
+        """Do what needs no turn. Who is wrong too often is cut off."""
+        if (connection := self._connections.get(_sid())) is None:
+            return
+        try:
+            do(connection)
+        except RequestError as error:
+            self._io.emit("error", error_event(error), to=_sid(), namespace=self.namespace)
+            connection.wrong_keys += 1
+            if connection.wrong_keys >= MOST_WRONG_KEYS:
+                self._hang_up(_sid())
+
+    def _send(self, sid: str, event: str, data: Any) -> None:
+        """Emit once the client is no longer behind: nothing piles up here for a slow reader."""
+        socket = self._socket(sid)
+        while socket is not None and not socket.closed and socket.queue.qsize() >= MOST_PACKETS:
+            socket.queue.join(timeout=5)
+        self._io.emit(event, data, to=sid, namespace=self.namespace)
 
     def _socket(self, sid: str) -> Any:
         """The transport below a connection, or None if it is gone."""
@@ -131,77 +136,8 @@ class StreamNamespace(Namespace):
             socket.close(wait=False, reason=self._io.server.reason.SERVER_DISCONNECT)
 
 
-class Connection:
-    """One client on one namespace."""
-
-    def __init__(self, namespace: StreamNamespace, sid: str) -> None:
-        self.wrong_keys = 0
-        self._namespace = namespace
-        self._sid = sid
-        self._holder: Holder | None = None
-        self._authenticated = Event()
-        self._prompts: Queue = Queue(maxsize=MOST_PROMPTS)
-        self._refused = 0
-        self._greenlet = gevent.spawn(self._run)
-
-    def authenticate(self, holder: Holder) -> None:
-        self._holder = holder
-        self._authenticated.set()
-
-    def holder(self) -> Holder:
-        """Who authenticated this connection; waits a little for a start_stream that comes after its prompt."""
-        self._authenticated.wait(KEY_WAIT)
-        if self._holder is None:
-            raise InvalidKey("No API key: send it with start_stream, or as the prompt's token.", param="token")
-        return self._holder
-
-    def ask(self, data: Any) -> None:
-        """Take a prompt. From the first that finds no room on, all are refused until those before are answered:
-        closing chunks come in the order of the prompts."""
-        if self._refused or self._prompts.full():
-            self._refused += 1
-        else:
-            self._prompts.put_nowait(data)
-
-    def close(self) -> None:
-        """The client has gone: what is being answered is cancelled."""
-        self._greenlet.kill()
-
-    def emit(self, event: str, data: Any) -> None:
-        self._namespace.send(self._sid, event, data)
-
-    def fail(self, error: RequestError) -> None:
-        self.emit("error", _error(error))
-        self.emit("chunk", FAILURE)
-
-    def show_text(self, chunks: list[Chunk]) -> None:
-        for text in _texts(views.text(chunks)):
-            self.emit("chunk", text)
-
-    def show_images(self, chunks: list[Chunk]) -> None:
-        for image in views.images(chunks):
-            if image.steps:
-                self.emit("progress", {"step": image.step, "steps": image.steps})
-            for picture in image.data:
-                self.emit("image", {"b64_json": picture.b64_json, "seed": picture.seed})
-
-    def _run(self) -> None:
-        while True:
-            self._namespace.answer(self, self._prompts.get())
-            while self._refused and self._prompts.empty():
-                self.fail(QueueFull(f"{MOST_PROMPTS} prompts of this connection waited already."))
-                self._refused -= 1
-
-
 def _sid() -> str:
     return str(request.sid)  # type: ignore[attr-defined]
-
-
-def _texts(text: str) -> Iterator[str]:
-    """Text in chunks of a bounded size, none of which is one of the closing chunks."""
-    for start in range(0, len(text), MOST_TEXT):
-        piece = text[start : start + MOST_TEXT]
-        yield from (piece[:3], piece[3:]) if piece in (END, FAILURE) else (piece,)
 
 
 def _text(data: Any) -> str:
@@ -222,19 +158,16 @@ def _name(model: Any) -> str:
     return model
 
 
-def _usage(answer: Answer) -> dict[str, Any]:
-    end = answer.end
-    assert end is not None, "usage is told after the end"
-    return {
-        "id": answer.job.id,
-        "model": answer.job.model,
-        "prompt_tokens": end.usage.prompt_tokens,
-        "completion_tokens": end.usage.completion_tokens,
-        "image_steps": end.usage.image_steps,
-        "finish_reason": end.finish_reason,
-    }
+def _job(fields: dict[str, Any]) -> str:
+    job = fields.get("job")
+    if not isinstance(job, str):
+        raise InvalidRequest("job: should be the id of a job, as the event `job` told it", param="job")
+    return job
 
 
-def _error(error: RequestError) -> dict[str, Any]:
-    failure = error.failure()
-    return {"code": failure.code, "message": failure.message, "param": failure.param, "status": failure.status}
+def _whole(fields: dict[str, Any], name: str, most: int) -> int:
+    """A field that counts something; 0 if it is not there."""
+    value = fields.pop(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise InvalidRequest(f"{name}: should be a whole number from 0 to {most}", param=name)
+    return value

@@ -14,6 +14,7 @@ class _Delta(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: _Delta = msgspec.field(default_factory=_Delta)
+    message: _Delta = msgspec.field(default_factory=_Delta)
 
 
 class _ChatChunk(msgspec.Struct):
@@ -41,9 +42,11 @@ class ImageChunk(msgspec.Struct):
 
 
 def text(chunks: list[Chunk]) -> str:
-    """The answer's text in these chunks of a streamed chat."""
+    """The answer's text in these chunks of a chat."""
     return "".join(
-        choice.delta.content or "" for chunk in payloads(chunks) for choice in _CHAT.decode(chunk).choices
+        choice.delta.content or choice.message.content or ""
+        for chunk in payloads(chunks)
+        for choice in _CHAT.decode(chunk).choices
     )
 
 
@@ -52,9 +55,15 @@ def images(chunks: list[Chunk]) -> list[ImageChunk]:
     return [_IMAGE.decode(payload) for payload in payloads(chunks)]
 
 
-def events(chunks: list[Chunk]) -> bytes:
-    """Server-sent events: the worker's bytes, passed through."""
-    return b"".join(b"data: %b\n\n" % payload for payload in payloads(chunks))
+def events(chunks: list[Chunk], last: int) -> bytes:
+    """Server-sent events with their chunks' numbers: the worker's bytes, passed through.
+
+    `last` is the number of the last chunk. No chunks at all make a comment, which keeps proxies from giving up.
+    """
+    if not chunks:
+        return b": waiting\n\n"
+    numbered = zip(range(last - len(chunks) + 1, last + 1), payloads(chunks), strict=False)
+    return b"".join(b"id: %d\ndata: %b\n\n" % event for event in numbered)
 
 
 def payloads(chunks: list[Chunk]) -> Iterator[bytes]:

@@ -10,12 +10,13 @@ from importlib.resources import files
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import redis
 import redis.asyncio
 
 from shared import queues
 from shared import redis_keys as keys
-from shared.messages import Chunk, EndState, Job, State
+from shared.messages import Chunk, EndState, Job, Kind, State
 
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
@@ -40,12 +41,18 @@ class Append(NamedTuple):
     state: EndState | None = None
 
 
-class Entry(NamedTuple):
-    """A job's record: what is known of it beside its log."""
+class Record(NamedTuple):
+    """What is known of a job beside its log. Times are Unix seconds."""
 
+    id: str
+    model: str
+    kind: Kind
+    account: str
+    tier: str
     state: State
     attempt: int
-    cancelled: bool
+    created: float
+    deadline: float
 
 
 class JobLog:
@@ -58,11 +65,13 @@ class JobLog:
         self._redis = client
         self._log_ttl = log_ttl
         self._admit = client.register_script(_script("admit"))
+        self._claim = client.register_script(_script("claim"))
+        self._leave = client.register_script(_script("leave"))
 
-    def admit(self, job: Job, *, most_waiting: int) -> int | None:
+    def admit(self, job: Job, reader: str, *, most_waiting: int) -> int | None:
         """Write the job's record, which must exist before the job is enqueued. Idempotent.
 
-        None, or how many jobs wait, if they are too many.
+        None, or how many jobs wait, if they are too many. `reader` is who reads the answer (see `claim`).
         """
         now = time.time()
         record: dict[str, Any] = {
@@ -70,10 +79,13 @@ class JobLog:
             "state": "queued",
             "attempt": 0,
             "model": job.model,
+            "kind": job.kind,
             "account": job.account,
             "tier": job.tier,
             "reply_to": job.reply_to,
+            "reader": reader,
             "created": job.created,
+            "deadline": job.deadline,
         }
         ttl = int(job.deadline - now) + self._log_ttl
         bounds = [most_waiting, most_waiting * MESSAGES]
@@ -103,22 +115,39 @@ class JobLog:
             found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
 
-    def entry(self, job_id: str) -> Entry | None:
+    def record(self, job_id: str) -> Record | None:
         """The job's record, or None if there is none (expired, or lost with Redis's data)."""
-        found: Any = self._redis.hmget(keys.job(job_id), ["state", "attempt", "cancelled"])
-        if found[0] is None:
+        found: Any = self._redis.hmget(keys.job(job_id), Record._fields)
+        if any(value is None for value in found):
             return None
-        return Entry(found[0].decode(), int(found[1]), found[2] is not None)
+        return msgspec.convert([value.decode() for value in found], Record, strict=False)
+
+    def claim(self, job_id: str, gateway_id: str, reader: str) -> bool:
+        """Have the job's chunks published to this gateway, too; `reader` is who reads them now.
+
+        False if there is no such job. Which reader came last decides what happens when one leaves.
+        """
+        return bool(self._claim(keys=[keys.job(job_id)], args=[gateway_id, reader]))
+
+    def leave(self, job_id: str, model: str, reader: str) -> None:
+        """Cancel the job, unless another reader has come since."""
+        self._leave(keys=_cancelling(job_id, model), args=[job_id, reader])
+
+    def leave_later(self, job_id: str, model: str, reader: str, seconds: float) -> None:
+        """Leave when this time is over; any gateway does it (`sweep`)."""
+        entry = msgspec.json.encode((job_id, model, reader))
+        self._redis.zadd(keys.LEAVING, {entry: time.time() + seconds})
+
+    def sweep(self) -> None:
+        """Leave the jobs whose time is over."""
+        due: Any = self._redis.zrange(keys.LEAVING, "-inf", time.time(), byscore=True, offset=0, num=100)
+        for entry in due:
+            self.leave(*msgspec.json.decode(entry, type=tuple[str, str, str]))
+            self._redis.zrem(keys.LEAVING, entry)
 
     def cancel(self, job_id: str, model: str) -> None:
         """Mark the job as unwanted, then tell its workers. A worker that misses the message sees the mark."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.job(job_id), "cancelled", 1)
-            # A record that had expired must not come back to stay.
-            pipe.expire(keys.job(job_id), 600, lt=True)
-            pipe.zrem(keys.waiting(model), job_id)
-            pipe.publish(keys.control_channel(model), job_id)
-            pipe.execute()
+        self._leave(keys=_cancelling(job_id, model), args=[job_id])
 
 
 class JobWriter:
@@ -146,6 +175,10 @@ class JobWriter:
             names += [keys.job(item.job_id), keys.log(item.job_id)]
             args += [item.attempt, item.first, item.state or "", len(item.chunks), *item.chunks]
         return [verdict.decode() for verdict in await self._append(keys=names, args=args)]
+
+
+def _cancelling(job_id: str, model: str) -> list[str]:
+    return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
 
 
 def _script(name: str) -> str:

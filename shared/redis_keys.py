@@ -9,6 +9,7 @@
 | waiting:<model>       | zset    | joblog  | ids of jobs admitted and not begun, by deadline; as the last job |
 | job:<id>              | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log          | list    | joblog  | the job's chunks, JSON, number n at index n - 1; as the job      |
+| leaving               | zset    | joblog  | jobs whose client has left and may come back, by when they end   |
 | worker:<id>           | hash    | worker  | what a worker reports; expires when it stops reporting           |
 | workers               | zset    | worker  | worker ids by their last report; swept by readers                |
 | gw:<gateway>          | channel | joblog  | frames for one gateway process                                   |
@@ -16,6 +17,7 @@
 """
 
 WORKERS = "workers"
+LEAVING = "leaving"
 PRIORITY_SEPARATOR = ":p"
 
 

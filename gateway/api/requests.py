@@ -1,14 +1,15 @@
 """What every dialect reads from an HTTP request: the key, and a JSON body."""
 
 import math
-from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 from flask import request
 
+from gateway.admission import MOST_GRACE, Client
 from gateway.bodies import parse_json
 from gateway.server import LEFT
-from shared.errors import BodyTooLarge, InvalidKey, UnsupportedMedia
+from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 
 
 def api_key() -> str:
@@ -21,9 +22,17 @@ def api_key() -> str:
     raise InvalidKey("No API key: send it in the X-API-Key header, or as Authorization: Bearer.")
 
 
-def client_left() -> Callable[[], bool]:
-    """Tells, whenever it is called, whether the client of this request has closed its end."""
-    return cast("Callable[[], bool]", request.environ.get(LEFT, lambda: False))
+def leaving_client() -> Client:
+    """A client of this request that does not come back."""
+    return Client(left=request.environ.get(LEFT, lambda: False))
+
+
+def waiting_client() -> Client:
+    """A client of this request that says how long it may stay away: `X-Resume-Within: 30`, in seconds."""
+    within = request.headers.get("X-Resume-Within", "0")
+    if not within.isdecimal() or int(within) > MOST_GRACE:
+        raise InvalidRequest(f"X-Resume-Within: should be whole seconds up to {MOST_GRACE}, got {within[:20]!r}")
+    return replace(leaving_client(), grace=float(within))
 
 
 def json_body() -> dict[str, Any]:

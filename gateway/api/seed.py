@@ -4,7 +4,7 @@ from flask import Blueprint, Response, jsonify
 
 from gateway import views
 from gateway.admission import Admission, Answer
-from gateway.api.requests import api_key, client_left, json_body
+from gateway.api.requests import api_key, json_body, leaving_client
 from gateway.auth import Keyring
 from gateway.bodies import seed_body
 from shared.catalog import Catalog
@@ -20,7 +20,7 @@ def seed_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Bluepr
         holder = keyring.holder(api_key())
         model = catalog.find(name)
         body = seed_body(model, json_body())
-        with admission.submit(holder, tier, model, body, client_left()) as answer:
+        with admission.submit(holder, tier, model, body, leaving_client()) as answer:
             return jsonify(response=_picture(answer) if model.kind == "image" else _text(answer))
 
     return api

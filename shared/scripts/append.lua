@@ -36,9 +36,11 @@ local function append(job, log, attempt, first, state, chunks)
     end
 
     local frame = '["' .. held[4] .. '",' .. first .. ',[' .. table.concat(chunks, ',') .. ']]'
-    local channel = 'gw:' .. held[3]
-    frames[channel] = frames[channel] or {}
-    table.insert(frames[channel], frame)
+    for gateway in string.gmatch(held[3], '%S+') do
+        local channel = 'gw:' .. gateway
+        frames[channel] = frames[channel] or {}
+        table.insert(frames[channel], frame)
+    end
     return held[5] and state == '' and 'cancelled' or 'ok'
 end
 

@@ -64,7 +64,7 @@ def test_openai_chat_streamed(simulated: Cluster, key: str) -> None:
     url, headers = f"{simulated.url}/v1/chat/completions", {"Authorization": f"Bearer {key}"}
     with requests.post(url, json=body, headers=headers, stream=True, timeout=30) as response:
         assert response.headers["Content-Type"].startswith("text/event-stream")
-        lines = [line for line in response.iter_lines(decode_unicode=True) if line]
+        lines = [line for line in response.iter_lines(decode_unicode=True) if line.startswith("data: ")]
     assert lines[-1] == "data: [DONE]"
     chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
     text = "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])

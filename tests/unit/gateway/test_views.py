@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway import views
-from gateway.sockets import END, FAILURE, MOST_TEXT, _texts
+from gateway.connection import END, FAILURE, MOST_TEXT, _texts
 from shared.messages import Chunk
 from tests.factories import last, piece
 
@@ -17,7 +17,9 @@ def test_text_joins_what_the_chunks_say() -> None:
 
 def test_events_pass_the_payload_through_untouched() -> None:
     odd = b'{ "choices": [], "x":1.0}'
-    assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)]) == b"data: " + odd + b"\n\n"
+    event = b"id: 7\ndata: " + odd + b"\n\n"
+    assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)], 8) == event
+    assert views.events([], 8).startswith(b":")
 
 
 @pytest.mark.parametrize("sentinel", [END, FAILURE])

@@ -1,0 +1,87 @@
+"""Jobs by their id: what has become of one, its answer from any point on, and its end. Hops 1 and 8.
+
+The id of a streamed answer is in the header X-Job-Id, and the number of each of its events in the event's `id`.
+Only the account that sent a request sees its job, through any gateway.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from gateway import views
+from gateway.admission import Admission
+from gateway.api.errors import error_body
+from gateway.api.requests import api_key, waiting_client
+from gateway.api.streams import stream
+from gateway.auth import Keyring
+from shared.errors import InvalidRequest
+from shared.joblog import Record
+from shared.messages import Chunk, Usage
+
+
+def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
+    api = Blueprint("jobs", __name__)
+
+    @api.get("/v1/jobs/<job_id>")
+    def one(job_id: str) -> Response:
+        holder = keyring.holder(api_key())
+        return jsonify(_status(*admission.read(holder, job_id)))
+
+    @api.get("/v1/jobs/<job_id>/events")
+    def events(job_id: str) -> Response:
+        holder = keyring.holder(api_key())
+        return stream(admission.resume(holder, job_id, _after(), waiting_client()))
+
+    @api.delete("/v1/jobs/<job_id>")
+    def cancel(job_id: str) -> Response:
+        holder = keyring.holder(api_key())
+        job = admission.find(holder, job_id)
+        admission.cancel(job)
+        return jsonify(_status(*admission.read(holder, job_id)))
+
+    return api
+
+
+def _after() -> int:
+    """The number of the last event that the client has."""
+    number = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
+    if not number.isdecimal() or len(number) > 9:
+        raise InvalidRequest(f"Last-Event-ID: should be the `id` of an event, a whole number, got {number[:20]!r}")
+    return int(number)
+
+
+def _status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
+    """What is known of a job, with its answer so far."""
+    end = chunks[-1].end if chunks else None
+    status: dict[str, Any] = {
+        "id": job.id,
+        "object": "job",
+        "model": job.model,
+        "state": end.state if end else job.state,
+        "created": job.created,
+        "attempt": job.attempt,
+        "number": len(chunks),
+        "finish_reason": end.finish_reason if end else None,
+        "usage": _usage(end.usage) if end else None,
+        "error": error_body(end.failure)["error"] if end and end.failure else None,
+    }
+    return status | (_pictures(chunks) if job.kind == "image" else {"text": views.text(chunks)})
+
+
+def _pictures(chunks: list[Chunk]) -> dict[str, Any]:
+    images = views.images(chunks)
+    latest = next((image for image in reversed(images) if image.steps), None)
+    pictures = [picture for image in images for picture in image.data]
+    return {
+        "step": latest.step if latest else 0,
+        "steps": latest.steps if latest else None,
+        "data": [{"b64_json": picture.b64_json, "seed": picture.seed} for picture in pictures],
+    }
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "image_steps": usage.image_steps,
+    }

@@ -1,0 +1,42 @@
+"""Server-sent events of a job: the worker's bytes, passed through. Hop 8.
+
+Every event has its chunk's number as its `id`, so that a client that was cut off can ask for the rest.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import msgspec
+from flask import Response
+
+from gateway import views
+from gateway.admission import Answer
+from gateway.api.errors import error_body
+from shared.errors import RequestError
+from shared.messages import Chunk
+
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+JOB_ID = "X-Job-Id"
+
+
+def stream(under_way: AbstractContextManager[Answer]) -> Response:
+    """The answer as a response. What fails within the first second is an error with a status of its own."""
+    with ExitStack() as stack:
+        answer = stack.enter_context(under_way)
+        chunks = iter(answer)
+        first = next(chunks)
+        events = _events(answer, first, chunks, stack.pop_all())
+        headers = HEADERS | {JOB_ID: answer.job.id}
+        return Response(events, mimetype="text/event-stream", headers=headers)
+
+
+def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
+    """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
+    with job:
+        try:
+            yield views.events(first, answer.number)
+            for more in chunks:
+                yield views.events(more, answer.number)
+        except RequestError as error:
+            yield b"data: %b\n\n" % msgspec.json.encode(error_body(error.failure()))
+        yield b"data: [DONE]\n\n"

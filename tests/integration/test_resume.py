@@ -1,0 +1,212 @@
+"""Coming back to a job: through another gateway, after its end, and before its client's grace is over."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import socketio
+
+from tests.cluster import Cluster, cluster, wait_for
+from tests.conftest import simulated_model
+
+pytestmark = pytest.mark.integration
+
+WORDS = " ".join(f"w{number}" for number in range(150))
+BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": f"echo {WORDS}"}]}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    models = {
+        "m": simulated_model(tokens_per_second=50),
+        "pictures": simulated_model("image", tokens_per_second=20),
+    }
+    with cluster(tmp_path_factory.mktemp("resume"), models) as running:
+        running.start_gateway()
+        for model in models:
+            running.start_worker(model)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def key(running: Cluster) -> str:
+    return running.key()
+
+
+def headers(key: str, **more: str) -> dict[str, str]:
+    return {"X-API-Key": key} | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def events(response: requests.Response, most: int = 10**9) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of a stream's events, until its end."""
+    number = 0
+    for line in response.iter_lines(chunk_size=1, decode_unicode=True):
+        if line.startswith("id: "):
+            number = int(line[4:])
+        elif line == "data: [DONE]":
+            return
+        elif line.startswith("data: "):
+            chunk = json.loads(line[6:])
+            yield number, "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+            most -= 1
+            if not most:
+                return
+
+
+def job(running: Cluster, job_id: str, key: str) -> dict[str, Any]:
+    return dict(requests.get(f"{running.url}/v1/jobs/{job_id}", headers=headers(key), timeout=10).json())
+
+
+def start(running: Cluster, key: str, most: int, **more: str) -> tuple[str, int, str]:
+    """Begin a stream, read some of it, and leave: the job's id, the last number, and the text."""
+    url = f"{running.url}/v1/chat/completions"
+    with requests.post(url, json=BODY, headers=headers(key, **more), stream=True, timeout=20) as response:
+        seen = list(events(response, most))
+        return response.headers["X-Job-Id"], seen[-1][0], "".join(text for _, text in seen)
+
+
+def rest(running: Cluster, job_id: str, number: int, key: str) -> str:
+    url = f"{running.url}/v1/jobs/{job_id}/events"
+    with requests.get(url, headers=headers(key, Last_Event_ID=str(number)), stream=True, timeout=20) as response:
+        assert response.status_code == 200, response.text
+        return "".join(text for _, text in events(response))
+
+
+def test_a_stream_goes_on_where_it_was_left(running: Cluster, key: str) -> None:
+    job_id, number, text = start(running, key, 20, X_Resume_Within="10")
+    assert number == 20
+    assert text + rest(running, job_id, number, key) == WORDS
+    assert rest(running, job_id, 0, key) == WORDS, "it is kept for a while after its end"
+    found = job(running, job_id, key)
+    assert (found["state"], found["text"], found["finish_reason"]) == ("succeeded", WORDS, "stop")
+    assert found["usage"]["completion_tokens"] == 150
+
+
+def test_any_gateway_has_the_rest(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=50)}) as running:
+        first = running.start_gateway()
+        running.start_worker("m")
+        key = running.key()
+        url = f"{running.url}/v1/chat/completions"
+        with requests.post(url, json=BODY, headers=headers(key), stream=True, timeout=20) as response:
+            reading = events(response)
+            seen = [next(reading) for _ in range(20)]
+            first.signal(signal.SIGKILL)
+            with pytest.raises(requests.RequestException):
+                seen += reading  # what is on its way still comes
+        running.start_gateway()
+        text = "".join(text for _, text in seen)
+        assert text + rest(running, response.headers["X-Job-Id"], seen[-1][0], key) == WORDS
+
+
+def test_socket_io_goes_on_through_any_gateway(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=50)}) as running:
+        first = running.start_gateway()
+        running.start_worker("m")
+        key = running.key()
+        client = _Resumer(running.url)
+        prompt = {"model": "m", "context": BODY["messages"], "token": key, "resume_within": 10}
+        client.emit("prompt", prompt)
+        wait_for(lambda: len(client.pieces) > 10, 10, "some pieces")
+        first.signal(signal.SIGKILL)
+        wait_for(lambda: not client.connected, 10, "the connection to be lost")
+        running.start_gateway()
+        again = _Resumer(running.url)
+        again.emit("resume", {"job": client.job, "number": client.pieces[-1]["number"], "token": key})
+        wait_for(lambda: again.chunks, 20, "the end")
+        assert again.chunks == ["ENDOFMESSAGE"]
+        assert "".join(piece["text"] for piece in client.pieces + again.pieces) == WORDS
+        again.close()
+
+
+class _Resumer:
+    """A Socket.IO client that knows of pieces."""
+
+    def __init__(self, url: str) -> None:
+        self.job = ""
+        self.pieces: list[dict[str, Any]] = []
+        self.chunks: list[str] = []
+        self._socket = socketio.Client(reconnection=False)
+        self._socket.on("job", lambda data: setattr(self, "job", data["job"]))
+        self._socket.on("piece", self.pieces.append)
+        self._socket.on("chunk", self.chunks.append)
+        self._socket.connect(url, transports=["websocket"])
+        self.emit, self.close = self._socket.emit, self._socket.disconnect
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._socket.connected)
+
+
+def test_who_stays_away_too_long_has_left(running: Cluster, key: str) -> None:
+    job_id, *_ = start(running, key, 5, X_Resume_Within="1")
+    time.sleep(0.5)
+    assert job(running, job_id, key)["state"] == "running"
+    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 5, "the job to be cancelled")
+
+
+def test_who_comes_back_has_not(running: Cluster, key: str) -> None:
+    job_id, number, text = start(running, key, 5, X_Resume_Within="1")
+    assert text + rest(running, job_id, number, key) == WORDS
+    assert job(running, job_id, key)["state"] == "succeeded"
+
+
+def test_without_a_grace_leaving_is_the_end(running: Cluster, key: str) -> None:
+    job_id, *_ = start(running, key, 5)
+    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 2, "the job to be cancelled")
+
+
+def test_a_job_can_be_cancelled_by_its_id(running: Cluster, key: str) -> None:
+    url = f"{running.url}/v1/chat/completions"
+    with requests.post(url, json=BODY, headers=headers(key), stream=True, timeout=20) as response:
+        job_id = response.headers["X-Job-Id"]
+        answer = requests.delete(f"{running.url}/v1/jobs/{job_id}", headers=headers(key), timeout=10)
+        assert answer.status_code == 200
+        assert '"code":"cancelled"' in response.text.replace(" ", "")
+    assert job(running, job_id, key)["state"] == "cancelled"
+
+
+def test_an_images_job_tells_its_steps(running: Cluster, key: str) -> None:
+    client = socketio.Client(reconnection=False)
+    steps: list[Any] = []
+    found: list[Any] = []
+    client.on("progress", steps.append)
+    client.on("job", found.append)
+    client.connect(running.url, transports=["websocket"])
+    client.emit("prompt", {"model": "pictures", "prompt": "cat", "token": key, "resume_within": 10})
+    wait_for(lambda: len(steps) > 2, 10, "some steps")
+    client.disconnect()
+    job_id = found[0]["job"]
+    wait_for(lambda: job(running, job_id, key)["state"] == "succeeded", 10, "the image")
+    assert job(running, job_id, key)["data"][0]["b64_json"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_job_is_its_accounts_alone(running: Cluster, key: str, method: str) -> None:
+    job_id, *_ = start(running, key, 5)
+    stranger = running.accounts.create_key("somebody else", "premium").secret
+    for path in (f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}/events", "/v1/jobs/job_nix"):
+        if method == "DELETE" and path.endswith("events"):
+            continue
+        answer = requests.request(method, running.url + path, headers=headers(stranger), timeout=10)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-Resume-Within", "soon"), ("X-Resume-Within", "99999"), ("Last-Event-ID", "-1")]
+)
+def test_headers_that_make_no_sense_are_named(running: Cluster, key: str, name: str, value: str) -> None:
+    job_id, *_ = start(running, key, 5)
+    if name == "Last-Event-ID":
+        url = f"{running.url}/v1/jobs/{job_id}/events"
+        answer = requests.get(url, headers=headers(key) | {name: value}, timeout=10)
+    else:
+        url = f"{running.url}/v1/chat/completions"
+        answer = requests.post(url, json=BODY, headers=headers(key) | {name: value}, timeout=10)
+    assert answer.status_code == 400
+    assert name in answer.json()["error"]["message"]
