@@ -154,6 +154,7 @@ class JobWriter:
     """The worker's end: opens attempts and appends, fenced by the attempt's number. Raises redis errors."""
 
     def __init__(self, client: "redis.asyncio.Redis", *, live_ttl: int, log_ttl: int) -> None:
+        self._redis = client
         self._begin = client.register_script(_script("begin"))
         self._append = client.register_script(_script("append"))
         self._live_ttl = live_ttl
@@ -166,6 +167,11 @@ class JobWriter:
             args=[job_id, worker_id, max_attempts, self._live_ttl],
         )
         return Start(verdict.decode(), attempt, length)
+
+    async def chunks(self, job_id: str) -> list[Chunk]:
+        """All that earlier attempts have written; bounded by the model's context."""
+        found: Any = await self._redis.lrange(keys.log(job_id), 0, -1)  # type: ignore[misc]
+        return [Chunk.decode(data) for data in found]
 
     async def append(self, batch: Sequence[Append]) -> list[str]:
         """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""

@@ -71,14 +71,22 @@ class Runner:
         if start.verdict in ("ended", "lost"):
             log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
             return
+        recorded = await self._recorded(job, start)
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
-        end = _refusal(job, start) or await self._generate(job, line)
+        line.tokens = sum(len(chunk.tokens) for chunk in recorded)
+        end = _refusal(start) or await self._generate(job, line, recorded)
         await line.close(end)
         log.info("job %s %s: %s, %d tokens", job.id, job.model, end.state, line.tokens)
 
-    async def _generate(self, job: Job, line: Line) -> End:
+    async def _recorded(self, job: Job, start: Start) -> list[Chunk]:
+        """What the answer's client may have seen. An image is made anew: its steps are no part of it."""
+        if start.length == 0 or job.kind == "image":
+            return []
+        return await patiently(lambda: self._writer.chunks(job.id))
+
+    async def _generate(self, job: Job, line: Line, recorded: list[Chunk]) -> End:
         """The end of the job, whatever happens; errors and cancellation are ends, too."""
-        generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line))
+        generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
                 return await generation
@@ -102,8 +110,8 @@ class Runner:
                 await generation
             del self._generations[job.id]
 
-    async def _stream(self, job: Job, line: Line) -> End:
-        async with aclosing(self._engine.generate(job)) as stream:
+    async def _stream(self, job: Job, line: Line, recorded: list[Chunk]) -> End:
+        async with aclosing(self._engine.generate(job, recorded)) as stream:
             async for item in stream:
                 if isinstance(item, Done):
                     return End(state="succeeded", finish_reason=item.finish_reason, usage=item.usage)
@@ -111,15 +119,12 @@ class Runner:
         raise EngineFailed("the engine stopped without an end")
 
 
-def _refusal(job: Job, start: Start) -> End | None:
+def _refusal(start: Start) -> End | None:
     """The end of a job that must not be generated, if so."""
     if start.verdict == "cancelled":
         return End(state="cancelled", failure=Cancelled().failure())
     if start.verdict == "exhausted":
         return End(state="failed", failure=Interrupted("the job's workers died too often").failure())
-    if start.attempt > 1 and start.length > 0 and job.kind == "chat":
-        # The client has seen text that a fresh start would not repeat.
-        return End(state="failed", failure=Interrupted().failure())
     return None
 
 

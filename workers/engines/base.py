@@ -4,12 +4,12 @@ An engine runs the jobs of one model. All its methods are called on one asyncio 
 block for longer than a model's step; heavy work goes to another process or to a thread.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.errors import EngineFailed
-from shared.messages import Job, Usage
+from shared.messages import Chunk, Job, Usage
 
 Progress = Callable[[float, str], None]
 """Called while an engine loads, with the share done (0 to 1) and what is being done; from any thread."""
@@ -44,8 +44,9 @@ class Engine(Protocol):
     async def load(self, progress: Progress) -> None:
         """Bring the model into memory. Called once, before `generate`. Raises SetupError if it cannot."""
 
-    def generate(self, job: Job) -> Stream:
-        """Run a job: pieces, then one Done.
+    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+        """Run a job: pieces, then one Done. What another attempt has `recorded` is taken as said: only what
+        follows is yielded, and the usage is that of the whole answer. Raises Interrupted if that cannot be done.
 
         Closing the stream, or cancelling the task that reads it, frees the engine's slot at once (images: at
         the next step). Raises InvalidRequest for a request the model cannot take, EngineFailed otherwise.

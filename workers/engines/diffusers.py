@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import msgspec
 
 from shared.catalog import Model
 from shared.errors import EngineFailed
-from shared.messages import Job, Usage
+from shared.messages import Chunk, Job, Usage
 from workers.engines import sdxl
 from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
 from workers.engines.image_request import ImageSpec, parse_args, parse_request
@@ -65,7 +66,7 @@ class DiffusersEngine:
         self._end = None
         self._server = asyncio.create_task(self._serve())
 
-    async def generate(self, job: Job) -> Stream:
+    async def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
         specs = parse_request(job, self._args)
         steps = specs[0].shape.steps
         run = self._enter(specs)

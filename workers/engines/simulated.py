@@ -16,14 +16,16 @@ import random
 import struct
 import time
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.catalog import Model
 from shared.errors import EngineFailed, InvalidRequest, SetupError
-from shared.messages import Job, Usage
+from shared.messages import Chunk, Job, Usage
 from workers.engines.base import Done, Piece, Progress, Stream
+from workers.engines.continuation import following
 
 WORDS = """
 the a queue engine token stream worker model lease chunk log reader gateway batch step answer question waits runs
@@ -68,18 +70,21 @@ class SimulatedEngine:
         await asyncio.sleep(self._args.startup)
         progress(1.0, "ready")
 
-    def generate(self, job: Job) -> Stream:
-        return self._images(job) if job.kind == "image" else self._chat(job)
+    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+        if job.kind == "image":
+            return self._images(job)
+        known = sum(len(chunk.tokens) for chunk in recorded)
+        return following(self._chat(job, known), recorded)
 
     async def close(self) -> None:
         self._steps.close()
 
-    async def _chat(self, job: Job) -> Stream:
+    async def _chat(self, job: Job, known: int) -> Stream:
         prompt = _prompt(job.body)
         words, finish_reason = self._answer(prompt, _most_tokens(job.body))
         usage = Usage(prompt_tokens=len(prompt.split()), completion_tokens=len(words))
         async with self._slots:
-            spoken = self._spoken(words)
+            spoken = self._spoken(words, known)
             pieces = _streamed(job, spoken, finish_reason, usage) if job.body.get("stream") else None
             async for piece in pieces or _whole(job, spoken, finish_reason, usage):
                 yield piece
@@ -94,9 +99,12 @@ class SimulatedEngine:
             words = [word if n == 0 else f" {word}" for n, word in enumerate(chosen)]
         return (words[:most], "length") if most is not None and most < len(words) else (words, "stop")
 
-    async def _spoken(self, words: list[str]) -> Any:
-        """The words at the engine's pace, with its faults."""
+    async def _spoken(self, words: list[str], known: int) -> Any:
+        """The words at the engine's pace, with its faults; those that are known take no time."""
         for number, word in enumerate(words):
+            if number < known:
+                yield word
+                continue
             if number == self._args.fail_after:
                 raise EngineFailed("simulated failure")
             if number == self._args.stall_after:

@@ -7,16 +7,17 @@ vLLM's. A recorder stands between them and the engine and notes which tokens eac
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from shared.catalog import Model
-from shared.errors import EngineFailed, InvalidRequest, ModelNotFound, RequestError, SetupError
-from shared.messages import Job, Usage
+from shared.errors import EngineFailed, Interrupted, InvalidRequest, ModelNotFound, RequestError, SetupError
+from shared.messages import Chunk, Job, Usage
 from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
+from workers.engines.continuation import following
 from workers.weights import locate
 
 DEFAULT_CAPACITY = 256
@@ -65,9 +66,12 @@ class VllmEngine:
             raise SetupError(f"{self._model.id}: vLLM cannot serve chats of this model: {error}") from error
         progress(1.0, "ready")
 
-    async def generate(self, job: Job) -> Stream:
+    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+        return following(self._generate(job, recorded), recorded)
+
+    async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
         request = _request(self._model, job)
-        tape = self._recorder.record(f"chatcmpl-{job.id}")
+        tape = self._recorder.record(f"chatcmpl-{job.id}", recorded)
         try:
             answer = await self._answer(request)
             if isinstance(answer, bytes):
@@ -78,6 +82,8 @@ class VllmEngine:
                         yield Piece(payload=payload, tokens=[] if ROLE in payload else tape.take())
             yield Done(finish_reason=tape.finish_reason, usage=tape.usage())
         except EngineFailed as error:
+            if tape.interrupted:
+                raise Interrupted from error
             # The serving classes turn a dead engine into one more error event.
             if self._llm.errored:
                 raise EngineDied("the engine has died") from error
@@ -117,8 +123,10 @@ class VllmEngine:
 class _Tape:
     """What the engine gave for one request."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, recorded: Sequence[Chunk]) -> None:
         self.request_id = request_id
+        self.recorded = recorded
+        self.interrupted = False
         self.finish_reason = "stop"
         self.finished = False
         self._prompt_tokens = 0
@@ -153,15 +161,22 @@ class _Recorder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._llm, name)
 
-    def record(self, request_id: str) -> _Tape:
-        tape = self._tapes[request_id] = _Tape(request_id)
+    def record(self, request_id: str, recorded: Sequence[Chunk]) -> _Tape:
+        tape = self._tapes[request_id] = _Tape(request_id, recorded)
         return tape
 
     def forget(self, tape: _Tape) -> None:
         self._tapes.pop(tape.request_id, None)
 
     async def generate(self, prompt: Any, params: Any, request_id: str, **more: Any) -> AsyncGenerator[Any, None]:
+        from workers.engines.vllm_replay import can_continue, recording
+
         tape = self._tapes[request_id]
+        if said := recording(tape.recorded):
+            if not can_continue(params):
+                tape.interrupted = True
+                raise Interrupted
+            self._llm.recordings[request_id] = said
         async for output in self._llm.generate(prompt, params, request_id, **more):
             tape.note(output)
             yield output
@@ -210,13 +225,14 @@ def _start(args: Any) -> Any:
     """Start the engine, which runs in a process of its own. Blocks until it can serve."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
-    from vllm.v1.engine.async_llm import AsyncLLM
+
+    from workers.engines.vllm_replay import ReplayingLLM
 
     for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if current_platform.is_cpu() else {})).items():
         os.environ.setdefault(name, value)
 
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
+        return ReplayingLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
     except Exception as error:
         raise SetupError(f"{args.served_model_name}: vLLM could not start: {error}") from error
 
