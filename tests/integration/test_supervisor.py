@@ -81,6 +81,18 @@ def test_lines_go_to_the_terminal_and_to_a_file(run: Run) -> None:
     run(test)
 
 
+def test_lines_go_to_the_terminal_even_if_no_file_takes_them(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        (bench.folder / "child.log").symlink_to("/nowhere/child.log")
+        child = await bench.start("for n in range(9): print('line', n)\nimport time; time.sleep(60)")
+        await bench.said("line 8")
+        assert bench.out.getvalue().count("cannot be written") == 1
+        await bench.supervisor.stop(child)
+        assert not bench.supervisor.failed.done()
+
+    run(test)
+
+
 def test_a_child_that_ends_is_started_again_later_and_later(run: Run) -> None:
     async def test(bench: Bench) -> None:
         child = await bench.start("print('hello')")

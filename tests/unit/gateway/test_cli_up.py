@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -251,16 +252,46 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
 
 def test_a_log_file_keeps_the_last_run_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("first run", "second run"):
-        log = LogFile(tmp_path, "gateway")
+        log = LogFile(tmp_path, "gateway", pytest.fail)
         log.write(text)
         log.close()
     assert (tmp_path / "gateway.log").read_text() == "second run\n"
     assert (tmp_path / "gateway.log.1").read_text() == "first run\n"
     monkeypatch.setattr(console, "MOST_BYTES", 100)
-    log = LogFile(tmp_path, "gateway")
+    log = LogFile(tmp_path, "gateway", pytest.fail)
     for _ in range(100):
         log.write("x" * 9)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 220
+
+
+def test_a_log_file_that_cannot_be_written_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "MOST_BYTES", 100)
+    said: list[str] = []
+    folder = tmp_path / "logs"
+    log = LogFile(folder, "gateway", said.append)
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    for _ in range(50):
+        log.write("x" * 9)
+    assert len(said) == 1
+    assert str(folder / "gateway.log") in said[0]
+    folder.unlink()
+    log.write("back again")
+    assert (folder / "gateway.log").read_text() == "back again\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LogFile, "_turn", lambda _: Path("/dev/full").open("w"))  # noqa: SIM115
+    said: list[str] = []
+    log = LogFile(tmp_path, "gateway", said.append)
+    for _ in range(50):
+        log.write("x" * 1000)
+    log.close()
+    assert len(said) == 1
+    assert "No space left" in said[0]
 
 
 # Valkey
