@@ -41,7 +41,13 @@ class Console:
             print(head, text, file=self._out, flush=True)
         except OSError:
             # The terminal is gone; the processes and their log files go on.
-            self._out = open(os.devnull, "w")  # noqa: SIM115, PTH123
+            discard(self._out)
+
+
+def discard(stream: TextIO) -> None:
+    """Let a stream whose reader is gone lead nowhere, with what it still holds, so that it fails no more."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class LogFile:

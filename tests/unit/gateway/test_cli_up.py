@@ -10,7 +10,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from gateway.cli import console, instance, plan, preflight, valkey
+from gateway.cli import console, instance, plan, preflight, stack, valkey
 from gateway.cli.api import address, base_url
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, LogFile
@@ -90,6 +90,19 @@ def test_an_unknown_model_is_one_line_that_names_the_nearest(
     assert result.exit_code == 1
     assert "'llama3'" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_cannot_be_is_wrong_usage(port: str) -> None:
+    assert CliRunner().invoke(app, ["up", "--port", port]).exit_code == 2
+
+
+def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROFAI_DATA_DIR", str(tmp_path))
+    (tmp_path / "up.lock").mkdir()
+    result = CliRunner().invoke(app, ["up", "--engine", "simulated", "--model", "llama3"])
+    assert result.exit_code == 1
+    assert result.stderr == f"crofai: {tmp_path / 'up.lock'} cannot be used: Is a directory\n"
 
 
 # Preflight
@@ -263,6 +276,16 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     assert plain.getvalue() == "a | text\n"
 
 
+def test_a_stream_that_nobody_reads_fails_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        stack.show("ready")
+        Console(out).say("going on")
+        print("at exit", flush=True)
+
+
 def test_a_log_file_keeps_the_last_run_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("first run", "second run"):
         log = LogFile(tmp_path, "gateway", pytest.fail)
@@ -274,6 +297,7 @@ def test_a_log_file_keeps_the_last_run_and_stays_small(tmp_path: Path, monkeypat
     log = LogFile(tmp_path, "gateway", pytest.fail)
     for _ in range(100):
         log.write("x" * 9)
+    log.close()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 220
 
 
@@ -292,6 +316,7 @@ def test_a_log_file_that_cannot_be_written_is_said_once_and_tried_again(
     assert str(folder / "gateway.log") in said[0]
     folder.unlink()
     log.write("back again")
+    log.close()
     assert (folder / "gateway.log").read_text() == "back again\n"
 
 
