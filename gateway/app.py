@@ -134,6 +134,6 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
             response.headers["Access-Control-Max-Age"] = "600"
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
-            response.headers["Access-Control-Expose-Headers"] = "X-Job-Id"
+            response.headers["Access-Control-Expose-Headers"] = "X-Job-Id, Retry-After"
             response.headers.add("Vary", "Origin")
         return response

@@ -1,6 +1,8 @@
 """What clients may send, and how it becomes an OpenAI-shaped body. Hop 1, for all dialects."""
 
 import difflib
+import re
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -10,6 +12,11 @@ from shared.catalog import Model
 from shared.errors import InvalidRequest
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+MOST_ANSWERS = 8
+"""Of one chat request, its `n`: each takes a place in the engine's batch."""
+
+MOST_INTEGER = 2**63 - 1
 
 
 class Message(BaseModel):
@@ -69,6 +76,7 @@ def parse_json(data: str | bytes) -> dict[str, Any]:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"the body should be a JSON object, got {_kind(value)}")
+    _check_integers(data, value)
     return value
 
 
@@ -93,9 +101,42 @@ def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRequest("messages: should be a list with at least one message", param="messages")
     if not isinstance(data.get("stream", False), bool):
         raise InvalidRequest("stream: should be true or false", param="stream")
-    limits = {"max_tokens", "max_completion_tokens"}
-    defaults = {} if limits & data.keys() else {"max_tokens": model.max_tokens}
-    return defaults | data | {"model": model.id}
+    _check_cost(data)
+    limits = (data.get("max_tokens"), data.get("max_completion_tokens"))
+    defaults = {"max_tokens": model.max_tokens} if limits == (None, None) else {}
+    return data | defaults | {"model": model.id}
+
+
+def _check_cost(data: dict[str, Any]) -> None:
+    """Refuse what would make one request hold up the whole engine."""
+    n = data.get("n")
+    if n is not None and (type(n) is not int or not 1 <= n <= MOST_ANSWERS):
+        raise InvalidRequest(f"n: should be an integer from 1 to {MOST_ANSWERS}, got {str(n)[:80]!r}", param="n")
+    if data.get("use_beam_search"):
+        raise InvalidRequest("use_beam_search: is not offered; leave it out", param="use_beam_search")
+
+
+def _check_integers(text: str | bytes, value: Any) -> None:
+    """Refuse integers of more than 64 bits, which the engines' own messages cannot carry."""
+    # Looking for their digits first is a hundred times faster than looking at every value.
+    if not re.search(rb"[0-9]{19}", text if isinstance(text, bytes) else text.encode()):
+        return
+    # No recursion: a body may be nested deeper than our stack.
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        param, value = waiting.pop()
+        if isinstance(value, int) and not -MOST_INTEGER - 1 <= value <= MOST_INTEGER:
+            takes = f"an integer from {-MOST_INTEGER - 1} to {MOST_INTEGER}"
+            raise InvalidRequest(f"{param}: should be {takes}, got {str(value)[:30]}", param=param)
+        waiting += _members(param, value)
+
+
+def _members(param: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return ((f"{param}.{key}".lstrip(".")[:80], member) for key, member in value.items())
+    if isinstance(value, list):
+        return ((f"{param}[{place}]"[:80], member) for place, member in enumerate(value))
+    return ()
 
 
 def _chat(model: Model, fields: dict[str, Any], conversation: str) -> dict[str, Any]:

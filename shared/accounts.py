@@ -6,6 +6,7 @@ for a password: there is nothing to guess, so a slow salted hash would cost ever
 
 import hashlib
 import secrets
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
@@ -22,6 +23,7 @@ from shared.errors import SetupError
 
 Tier = Literal["free", "premium"]
 
+BUSY = 5.0  # seconds to wait for another process that writes to the database
 PREFIX = "sk-crof-"
 
 
@@ -157,7 +159,7 @@ def _engine(url: str) -> sql.Engine:
         if parsed.get_backend_name() != "sqlite":
             return sql.create_engine(parsed, pool_pre_ping=True)
         # A connection costs 0.3 ms, and belongs to one thread.
-        engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": 5})
+        engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": BUSY})
         if parsed.database not in (None, "", ":memory:"):
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     except ArgumentError:
@@ -174,10 +176,23 @@ def _engine(url: str) -> sql.Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Readers and a writer at the same time; a second writer waits 5 s (`timeout` above)."""
-    connection.execute("PRAGMA journal_mode=WAL")
+    """Readers and a writer at the same time; a second writer waits for BUSY seconds."""
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """The timeout is not for this: two that switch a new database at once are refused, not made to wait."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _digest(secret: str) -> str:

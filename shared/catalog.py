@@ -19,11 +19,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from shared.errors import CatalogError, ModelNotFound
+from shared.image_args import ImageArgs
 from shared.messages import Kind
 
 SHIPPED = Path(__file__).with_name("models.yaml")
@@ -138,44 +138,6 @@ class Model(BaseModel):
         elif self.engine == "diffusers":
             _check_diffusers(self)
         return self
-
-
-class ImageArgs(BaseModel):
-    """`engine_args` of a diffusers entry; what is left out is the engine's choice.
-
-    `size` is the default, "WIDTHxHEIGHT" in pixels; `max_size` bounds either side; `batch` is how many equal
-    requests are denoised together.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    steps: int | None = Field(None, gt=0)
-    max_steps: int | None = Field(None, gt=0)
-    size: str | None = None
-    max_size: int | None = Field(None, gt=0)
-    guidance_scale: float | None = Field(None, ge=0)
-    batch: int | None = Field(None, gt=0)
-    dtype: Literal["float16", "bfloat16", "float32"] | None = None
-
-    @field_validator("size")
-    @classmethod
-    def _is_size(cls, size: str | None) -> str | None:
-        # The VAE shrinks each side by 8.
-        if size is not None and (not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", size) or any(_odd(size))):
-            raise ValueError("should be WIDTHxHEIGHT in pixels, multiples of 8")
-        return size
-
-    @model_validator(mode="after")
-    def _within_bounds(self) -> Self:
-        if self.steps and self.max_steps and self.steps > self.max_steps:
-            raise ValueError(f"steps: should be at most max_steps ({self.max_steps}), got {self.steps}")
-        if self.size and self.max_size and max(map(int, self.size.split("x"))) > self.max_size:
-            raise ValueError(f'size: should be at most max_size ({self.max_size}), got "{self.size}"')
-        return self
-
-
-def _odd(size: str) -> Iterable[int]:
-    return (int(side) % 8 for side in size.split("x"))
 
 
 def _check_vllm(model: Model) -> None:

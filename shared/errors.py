@@ -41,10 +41,14 @@ class CatalogError(SetupError):
 
 
 class RequestError(CrofError):
-    """An error a client is told of. `param` names the field of the request at fault, if one is."""
+    """An error a client is told of. `param` names the field of the request at fault, if one is.
+
+    `retry_after` is in seconds: when it is worth sending the request again as it is.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    retry_after: int | None = None
 
     def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or self.code))
@@ -115,6 +119,7 @@ class QueueFull(RequestError):
 
     status = 429
     code = "queue_full"
+    retry_after = 2
 
 
 class Cancelled(RequestError):
@@ -147,6 +152,7 @@ class ModelUnavailable(RequestError):
 
     status = 503
     code = "model_unavailable"
+    retry_after = 10
 
 
 class QueueUnreachable(RequestError):
@@ -154,6 +160,7 @@ class QueueUnreachable(RequestError):
 
     status = 503
     code = "queue_unreachable"
+    retry_after = 5
 
 
 class AccountsUnreachable(RequestError):
@@ -161,6 +168,7 @@ class AccountsUnreachable(RequestError):
 
     status = 503
     code = "accounts_unreachable"
+    retry_after = 5
 
 
 class Timeout(RequestError):

@@ -170,7 +170,7 @@ class JobWriter:
 
     async def chunks(self, job_id: str) -> list[Chunk]:
         """All that earlier attempts have written; bounded by the model's context."""
-        found: Any = await self._redis.lrange(keys.log(job_id), 0, -1)  # type: ignore[misc]
+        found: Any = await self._redis.lrange(keys.log(job_id), 0, -1)
         return [Chunk.decode(data) for data in found]
 
     async def append(self, batch: Sequence[Append]) -> list[str]:

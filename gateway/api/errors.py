@@ -37,20 +37,28 @@ def install(app: Flask) -> None:
     """Turn every error a view raises into JSON."""
 
     @app.errorhandler(RequestError)
-    def request_error(error: RequestError) -> tuple[Response, int]:
-        failure = error.failure()
-        return jsonify(error_body(failure)), failure.status
+    def request_error(error: RequestError) -> Response:
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return _response(error.failure(), headers)
 
     @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> tuple[Response, int]:
+    def http_error(error: HTTPException) -> Response:
         known = _HTTP.get(error.code or 500)
-        failure = known().failure() if known else _other(error)
-        return jsonify(error_body(failure)), failure.status
+        # Such as Allow, which tells the methods that an address does take.
+        headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+        return _response(known().failure() if known else _other(error), headers)
 
     @app.errorhandler(Exception)
-    def bug(error: Exception) -> tuple[Response, int]:
+    def bug(error: Exception) -> Response:
         log.exception("a request failed", exc_info=error)
-        return jsonify(error_body(RequestError("internal error").failure())), 500
+        return _response(RequestError("internal error").failure(), {})
+
+
+def _response(failure: Failure, headers: dict[str, str]) -> Response:
+    response = jsonify(error_body(failure))
+    response.status_code = failure.status
+    response.headers.update(headers)
+    return response
 
 
 def _other(error: HTTPException) -> Failure:

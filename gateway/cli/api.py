@@ -25,15 +25,16 @@ def address(host: str, port: int) -> str:
 
 
 def find_key(given: str | None, settings: Settings) -> str:
-    """The key to send. Raises CommandFailed if there is none."""
-    if given:
-        return given
+    """The key to send. Raises CommandFailed if there is none, or one that cannot be."""
     try:
-        return demo_key_file(settings.data_dir).read_text().strip()
+        key = given or demo_key_file(settings.data_dir).read_text(errors="replace").strip()
     except OSError:
         raise CommandFailed(
             "no API key: give --key or CROFAI_KEY. Make one with: crofai keys create NAME"
         ) from None
+    if not key.isascii() or not key.isprintable():
+        raise CommandFailed("the API key holds characters that no key has; give it as it was printed: sk-crof-…")
+    return key
 
 
 def client(url: str, key: str | None = None, *, read_timeout: float = 10) -> httpx.Client:

@@ -50,6 +50,8 @@ class Conversation:
 
     def ask(self, text: str) -> None:
         """Send one more turn and print the answer as it comes. An answer that fails leaves no turn behind."""
+        # What a terminal or a pipe gives may be no text at all; JSON takes text only.
+        text = text.encode(errors="replace").decode()
         turns = [*self._turns, {"role": "user", "content": text}]
         watch, answer = Stopwatch(time.monotonic()), ""
         try:

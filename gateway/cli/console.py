@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import TextIO
@@ -40,34 +41,60 @@ class Console:
             print(head, text, file=self._out, flush=True)
         except OSError:
             # The terminal is gone; the processes and their log files go on.
-            self._out = open(os.devnull, "w")  # noqa: SIM115, PTH123
+            discard(self._out)
+
+
+def discard(stream: TextIO) -> None:
+    """Let a stream whose reader is gone lead nowhere, with what it still holds, so that it fails no more."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class LogFile:
-    """One process's output. What an earlier run wrote is kept as NAME.log.1."""
+    """One process's output. What an earlier run wrote is kept as NAME.log.1.
 
-    def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    What cannot be written is lost, and `warn` is told so once: a full disk or a deleted folder must not stop the
+    process, which would wait for its output to be read. Each line tries again.
+    """
+
+    def __init__(self, folder: Path, name: str, warn: Callable[[str], None]) -> None:
         self._path = folder / f"{name}.log"
-        self._turn()
+        self._warn = warn
+        self._warned = False
+        self._file: TextIO | None = None
+        with self._warning():
+            self._file = self._turn()
 
     def write(self, text: str) -> None:
-        # A full disk must not stop the process, which would wait for its output to be read.
-        with contextlib.suppress(OSError):
+        with self._warning():
+            if self._file is None:
+                self._file = self._turn()
             self._file.write(text + "\n")
             self._file.flush()
             if self._file.tell() > MOST_BYTES:
                 self.close()
-                self._turn()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._file.close()
+        """The next line, if there is one, begins a new file."""
+        file, self._file = self._file, None
+        with self._warning():
+            if file:
+                file.close()
 
-    def _turn(self) -> None:
+    def _turn(self) -> TextIO:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.exists():
             self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._file = self._path.open("w", encoding="utf-8", errors="replace")
+        return self._path.open("w", encoding="utf-8", errors="replace")
+
+    @contextlib.contextmanager
+    def _warning(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self._warned:
+                self._warn(f"warning: {self._path} cannot be written: {error.strerror}; its lines are only here")
+            self._warned = True
 
 
 def _wants_colour(out: TextIO) -> bool:

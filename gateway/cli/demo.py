@@ -13,7 +13,7 @@ def demo_key_file(data_dir: Path) -> Path:
 def demo_key(accounts: Accounts, data_dir: Path) -> str:
     """The kept key if it is still valid, or else a new one. It is premium, so that every endpoint takes it."""
     file = demo_key_file(data_dir)
-    if file.exists() and accounts.find(kept := file.read_text().strip()):
+    if file.exists() and accounts.find(kept := file.read_text(errors="replace").strip()):
         return kept
     secret = accounts.create_key("demo", "premium").secret
     file.unlink(missing_ok=True)

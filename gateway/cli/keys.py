@@ -37,6 +37,8 @@ def create(
     ] = Tier.free,
 ) -> None:
     """Make a key. It is printed once and cannot be shown again."""
+    if not name.strip() or not name.isprintable():
+        raise CommandFailed(f"a key's name should be a word or two, got {name!r}")
     key = _accounts().create_key(name, tier.value)
     print(f"{key.id}: a {key.tier} key for {name}, shown only this once:", file=sys.stderr)
     print(key.secret)

@@ -1,5 +1,6 @@
 """The `crofai` command. Data goes to stdout, talk to stderr; failures.py lists the exit statuses."""
 
+import os
 import sys
 from typing import Any
 
@@ -14,11 +15,20 @@ class _Commands(TyperGroup):
     """Shows every error raised on purpose as one line, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        _open_streams()
         try:
             return super().invoke(ctx)
         except CrofError as error:
             print(f"crofai: {error}", file=sys.stderr)
             raise typer.Exit(getattr(error, "exit_status", 1)) from None
+
+
+def _open_streams() -> None:
+    """Whoever started us may have closed them; a file or socket of ours must not take their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 app = typer.Typer(

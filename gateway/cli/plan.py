@@ -14,8 +14,7 @@ DEFAULT_MODELS = ("smollm2-135m",)
 DEFAULT_IMAGES = ("sdxl-tiny",)
 
 DEFAULTS = {
-    # No call home, and no look-up of what is already on this machine.
-    "HF_HUB_OFFLINE": "1",
+    # No call home.
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -65,7 +64,7 @@ def worker_service(pool: Pool, settings: Settings, redis_url: str) -> Service:
         name=pool.name,
         command=[sys.executable, "-m", "workers", "--model", pool.model.id, *simulated],
         environment=_environment(settings, redis_url),
-        defaults=DEFAULTS | _engine_defaults(pool.engine),
+        defaults=DEFAULTS | _engine_defaults(pool.engine) | _hub_defaults(pool.model),
         stop_timeout=settings.drain_timeout + 10,
     )
 
@@ -85,4 +84,11 @@ def _engine_defaults(engine: str) -> dict[str, str]:
     if engine == "diffusers":
         # It shares the processor with the language model, which gains more from it.
         return {"OMP_NUM_THREADS": "1"}
+    return {}
+
+
+def _hub_defaults(model: Model) -> dict[str, str]:
+    if model.weights.startswith(("package:", "random:")):
+        # All of it is on this machine: no look-up of what a hub has. Other weights may have to come from there.
+        return {"HF_HUB_OFFLINE": "1"}
     return {}

@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
+import sys
 import time
 
 from gateway.cli import api, plan, readiness, valkey
 from gateway.cli.banner import banner
-from gateway.cli.console import Console
+from gateway.cli.console import Console, discard
 from gateway.cli.demo import demo_key
 from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
@@ -72,7 +73,7 @@ class Stack:
             self._took("gateway", gateway.started)
             await workers.ready()
             self._seconds |= workers.seconds
-            print(banner(self._url, key, self._pools, self._seconds, time.monotonic() - begun), flush=True)
+            show(banner(self._url, key, self._pools, self._seconds, time.monotonic() - begun))
             await watching
         finally:
             watching.cancel()
@@ -111,3 +112,12 @@ class Stack:
         if self._told_to_stop.is_set():
             self._supervisor.kill()
         self._told_to_stop.set()
+
+
+def show(text: str) -> None:
+    """Print, though nobody may be there to read it."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        # `head`, say, has seen enough; that is no reason to stop.
+        discard(sys.stdout)

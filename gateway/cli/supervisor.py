@@ -60,7 +60,7 @@ class Supervisor:
 
     async def start(self, service: Service) -> "Child":
         """Start a child and keep it running."""
-        child = Child(self, service, LogFile(self._logs, service.name))
+        child = Child(self, service, LogFile(self._logs, service.name, self.console.say))
         await child.spawn()
         self.children.append(child)
         return child

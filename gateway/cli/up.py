@@ -18,7 +18,9 @@ from shared.settings import load_settings
 def up(
     model: Annotated[list[str] | None, typer.Option(help="Serve this; may be repeated.")] = None,
     engine: Annotated[str | None, typer.Option(help="`simulated` needs no weights and makes up answers.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where the gateway listens; 0 picks a free port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Where the gateway listens; 0 picks a free port.")
+    ] = None,
     images: Annotated[bool, typer.Option(help="Serve the small image model, too.")] = True,
     force: Annotated[bool, typer.Option(help="Start in spite of too little memory or disk.")] = False,
 ) -> None:
@@ -30,15 +32,21 @@ def up(
     console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
     # The folder first: what holds the lock is in it.
     _refuse(preflight.check_folder(settings.data_dir))
-    with instance.claim(settings.data_dir) as claim:
-        _refuse(preflight.problems(engines, settings.host, port))
-        shortages = list(preflight.shortages(engines, settings.data_dir))
-        if not force:
-            _refuse(shortages)
-        for shortage in shortages:
-            console.say(f"warning: {shortage}")
-        port = port or plan.free_port(settings.host)
-        asyncio.run(Stack(settings, pools, port, console, claim).run())
+    try:
+        with instance.claim(settings.data_dir) as claim:
+            _refuse(preflight.problems(engines, settings.host, port))
+            shortages = list(preflight.shortages(engines, settings.data_dir))
+            if not force:
+                _refuse(shortages)
+            for shortage in shortages:
+                console.say(f"warning: {shortage}")
+            port = port or plan.free_port(settings.host)
+            asyncio.run(Stack(settings, pools, port, console, claim).run())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # Something in the data folder, such as what another user has left there.
+        raise CommandFailed(f"{error.filename} cannot be used: {error.strerror}") from None
 
 
 def _refuse(problems: Iterable[str]) -> None:

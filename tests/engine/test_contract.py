@@ -4,18 +4,19 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 from PIL import Image
 
 from shared.catalog import Model, load_catalog
-from shared.errors import EngineFailed, InvalidRequest
-from shared.messages import Job
+from shared.errors import EngineFailed, Interrupted, InvalidRequest
+from shared.messages import Chunk, Job
 from tests.factories import make_job
 from workers.engines import make_engine
 from workers.engines.base import Done, Engine, EngineDied, Piece
@@ -71,8 +72,8 @@ class Bench:
         return engine
 
 
-async def collect(engine: Engine, job: Job) -> tuple[list[Piece], Done]:
-    items = [item async for item in engine.generate(job)]
+async def collect(engine: Engine, job: Job, recorded: Sequence[Chunk] = ()) -> tuple[list[Piece], Done]:
+    items = [item async for item in engine.generate(job, recorded)]
     assert isinstance(items[-1], Done)
     pieces = [item for item in items if isinstance(item, Piece)]
     assert len(pieces) == len(items) - 1, "exactly one Done, at the end"
@@ -158,6 +159,40 @@ def test_a_chat_that_is_not_streamed_is_one_piece(chat: Bench) -> None:
     assert len(whole.tokens) == done.usage.completion_tokens == body["usage"]["completion_tokens"]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"max_tokens": 24, "stream_options": {"include_usage": True}},
+        {"max_tokens": 24, "stop": [" city", "known"]},
+        {"max_tokens": 24, "repetition_penalty": 1.3, "min_tokens": 24},
+        {"max_tokens": 24, "messages": [{"role": "user", "content": "Repeat: 日本語 😀 naïve"}]},
+    ],
+    ids=["plain", "stop strings", "repetition", "other scripts"],
+)
+def test_an_answer_goes_on_from_any_chunk(chat: Bench, more: dict[str, Any]) -> None:
+    """As it does when its worker dies after that chunk: nothing is said twice, left out, or counted twice."""
+    job = chat.job(temperature=0.0, **more)
+    whole, done = chat.answer(job)
+    chunks = [Chunk(1, piece.tokens, msgspec.Raw(piece.payload)) for piece in whole]
+    for cut in range(1, len(whole) + 1):
+        again = msgspec.structs.replace(job, id=f"{job.id}_{cut}")
+        rest, end = chat.run(collect(chat.engine, again, chunks[:cut]))
+        assert [choices(piece) for piece in rest] == [choices(piece) for piece in whole[cut:]], f"from {cut} on"
+        assert [piece.tokens for piece in rest] == [piece.tokens for piece in whole[cut:]]
+        assert end == done
+
+
+def test_an_answer_that_cannot_go_on_is_interrupted(chat: Bench) -> None:
+    """What was recorded is not what this engine says."""
+    job = chat.job(max_tokens=8, temperature=0.0)
+    whole, _ = chat.answer(job)
+    strange = [Chunk(1, [], msgspec.Raw(whole[0].payload)), Chunk(1, [5], msgspec.Raw(whole[-1].payload))]
+    again = msgspec.structs.replace(job, id=f"{job.id}_again")
+    with pytest.raises(Interrupted):
+        chat.run(collect(chat.engine, again, strange))
+    assert content(chat.answer(chat.job(max_tokens=8, temperature=0.0))[0]) == content(whole)
+
+
 def test_an_image_comes_after_its_steps(images: Bench) -> None:
     pieces, done = images.answer(images.job())
     *steps, result = (json.loads(piece.payload) for piece in pieces)
@@ -241,6 +276,10 @@ async def kill_engine_processes() -> None:
     for child in psutil.Process().children(recursive=True):
         if child.name().startswith("VLLM"):
             child.kill()
+
+
+def choices(piece: Piece) -> Any:
+    return json.loads(piece.payload)["choices"]
 
 
 def content(pieces: list[Piece]) -> str:

@@ -374,7 +374,7 @@ def test_an_engine_that_is_not_loaded_fails_requests(data_dir: Path) -> None:
         *[("negative_prompt", value) for value in (5, "a" * 4001)],
         *[
             ("size", value)
-            for value in (64, "64", "64x", "64x68", "56x64", "64x264", "-64x64", "64x64x64", " 64x64")
+            for value in (64, "64", "64x", "64x68", "56x64", "64x264", "-64x64", "64x64x64", " 64x64", "064x064")
         ],
         *[("steps", value) for value in (0, 51, 2.5, "3", True)],
         *[("seed", value) for value in (-1, 2**63, 1.5, "7", False)],
@@ -396,21 +396,6 @@ def test_null_is_the_default() -> None:
     (spec,) = parse_request(make_job(body={"prompt": "a", "seed": 1} | nulls), args)
     assert spec.negative_prompt is None
     assert spec.shape == (64, 64, 8, 4.0)
-
-
-@pytest.mark.parametrize(
-    ("field", "args"),
-    [
-        ("size", {"size": "32x32"}),
-        ("size", {"size": "2048x2048"}),
-        ("steps", {"steps": 60}),
-        ("guidance_scale", {"guidance_scale": 31}),
-        ("max_size", {"max_size": 8, "size": "8x8"}),
-    ],
-)
-def test_wrong_engine_args_are_named(data_dir: Path, field: str, args: dict[str, Any]) -> None:
-    with pytest.raises(SetupError, match=rf"sdxl-tiny: engine_args\.{field}: "):
-        DiffusersEngine(model().model_copy(update={"engine_args": args}), data_dir)
 
 
 def test_weights_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -144,8 +145,8 @@ def test_a_body_that_is_too_large_is_refused(simulated: Cluster, key: str) -> No
 def test_so_is_one_that_is_sent_in_parts(simulated: Cluster, key: str) -> None:
     """It does not say how large it is beforehand."""
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
-    for letters, status in ((900_000, 400), (1_100_000, 413)):
-        parts = (b"x" * 10_000 for _ in range(letters // 10_000))
+    for last, status in ((b"", 400), (b"x", 413)):
+        parts = chain((b"x" * 10_000 for _ in range(100)), [last] if last else [])
         response = requests.post(f"{simulated.url}/v1/free/fast", data=parts, headers=headers, timeout=10)
         assert response.status_code == status
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -77,6 +78,18 @@ def test_lines_go_to_the_terminal_and_to_a_file(run: Run) -> None:
         assert "10%" not in bench.out.getvalue()
         await bench.supervisor.stop(child)
         assert set((bench.folder / "child.log").read_text().split()) == {"one", "20%"}
+
+    run(test)
+
+
+def test_lines_go_to_the_terminal_even_if_no_file_takes_them(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        (bench.folder / "child.log").symlink_to("/nowhere/child.log")
+        child = await bench.start("for n in range(9): print('line', n)\nimport time; time.sleep(60)")
+        await bench.said("line 8")
+        assert bench.out.getvalue().count("cannot be written") == 1
+        await bench.supervisor.stop(child)
+        assert not bench.supervisor.failed.done()
 
     run(test)
 
@@ -195,39 +208,40 @@ asyncio.run(main())
 """
 
 
-def supervisor_process(folder: Path) -> tuple["subprocess.Popen[str]", int, list[int]]:
+@contextmanager
+def supervisor_process(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", int, list[int]]]:
     """A supervisor in a process of its own; the ids of its watchdog, its children and a grandchild."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR, str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout
-    pids: dict[str, list[int]] = {"watchdog": [], "child": [], "stubborn": []}
-    for line in process.stdout:
-        words = line.split()
-        if words[-1].isdigit():
-            pids[words[0]].append(int(words[-1]))
-        if line == "stubborn | up\n":
-            break
-    return process, pids["watchdog"][0], [*pids["child"], *pids["stubborn"]]
+    command = [sys.executable, "-c", SUPERVISOR, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        pids: dict[str, list[int]] = {"watchdog": [], "child": [], "stubborn": []}
+        for line in process.stdout:
+            words = line.split()
+            if words[-1].isdigit():
+                pids[words[0]].append(int(words[-1]))
+            if line == "stubborn | up\n":
+                break
+        try:
+            yield process, pids["watchdog"][0], [*pids["child"], *pids["stubborn"]]
+        finally:
+            process.kill()
 
 
 def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
-    process, watchdog, others = supervisor_process(tmp_path)
-    assert len(others) == 3
-    assert all(map(alive, others))
-    process.kill()
-    wait_for(lambda: not any(map(alive, [*others, watchdog])), 10, "all to end")
-    process.wait(5)
+    with supervisor_process(tmp_path) as (process, watchdog, others):
+        assert len(others) == 3
+        assert all(map(alive, others))
+        process.kill()
+        wait_for(lambda: not any(map(alive, [*others, watchdog])), 10, "all to end")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_a_child_ends_even_if_the_watchdog_is_killed_too(tmp_path: Path) -> None:
-    process, watchdog, others = supervisor_process(tmp_path)
-    os.kill(watchdog, signal.SIGKILL)
-    process.kill()
-    wait_for(lambda: not any(map(alive, others[:2])), 5, "the children to end")
-    os.kill(others[2], signal.SIGKILL)
-    process.wait(5)
+    with supervisor_process(tmp_path) as (process, watchdog, others):
+        os.kill(watchdog, signal.SIGKILL)
+        process.kill()
+        wait_for(lambda: not any(map(alive, others[:2])), 5, "the children to end")
+        os.kill(others[2], signal.SIGKILL)
 
 
 def alive(pid: int) -> bool:

@@ -283,6 +283,40 @@ def test_ctrl_c_while_starting_stops_what_has_started(tmp_path: Path) -> None:
         up.clean_up()
 
 
+def test_a_second_ctrl_c_waits_for_no_job(tmp_path: Path) -> None:
+    up = Up(tmp_path, CROFAI_DRAIN_TIMEOUT="60").ready()
+    try:
+        family = up.family()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(up.ask, "echo" + " word" * 1000)
+            wait_for(lambda: running_jobs(up), 10, "the job to run")
+            up.process.send_signal(signal.SIGINT)
+            wait_for(lambda: "stopping: jobs may finish in 60 s" in up.err, 5, "it to stop")
+            up.process.send_signal(signal.SIGINT)
+            assert up.process.wait(5) == 0
+            assert isinstance(answer.exception(5), httpx.HTTPError)
+    finally:
+        up.clean_up()
+    assert not any(p.is_running() for p in family)
+
+
+def test_it_needs_no_terminal_at_all(tmp_path: Path) -> None:
+    """Started with stdin, stdout and stderr closed, as by some service managers, and stopped with SIGHUP."""
+    port, env = free_port(), environment(tmp_path)
+    command = [*CROFAI, "up", "--engine", "simulated", "--model", "llama3", "--port", str(port)]
+    with subprocess.Popen(["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", *command], env=env, cwd=ROOT) as up:
+        try:
+            log = tmp_path / "data" / "logs" / "llama3.log"
+            wait_for(lambda: log.exists() and "is ready" in log.read_text(), READY, "the worker")
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}"), READY, "the gateway")
+            family = psutil.Process(up.pid).children(recursive=True)
+            up.send_signal(signal.SIGHUP)
+            assert up.wait(30) == 0
+        finally:
+            up.kill()
+    assert not any(p.is_running() for p in family)
+
+
 def test_a_worker_that_cannot_start_ends_it_all_with_its_last_lines(tmp_path: Path) -> None:
     catalogue = tmp_path / "models.yaml"
     catalogue.write_text(

@@ -39,7 +39,6 @@ class DiffusersEngine:
     """StableDiffusionXLPipeline for one model."""
 
     def __init__(self, model: Model, data_dir: Path) -> None:
-        """Raises SetupError if the catalogue's engine_args are wrong."""
         self._model = model
         self._data_dir = data_dir
         self._args = parse_args(model)

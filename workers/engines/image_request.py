@@ -1,41 +1,18 @@
 """Image requests: the one place where a job's body is checked against the model's engine_args."""
 
 import hashlib
-import re
 import reprlib
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, NamedTuple
 
 from shared.catalog import Model
-from shared.errors import InvalidRequest, SetupError
+from shared.errors import InvalidRequest
+from shared.image_args import MAX_GUIDANCE, MIN_SIZE, ImageArgs, edges
 from shared.messages import Job
-
-MIN_SIZE = 64
-"""Shortest edge in pixels: an eighth of it, the latents, is halved several times over in the UNet."""
 
 MAX_IMAGES = 4
 MAX_SEED = 2**63 - 1
-MAX_GUIDANCE = 30
 MAX_PROMPT = 4000
-
-
-class ImageArgs(BaseModel):
-    """Engine arguments of a diffusers entry, with their defaults.
-
-    Edges are in pixels; `batch` is in images. `dtype` is for GPUs: a CPU computes in float32.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(30, ge=1)
-    max_steps: int = Field(50, ge=1, le=1000)
-    size: str = "1024x1024"
-    max_size: int = Field(1024, ge=MIN_SIZE)
-    guidance_scale: float = Field(5.0, ge=0, le=MAX_GUIDANCE)
-    batch: int = Field(1, ge=1)
-    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
 
 
 class Shape(NamedTuple):
@@ -58,17 +35,8 @@ class ImageSpec:
 
 
 def parse_args(model: Model) -> ImageArgs:
-    """The catalogue's engine_args. Raises SetupError naming the model and the argument."""
-    try:
-        args = ImageArgs(**model.engine_args)
-        _size({}, args)
-        _steps({}, args)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise SetupError(f"{model.id}: engine_args.{first['loc'][0]}: {first['msg']}") from None
-    except InvalidRequest as error:
-        raise SetupError(f"{model.id}: engine_args.{error}") from None
-    return args
+    """The entry's engine_args, which the catalogue has checked."""
+    return ImageArgs.model_validate(model.engine_args)
 
 
 def parse_request(job: Job, args: ImageArgs) -> list[ImageSpec]:
@@ -106,12 +74,11 @@ def _text(body: dict[str, Any], name: str) -> str:
 def _size(body: dict[str, Any], args: ImageArgs) -> tuple[int, int]:
     """Width and height."""
     size = _value(body, "size", args.size)
-    edges = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", size) if isinstance(size, str) else None
-    width, height = (int(edge) for edge in edges.groups()) if edges else (0, 0)
-    if not all(edge % 8 == 0 and MIN_SIZE <= edge <= args.max_size for edge in (width, height)):
+    found = edges(size) if isinstance(size, str) else None
+    if found is None or max(found) > args.max_size:
         takes = f"WIDTHxHEIGHT in pixels, each a multiple of 8 from {MIN_SIZE} to {args.max_size}"
         raise _wrong("size", takes, reprlib.repr(size))
-    return width, height
+    return found
 
 
 def _steps(body: dict[str, Any], args: ImageArgs) -> int:

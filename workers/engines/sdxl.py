@@ -7,8 +7,9 @@ from typing import Any
 
 from shared.catalog import Model
 from shared.errors import SetupError
+from shared.image_args import ImageArgs
 from workers.engines.base import Progress
-from workers.engines.image_request import ImageArgs, ImageSpec
+from workers.engines.image_request import ImageSpec
 from workers.weights import hush, locate
 
 

@@ -1,5 +1,6 @@
 """Bodies: what is taken becomes OpenAI's shape, what is refused names its field and the fix."""
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ def refused(call: Any, *args: Any) -> tuple[str | None, str]:
     return error.value.param, str(error.value)
 
 
+def nested(value: Any, depth: int) -> Any:
+    return nested([value], depth - 1) if depth else value
+
+
 def test_the_seeds_chat_becomes_a_streamed_completion() -> None:
     body = seed_body(CHAT, {"messages": [TURN], "max_tokens": 7, "temperature": 0, "stop": ["a"]})
     assert body == {
@@ -35,6 +40,7 @@ def test_the_models_own_limit_is_the_default() -> None:
     assert seed_body(CHAT, {"messages": [TURN]})["max_tokens"] == 50
     assert socket_body(CHAT, {"context": [TURN]})["max_tokens"] == 50
     assert openai_body(CHAT, {"messages": [TURN]})["max_tokens"] == 50
+    assert openai_body(CHAT, {"messages": [TURN], "max_tokens": None})["max_tokens"] == 50
     assert "max_tokens" not in openai_body(CHAT, {"messages": [TURN], "max_completion_tokens": 3})
 
 
@@ -78,6 +84,51 @@ def test_openai_bodies_are_checked_where_the_gateway_needs_it() -> None:
     assert refused(openai_body, CHAT, {"messages": []})[0] == "messages"
     assert refused(openai_body, CHAT, {"messages": [TURN], "stream": "yes"})[0] == "stream"
     assert refused(openai_body, IMAGE, {"messages": [TURN]})[0] == "model"
+
+
+@pytest.mark.parametrize("n", [0, -1, 9, 2**40, True, 2.0, "2", [2]])
+def test_the_number_of_answers_is_bounded(n: Any) -> None:
+    param, message = refused(openai_body, CHAT, {"messages": [TURN], "n": n})
+    assert param == "n"
+    assert message.startswith("n: should be an integer from 1 to 8, got ")
+
+
+@pytest.mark.parametrize("n", [None, 1, 8])
+def test_a_few_answers_are_passed_on(n: Any) -> None:
+    assert openai_body(CHAT, {"messages": [TURN], "n": n})["n"] == n
+
+
+@pytest.mark.parametrize("value", [True, 1, "true"])
+def test_beam_search_is_refused(value: Any) -> None:
+    body = {"messages": [TURN], "use_beam_search": value}
+    assert refused(openai_body, CHAT, body) == ("use_beam_search", "use_beam_search: is not offered; leave it out")
+    assert openai_body(CHAT, {"messages": [TURN], "use_beam_search": False})
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"seed": 2**63}, "seed"),
+        ({"max_tokens": -(2**63) - 1}, "max_tokens"),
+        ({"steps": 10**4000}, "steps"),
+        ({"a": [0, {"b": {"c": [2**64]}}]}, "a[1].b.c[0]"),
+        ({"k" * 999: 2**63}, "k" * 80),
+        ({"deep": nested(2**63, 500)}, ("deep" + "[0]" * 500)[:80]),
+    ],
+)
+def test_an_integer_of_more_than_64_bits_is_named(body: dict[str, Any], param: str) -> None:
+    for data in (json.dumps(body), json.dumps(body).encode()):
+        found, message = refused(parse_json, data)
+        assert found == param
+        assert message.startswith(
+            f"{param}: should be an integer from -9223372036854775808 to 9223372036854775807"
+        )
+        assert len(message) < 250
+
+
+def test_what_only_looks_like_a_long_integer_is_taken() -> None:
+    fields = {"most": 2**63 - 1, "least": -(2**63), "text": "9" * 50, "float": 1e25}
+    assert parse_json(json.dumps(fields)) == fields
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,18 @@ def test_the_stopwatch_counts_the_rate_between_first_and_last_token() -> None:
     watch.tokens = 21
     assert str(watch) == "(21 tokens, 10.0 tokens/s, first after 0.50 s)"
     assert str(Stopwatch(asked=0)) == "(no text)"
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\nb", "a\0"])
+def test_a_key_that_cannot_be_sent_is_said_in_one_line(server: Server, key: str) -> None:
+    result = chat(server, "--key", key, "--once", "hi")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("crofai: the API key holds characters that no key has")
+    assert result.stderr.count("\n") == 1
+    assert not server.requests
+
+
+def test_what_is_no_text_is_asked_all_the_same(server: Server) -> None:
+    server.says("ok")
+    assert chat(server, "--once", "caf\udce9").stdout == "ok\n"
+    assert server.requests[0][2]["messages"] == [{"role": "user", "content": "caf?"}]

@@ -46,6 +46,13 @@ def test_keys_are_free_unless_said_otherwise(accounts: Accounts) -> None:
     assert holder.tier == "free"
 
 
+@pytest.mark.parametrize("name", ["", "  ", "ann\n", "\033[2J"])
+def test_a_name_that_shows_nothing_is_refused(name: str) -> None:
+    result = keys("create", name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("crofai: a key's name should be")
+
+
 def test_list_shows_no_secret(accounts: Accounts) -> None:
     secret = keys("create", "ann").stdout.strip()
     as_json = keys("list", "--json").stdout

