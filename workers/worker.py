@@ -129,7 +129,7 @@ def _consume(
     reporter: Reporter,
 ) -> None:
     """Run Celery's consumer in this thread until a signal stops it."""
-    app = make_celery(settings, model=model.id, release=crew.lease.release)
+    app = make_celery(settings, model=model.id, release=crew.lease.release, adopt=crew.lease.adopt)
     tasks.register(app, crew.runner, loop)
 
     def drain(**_: Any) -> None:
@@ -153,6 +153,9 @@ def _consume(
         quiet=True,
     )
     worker.start()
+    if worker.exitcode != os.EX_OK:
+        # Celery logs what it cannot recover from, and returns as if a signal had stopped it.
+        crew.died.set()
 
 
 def _give_up(reporter: Reporter) -> None:
