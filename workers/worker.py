@@ -36,6 +36,7 @@ from workers.control import Control
 from workers.engines import make_engine
 from workers.engines.base import Engine, EngineDied
 from workers.lease import Lease
+from workers.leaving import leave
 from workers.outbox import Outbox
 from workers.reporter import Reporter
 from workers.runner import Runner
@@ -51,7 +52,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     reporter.start()
     with _loop() as loop:
         try:
-            _call(loop, engine.load(reporter.loading), timeout=None)
+            _load(loop, engine, reporter)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
             reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
@@ -62,6 +63,18 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
             _call(loop, engine.close())
     if crew.died.is_set():
         raise EngineDied("the engine, or what runs beside it, has died")
+
+
+def _load(loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter) -> None:
+    """Load the model. A signal ends the process meanwhile: weights are read and vLLM is started in one go each."""
+    try:
+        _call(loop, engine.load(reporter.loading), timeout=None)
+    except (SystemExit, KeyboardInterrupt) as end:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        log.info("ended while loading")
+        reporter.stop()
+        leave(143 if isinstance(end, SystemExit) else 130)
 
 
 class _Crew:
@@ -161,7 +174,7 @@ def _consume(
 def _give_up(reporter: Reporter) -> None:
     log.warning("drain deadline: leaving unfinished jobs to their lease")
     reporter.stop()
-    os._exit(1)
+    leave(1)
 
 
 def _reporter(settings: Settings, model: Model, engine_kind: str, engine: Engine, worker_id: str) -> Reporter:
