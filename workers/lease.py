@@ -1,6 +1,7 @@
 """Hop 4: the lease a worker holds on the messages of its running jobs.
 
-The heartbeat runs on the engine's loop on purpose: an engine that is wedged loses its jobs to another worker.
+The heartbeat runs on the engine's loop, so that a loop that is blocked loses its jobs to another worker. An engine
+that hangs elsewhere, in a process or a thread of its own, is the watchdog's to notice (workers/watchdog.py).
 """
 
 import asyncio

@@ -40,6 +40,7 @@ from workers.leaving import leave
 from workers.outbox import Outbox
 from workers.reporter import Reporter
 from workers.runner import Runner
+from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,16 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
             crew = _call(loop, _hire(settings, model, engine, worker_id))
             reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
+            watchdog = Watchdog(
+                engine,
+                loop,
+                settings.stall_timeout,
+                on_stall=lambda: _give_up(reporter, "the engine hangs"),
+                on_death=crew.die,
+            )
+            watchdog.start()
             _consume(settings, model, engine, crew, loop, reporter)
+            watchdog.stop()
             _call(loop, crew.leave())
         finally:
             reporter.stop()
@@ -94,12 +104,17 @@ class _Crew:
             self.lease,
             worker_id=worker_id,
             max_attempts=settings.max_attempts,
-            on_death=self._die,
+            on_death=self.die,
         )
         control = Control(client, model.id, self.runner)
         self._tasks = [asyncio.create_task(c) for c in (self.outbox.run(), self.lease.keep(), control.watch())]
         for task in self._tasks:
             task.add_done_callback(self._miss)
+
+    def die(self) -> None:
+        """The process has become useless: drain, and let a new one take its place. From any thread."""
+        self.died.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def leave(self) -> None:
         """Stop, once the last acknowledgements have been written."""
@@ -114,12 +129,7 @@ class _Crew:
         """A worker without its outbox or its lease only looks alive."""
         if not task.cancelled():
             log.error("a part of the worker has failed", exc_info=task.exception())
-            self._die()
-
-    def _die(self) -> None:
-        """The process has become useless: drain, and let a new one take its place."""
-        self.died.set()
-        os.kill(os.getpid(), signal.SIGTERM)
+            self.die()
 
 
 async def _hire(settings: Settings, model: Model, engine: Engine, worker_id: str) -> _Crew:
@@ -148,7 +158,7 @@ def _consume(
     def drain(**_: Any) -> None:
         log.info("draining: %d jobs in hand", len(crew.runner.running))
         reporter.draining()
-        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter])
+        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter, "drain deadline"])
         deadline.daemon = True
         deadline.start()
 
@@ -171,8 +181,8 @@ def _consume(
         crew.died.set()
 
 
-def _give_up(reporter: Reporter) -> None:
-    log.warning("drain deadline: leaving unfinished jobs to their lease")
+def _give_up(reporter: Reporter, why: str) -> None:
+    log.warning("%s: leaving unfinished jobs to their lease", why)
     reporter.stop()
     leave(1)
 

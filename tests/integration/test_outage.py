@@ -198,6 +198,23 @@ def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
         assert [stream.text for stream in opened] == ["a b c"] * 4
 
 
+def test_a_worker_whose_engine_hangs_ends(tmp_path: Path) -> None:
+    """Its lease would go on, and so would the wait of the jobs behind the one that hangs."""
+    models = {"m": simulated_model(tokens_per_second=100, capacity=1, stall_after=5)}
+    with cluster(tmp_path, models, lease=2, stall_timeout=2) as running:
+        running.start_gateway()
+        worker = running.start_worker("m")
+        with streams(running, "m", "echo a b c d e f", 1) as hung:
+            wait_for(lambda: hung[0].text == "a b c d e", 10, "the engine to hang")
+            with streams(running, "m", "echo a b c", 1) as waiting:
+                assert worker.wait(10) == 1
+                assert "the engine hangs" in worker.log.read_text()
+                running.start_worker("m")
+        assert hung[0].error is not None
+        assert hung[0].error["code"] == "interrupted"
+        assert waiting[0].text == "a b c"
+
+
 def test_a_worker_that_drains_finishes_what_it_has(bench: Bench) -> None:
     with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
         started(opened)
