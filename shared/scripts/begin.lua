@@ -1,19 +1,21 @@
 -- Start an attempt at a job (hop 4).
 -- KEYS  1 job hash   2 job log
--- ARGV  1 worker id  2 most attempts  3 seconds to keep the records while the job lives
+-- ARGV  1 worker id  2 most attempts  3 seconds to keep the records while the job lives  4 token of this start
 -- →     {verdict, attempt, chunks in the log}; verdict is one of
 --       run        the attempt is open: it alone may append from now on
 --       cancelled  open as well, but only to write the end: the client has gone
 --       exhausted  open as well, but only to write the end: it was started too often
 --       ended      the job has its end already: drop the message
 --       lost       Redis has no record of the job: drop the message
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled')
+-- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token')
 if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
 if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
 
-local attempt = tonumber(job[2]) + 1
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[1])
+local attempt = tonumber(job[2])
+if job[4] ~= ARGV[4] then attempt = attempt + 1 end
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[1], 'token', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 if job[3] then return {'cancelled', attempt, length} end
