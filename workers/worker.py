@@ -198,7 +198,7 @@ def _reporter(settings: Settings, model: Model, engine_kind: str, engine: Engine
         capacity=engine.capacity,
         started=time.time(),
     )
-    return Reporter(Registry(client), first, settings.report_interval)
+    return Reporter(Registry(client, settings.report_interval), first, settings.report_interval)
 
 
 @contextlib.contextmanager
