@@ -7,7 +7,7 @@
 | lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
 | lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 10 s                    |
 | _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
-| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one    |
+| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
 | worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
