@@ -160,11 +160,14 @@ class JobWriter:
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
-    async def begin(self, job_id: str, model: str, worker_id: str, max_attempts: int) -> Start:
-        """Open the next attempt at a job; earlier attempts can write nothing from now on."""
+    async def begin(self, job_id: str, model: str, worker_id: str, max_attempts: int, token: str) -> Start:
+        """Open the next attempt at a job; earlier attempts can write nothing from now on.
+
+        May be repeated with the same `token`, which is to be random: that opens the same attempt.
+        """
         verdict, attempt, length = await self._begin(
             keys=[keys.job(job_id), keys.log(job_id), keys.waiting(model)],
-            args=[job_id, worker_id, max_attempts, self._live_ttl],
+            args=[job_id, worker_id, max_attempts, self._live_ttl, token],
         )
         return Start(verdict.decode(), attempt, length)
 

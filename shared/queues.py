@@ -17,12 +17,17 @@ PRIORITIES = {"premium": 3, "free": 6}
 
 
 def make_celery(
-    settings: Settings, *, model: str | None = None, release: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    model: str | None = None,
+    release: Callable[[str], None] | None = None,
+    adopt: Callable[[str, str], None] | None = None,
 ) -> Celery:
     """A Celery application on our leased transport.
 
-    A worker names the `model` whose queue it consumes, and `release`, which is called with the delivery tag
-    of each acknowledged message and must not raise (shared/transport.py). A producer gives neither.
+    A worker names the `model` whose queue it consumes, `release`, which is called with the delivery tag of each
+    acknowledged message, and `adopt`, called with the tag and the text of one that has no lease yet
+    (shared/transport.py). Neither may raise. A producer gives none of them.
     """
     app = Celery("crofai", set_as_current=False)
     options: dict[str, Any] = {
@@ -43,8 +48,8 @@ def make_celery(
             "unacked_index_key": keys.lease_index(model),
             "unacked_mutex_key": keys.lease_mutex(model),
         }
-    if release is not None:
-        options["release"] = release
+    if release is not None and adopt is not None:
+        options |= {"release": release, "adopt": adopt}
     app.conf.update(
         broker_url=settings.redis_url,
         broker_transport="shared.transport:LeasedTransport",

@@ -1,19 +1,20 @@
 """Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else.
 
-| name                  | type    | owner   | what, and how long                                               |
-|-----------------------|---------|---------|------------------------------------------------------------------|
-| model.<model>[:p<n>]  | list    | kombu   | waiting Celery messages, one list a priority; until taken        |
-| lease:<model>         | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
-| lease:<model>:index   | zset    | kombu   | the same tags by the time their lease was last extended          |
-| lease:<model>:mutex   | string  | kombu   | who sweeps expired leases; 10 s                                  |
-| waiting:<model>       | zset    | joblog  | ids of jobs admitted and not begun, by deadline; as the last job |
-| job:<id>              | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
-| job:<id>:log          | list    | joblog  | the job's chunks, JSON, number n at index n - 1; as the job      |
-| leaving               | zset    | joblog  | jobs whose client has left and may come back, by when they end   |
-| worker:<id>           | hash    | worker  | what a worker reports; expires when it stops reporting           |
-| workers               | zset    | worker  | worker ids by their last report; swept by readers                |
-| gw:<gateway>          | channel | joblog  | frames for one gateway process                                   |
-| ctl:<model>           | channel | gateway | ids of jobs to cancel, to all workers of a model                 |
+| name                   | type    | owner   | what, and how long                                               |
+|------------------------|---------|---------|------------------------------------------------------------------|
+| model.<model>[:p<n>]   | list    | kombu   | waiting Celery messages, one list a priority; until taken        |
+| lease:<model>          | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
+| lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
+| lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 10 s                    |
+| _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
+| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
+| job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
+| job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
+| leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
+| worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
+| workers                | zset    | worker  | worker ids by their last report; swept by readers                |
+| gw:<gateway>           | channel | joblog  | frames for one gateway process                                   |
+| ctl:<model>            | channel | gateway | ids of jobs to cancel, to all workers of a model                 |
 """
 
 WORKERS = "workers"

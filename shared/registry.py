@@ -1,11 +1,18 @@
 """What workers report of themselves, and how the gateway and the command line read it."""
 
+import logging
+import math
 from typing import Any, Literal
 
 import msgspec
 import redis
 
 from shared import redis_keys as keys
+
+log = logging.getLogger(__name__)
+
+SHORTEST_TTL = 15
+"""Seconds: a worker is not taken for dead because Redis was away for a few."""
 
 WorkerState = Literal["loading", "ready", "draining"]
 
@@ -27,11 +34,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """Reports expire when a worker stops renewing them, so what is read here is alive."""
+    """Reports expire when a worker stops renewing them, so what is read here is alive.
 
-    def __init__(self, client: "redis.Redis", ttl: int = 15) -> None:
+    Who reports says how often, in seconds: three reports in a row may fail to come.
+    """
+
+    def __init__(self, client: "redis.Redis", interval: float = 0) -> None:
         self._redis = client
-        self._ttl = ttl
+        self._ttl = max(SHORTEST_TTL, math.ceil(4 * interval))
+        self._refused: set[str] = set()
 
     def report(self, report: Report) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
@@ -54,8 +65,21 @@ class Registry:
         dead = [worker_id for worker_id, data in zip(ids, found, strict=True) if data is None]
         if dead:
             self._redis.zrem(keys.WORKERS, *dead)
-        reports = [_REPORT.decode(data) for data in found if data is not None]
-        return sorted((r for r in reports if model in (None, r.model)), key=lambda r: r.started)
+        reports = [
+            self._decode(worker_id, data) for worker_id, data in zip(ids, found, strict=True) if data is not None
+        ]
+        return sorted((r for r in reports if r and model in (None, r.model)), key=lambda r: r.started)
+
+    def _decode(self, worker_id: bytes, data: bytes) -> Report | None:
+        """A report; None if it is of another version's making, which is logged once."""
+        try:
+            return _REPORT.decode(data)
+        except msgspec.DecodeError as error:
+            name = worker_id.decode()
+            if name not in self._refused:
+                log.warning("the report of worker %s cannot be read, it is left out: %s", name, error)
+                self._refused.add(name)
+            return None
 
 
 _REPORT = msgspec.json.Decoder(Report)

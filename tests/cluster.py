@@ -65,6 +65,10 @@ class Process:
             self.kill()
             raise AssertionError(f"{self.name} did not stop in {timeout} s:\n{self.tail()}") from None
 
+    def wait(self, timeout: float) -> int:
+        """The exit status, once it has ended by itself."""
+        return self._process.wait(timeout)
+
     def family(self) -> list[psutil.Process]:
         return list(psutil.Process(self.pid).children(recursive=True))
 

@@ -30,6 +30,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except SystemExit as end:
+        return int(end.code or 0)
     return 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -67,7 +68,10 @@ class Runner:
             generation.cancel()
 
     async def _attempt(self, job: Job) -> None:
-        start = await patiently(lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts))
+        token = uuid.uuid4().hex
+        start = await patiently(
+            lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts, token)
+        )
         if start.verdict in ("ended", "lost"):
             log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
             return

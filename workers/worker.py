@@ -36,9 +36,11 @@ from workers.control import Control
 from workers.engines import make_engine
 from workers.engines.base import Engine, EngineDied
 from workers.lease import Lease
+from workers.leaving import leave
 from workers.outbox import Outbox
 from workers.reporter import Reporter
 from workers.runner import Runner
+from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +53,38 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     reporter.start()
     with _loop() as loop:
         try:
-            _call(loop, engine.load(reporter.loading), timeout=None)
+            _load(loop, engine, reporter)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
             reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
+            watchdog = Watchdog(
+                engine,
+                loop,
+                settings.stall_timeout,
+                on_stall=lambda: _give_up(reporter, "the engine hangs"),
+                on_death=crew.die,
+            )
+            watchdog.start()
             _consume(settings, model, engine, crew, loop, reporter)
+            watchdog.stop()
             _call(loop, crew.leave())
         finally:
             reporter.stop()
             _call(loop, engine.close())
     if crew.died.is_set():
         raise EngineDied("the engine, or what runs beside it, has died")
+
+
+def _load(loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter) -> None:
+    """Load the model. A signal ends the process meanwhile: weights are read and vLLM is started in one go each."""
+    try:
+        _call(loop, engine.load(reporter.loading), timeout=None)
+    except (SystemExit, KeyboardInterrupt) as end:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        log.info("ended while loading")
+        reporter.stop()
+        leave(143 if isinstance(end, SystemExit) else 130)
 
 
 class _Crew:
@@ -81,12 +104,17 @@ class _Crew:
             self.lease,
             worker_id=worker_id,
             max_attempts=settings.max_attempts,
-            on_death=self._die,
+            on_death=self.die,
         )
         control = Control(client, model.id, self.runner)
         self._tasks = [asyncio.create_task(c) for c in (self.outbox.run(), self.lease.keep(), control.watch())]
         for task in self._tasks:
             task.add_done_callback(self._miss)
+
+    def die(self) -> None:
+        """The process has become useless: drain, and let a new one take its place. From any thread."""
+        self.died.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def leave(self) -> None:
         """Stop, once the last acknowledgements have been written."""
@@ -101,12 +129,7 @@ class _Crew:
         """A worker without its outbox or its lease only looks alive."""
         if not task.cancelled():
             log.error("a part of the worker has failed", exc_info=task.exception())
-            self._die()
-
-    def _die(self) -> None:
-        """The process has become useless: drain, and let a new one take its place."""
-        self.died.set()
-        os.kill(os.getpid(), signal.SIGTERM)
+            self.die()
 
 
 async def _hire(settings: Settings, model: Model, engine: Engine, worker_id: str) -> _Crew:
@@ -129,13 +152,13 @@ def _consume(
     reporter: Reporter,
 ) -> None:
     """Run Celery's consumer in this thread until a signal stops it."""
-    app = make_celery(settings, model=model.id, release=crew.lease.release)
+    app = make_celery(settings, model=model.id, release=crew.lease.release, adopt=crew.lease.adopt)
     tasks.register(app, crew.runner, loop)
 
     def drain(**_: Any) -> None:
         log.info("draining: %d jobs in hand", len(crew.runner.running))
         reporter.draining()
-        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter])
+        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter, "drain deadline"])
         deadline.daemon = True
         deadline.start()
 
@@ -153,12 +176,15 @@ def _consume(
         quiet=True,
     )
     worker.start()
+    if worker.exitcode != os.EX_OK:
+        # Celery logs what it cannot recover from, and returns as if a signal had stopped it.
+        crew.died.set()
 
 
-def _give_up(reporter: Reporter) -> None:
-    log.warning("drain deadline: leaving unfinished jobs to their lease")
+def _give_up(reporter: Reporter, why: str) -> None:
+    log.warning("%s: leaving unfinished jobs to their lease", why)
     reporter.stop()
-    os._exit(1)
+    leave(1)
 
 
 def _reporter(settings: Settings, model: Model, engine_kind: str, engine: Engine, worker_id: str) -> Reporter:
@@ -172,7 +198,7 @@ def _reporter(settings: Settings, model: Model, engine_kind: str, engine: Engine
         capacity=engine.capacity,
         started=time.time(),
     )
-    return Reporter(Registry(client), first, settings.report_interval)
+    return Reporter(Registry(client, settings.report_interval), first, settings.report_interval)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,23 @@
 -- Start an attempt at a job (hop 4).
 -- KEYS  1 job hash   2 job log   3 jobs of the model that wait
 -- ARGV  1 job id   2 worker id   3 most attempts   4 seconds to keep the records while the job lives
+--       5 token of this start
 -- →     {verdict, attempt, chunks in the log}; verdict is one of
 --       run        the attempt is open: it alone may append from now on
 --       cancelled  open as well, but only to write the end: the client has gone
 --       exhausted  open as well, but only to write the end: it was started too often
 --       ended      the job has its end already: drop the message
 --       lost       Redis has no record of the job: drop the message
+-- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
 redis.call('ZREM', KEYS[3], ARGV[1])
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled')
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token')
 if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
 if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
 
-local attempt = tonumber(job[2]) + 1
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2])
+local attempt = tonumber(job[2])
+if job[4] ~= ARGV[5] then attempt = attempt + 1 end
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 if job[3] then return {'cancelled', attempt, length} end

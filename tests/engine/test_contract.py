@@ -250,6 +250,26 @@ leave: dict[str, Callable[[Engine, Job], Coroutine[Any, Any, None]]] = {
 }
 
 
+def test_an_engine_answers_unless_it_hangs(bench: Bench) -> None:
+    bench.run(bench.engine.ping())
+    if not bench.in_process:
+        bench.run(hang_and_go_on(bench.engine))
+
+
+async def hang_and_go_on(engine: Engine) -> None:
+    for process in engine_processes():
+        process.suspend()
+    answer = asyncio.create_task(engine.ping())
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await asyncio.shield(answer)
+    finally:
+        for process in engine_processes():
+            process.resume()
+    await answer
+
+
 def test_a_bad_request_names_its_field(bench: Bench) -> None:
     for body, param in BAD[bench.model.kind]:
         with pytest.raises(InvalidRequest) as error:
@@ -270,12 +290,18 @@ def test_nothing_hangs_on_an_engine_that_ends(bench: Bench) -> None:
                 pass
 
     bench.run(end_under_way())
+    if not bench.in_process:
+        with pytest.raises(EngineDied):
+            bench.run(bench.engine.ping())
 
 
 async def kill_engine_processes() -> None:
-    for child in psutil.Process().children(recursive=True):
-        if child.name().startswith("VLLM"):
-            child.kill()
+    for process in engine_processes():
+        process.kill()
+
+
+def engine_processes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("VLLM")]
 
 
 def choices(piece: Piece) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -35,8 +36,8 @@ class Bench:
 
         return asyncio.run(run())
 
-    def begin(self, job_id: str = "job_1", most: int = 2) -> Start:
-        return self.write(lambda writer: writer.begin(job_id, "m", "w1", most))
+    def begin(self, job_id: str = "job_1", most: int = 2, token: str | None = None) -> Start:
+        return self.write(lambda writer: writer.begin(job_id, "m", "w1", most, token or uuid.uuid4().hex))
 
     def append(self, *batch: Append) -> list[str]:
         return self.write(lambda writer: writer.append(batch))
@@ -145,6 +146,14 @@ def test_cancelling_an_expired_job_leaves_nothing(bench: Bench) -> None:
 
 def test_attempts_are_counted(bench: Bench) -> None:
     assert [bench.begin(most=2).verdict for _ in range(3)] == ["run", "run", "exhausted"]
+
+
+def test_a_repeated_start_opens_no_second_attempt(bench: Bench) -> None:
+    assert bench.begin(token="a") == bench.begin(token="a") == ("run", 1, 0)
+    assert bench.append(Append("job_1", 1, 1, two())) == ["ok"]
+    assert bench.begin(token="b") == bench.begin(token="b") == ("run", 2, 2)
+    assert bench.append(Append("job_1", 1, 3, two())) == ["fenced"]
+    assert bench.begin(token="c").verdict == bench.begin(token="c").verdict == "exhausted"
 
 
 def test_many_chunks_in_one_call(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.cluster import Cluster, Process, cluster, wait_for
+from tests.cluster import Cluster, Process, cluster, free_port, wait_for
 from tests.conftest import simulated_model
 from tests.streams import Stream, streams
 
@@ -121,6 +121,46 @@ def test_refusing_writes(bench: Bench) -> None:
     assert_as_before(bench)
 
 
+def test_made_a_replica_for_a_while(bench: Bench) -> None:
+    """As in a failover: consumers that wait are sent an error, and every write is refused."""
+    client = bench.cluster.valkey.client
+    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
+        started(opened)
+        client.replicaof("127.0.0.1", str(free_port()))
+        with streams(bench.cluster, "m", "echo a b c", 3) as refused:
+            time.sleep(2)
+            client.replicaof("NO", "ONE")
+    assert_whole(opened)
+    for stream in refused:
+        assert stream.text == "a b c" or stream.error is not None
+    assert_as_before(bench)
+
+
+def test_full_while_a_job_is_delivered(bench: Bench) -> None:
+    """The message has left its queue, and its lease cannot be noted."""
+    client = bench.cluster.valkey.client
+    wait_for(lambda: client.info("clients")["blocked_clients"] == 1, 10, "the worker to wait for messages")
+    bench.worker.signal(signal.SIGSTOP)
+    wait_for(lambda: client.info("clients")["blocked_clients"] == 0, 10, "its wait to end")
+    with streams(bench.cluster, "m", f"echo {WORDS}", 1) as opened:
+        wait_for(lambda: client.llen("model.m:p3") == 1, 10, "the job to be enqueued")
+        client.config_set("maxmemory", 1)
+        bench.worker.signal(signal.SIGCONT)
+        wait_for(lambda: "before its lease is noted" in bench.worker.log.read_text(), 10, "the delivery")
+        client.config_set("maxmemory", 0)
+        wait_for(lambda: client.hlen("lease:m") == 1 == client.zcard("lease:m:index"), 10, "the lease to be noted")
+    assert_whole(opened)
+    assert_as_before(bench)
+
+
+def test_a_worker_that_cannot_consume_does_not_end_in_order(bench: Bench) -> None:
+    client = bench.cluster.valkey.client
+    wait_for(lambda: client.info("clients")["blocked_clients"] == 1, 10, "the worker to wait for messages")
+    client.lpush("model.m", "no message")
+    assert bench.worker.wait(20) == 1
+    assert "Unrecoverable error" in bench.worker.log.read_text()
+
+
 def test_connections_cut(bench: Bench) -> None:
     with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
         started(opened)
@@ -156,6 +196,23 @@ def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
             worker.kill()
             running.start_worker("m")
         assert [stream.text for stream in opened] == ["a b c"] * 4
+
+
+def test_a_worker_whose_engine_hangs_ends(tmp_path: Path) -> None:
+    """Its lease would go on, and so would the wait of the jobs behind the one that hangs."""
+    models = {"m": simulated_model(tokens_per_second=100, capacity=1, stall_after=5)}
+    with cluster(tmp_path, models, lease=2, stall_timeout=2) as running:
+        running.start_gateway()
+        worker = running.start_worker("m")
+        with streams(running, "m", "echo a b c d e f", 1) as hung:
+            wait_for(lambda: hung[0].text == "a b c d e", 10, "the engine to hang")
+            with streams(running, "m", "echo a b c", 1) as waiting:
+                assert worker.wait(10) == 1
+                assert "the engine hangs" in worker.log.read_text()
+                running.start_worker("m")
+        assert hung[0].error is not None
+        assert hung[0].error["code"] == "interrupted"
+        assert waiting[0].text == "a b c"
 
 
 def test_a_worker_that_drains_finishes_what_it_has(bench: Bench) -> None:

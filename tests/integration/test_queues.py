@@ -64,7 +64,7 @@ def test_premium_is_served_first(tmp_path: Path) -> None:
 
 
 def test_reports_come_and_go(valkey: "redis.Redis") -> None:
-    registry = Registry(valkey, ttl=1)
+    registry = Registry(valkey)
     older = Report(id="a", model="m", engine="simulated", state="loading", started=1.0)
     newer = Report(id="b", model="n", engine="simulated", state="ready", started=2.0)
     for report in (newer, older):
@@ -76,6 +76,27 @@ def test_reports_come_and_go(valkey: "redis.Redis") -> None:
     valkey.delete(keys.worker("a"))
     assert registry.workers() == []
     assert valkey.zcard(keys.WORKERS) == 0
+
+
+@pytest.mark.parametrize(("interval", "lifetime"), [(0.1, 15), (20, 80)])
+def test_a_report_outlives_three_that_fail_to_come(
+    valkey: "redis.Redis", interval: float, lifetime: float
+) -> None:
+    Registry(valkey, interval).report(Report(id="a", model="m", engine="simulated", state="ready"))
+    assert lifetime - 1 <= valkey.ttl(keys.worker("a")) <= lifetime
+
+
+@pytest.mark.parametrize("foreign", [b"\xff", b"{}", b'{"id":"b","model":"m","engine":"e","state":"asleep"}'])
+def test_a_report_that_cannot_be_read_is_left_out(
+    valkey: "redis.Redis", caplog: pytest.LogCaptureFixture, foreign: bytes
+) -> None:
+    registry = Registry(valkey)
+    report = Report(id="a", model="m", engine="simulated", state="ready")
+    registry.report(report)
+    valkey.set(keys.worker("b"), foreign)
+    valkey.zadd(keys.WORKERS, {"b": 1})
+    assert registry.workers() == registry.workers("m") == [report]
+    assert caplog.text.count("worker b cannot be read") == 1
 
 
 def test_a_message_that_is_no_job_is_dropped(tmp_path: Path) -> None:

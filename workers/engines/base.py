@@ -52,6 +52,9 @@ class Engine(Protocol):
         the next step). Raises InvalidRequest for a request the model cannot take, EngineFailed otherwise.
         """
 
+    async def ping(self) -> None:
+        """Return as soon as the engine answers: one that hangs never does. Raises EngineDied if it is gone."""
+
     async def close(self) -> None:
         """Free everything. Streams still open end with an error."""
 

@@ -79,6 +79,11 @@ class DiffusersEngine:
         finally:
             self._leave(run)
 
+    async def ping(self) -> None:
+        """Its thread is watched by `_denoise`, step by step."""
+        if isinstance(self._end, EngineDied):
+            raise self._end
+
     async def close(self) -> None:
         self._end_all(EngineFailed("the engine was closed"))
         self._arrived.set()

@@ -5,7 +5,7 @@ on the prompt alone. A prompt that begins with "echo " is answered with the rest
 
 `engine_args`: tokens_per_second (of each stream), capacity (jobs at once), startup (seconds), length (tokens of
 an answer that nothing else ends), and faults, counted in tokens of a job: fail_after (the engine raises),
-stall_after (the stream says nothing more), exit_after (the process dies as if killed).
+stall_after (the engine hangs), exit_after (the process dies as if killed).
 """
 
 import asyncio
@@ -60,6 +60,7 @@ class SimulatedEngine:
         self._model = model
         self._slots = asyncio.Semaphore(self._args.capacity)
         self._steps = _Steps(1 / self._args.tokens_per_second)
+        self._hung = False
 
     @property
     def capacity(self) -> int:
@@ -75,6 +76,10 @@ class SimulatedEngine:
             return self._images(job)
         known = sum(len(chunk.tokens) for chunk in recorded)
         return following(self._chat(job, known), recorded)
+
+    async def ping(self) -> None:
+        if self._hung:
+            await asyncio.Event().wait()
 
     async def close(self) -> None:
         self._steps.close()
@@ -108,6 +113,7 @@ class SimulatedEngine:
             if number == self._args.fail_after:
                 raise EngineFailed("simulated failure")
             if number == self._args.stall_after:
+                self._hung = True
                 await asyncio.Event().wait()
             if number == self._args.exit_after:
                 os._exit(137)

@@ -93,6 +93,15 @@ class VllmEngine:
             if not tape.finished and not self._llm.errored:
                 await self._llm.abort(tape.request_id)
 
+    async def ping(self) -> None:
+        """vLLM's own process answers between two steps."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            await self._llm.is_paused()
+        except EngineDeadError as error:
+            raise EngineDied("the engine has died") from error
+
     async def close(self) -> None:
         if self._llm is None:
             return

@@ -22,7 +22,7 @@ class FakeLog:
         self.begun = 0
         self.chunks: list[Chunk] = []
 
-    async def begin(self, job_id: str, model: str, worker_id: str, most: int) -> Start:
+    async def begin(self, job_id: str, model: str, worker_id: str, most: int, token: str) -> Start:
         self.begun += 1
         return self.start
 
