@@ -19,6 +19,7 @@ from gateway.api.openai import openai_api
 from gateway.api.pages import pages_api
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
+from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
 from gateway.sockets import PacketQueue, StreamNamespace
@@ -36,6 +37,7 @@ class Gateway:
     app: Flask
     relay: Relay
     admission: Admission
+    recovery: Recovery
     keyring: Keyring
     namespaces: list[StreamNamespace]
 
@@ -43,6 +45,7 @@ class Gateway:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         gevent.spawn(self.relay.run)
         gevent.spawn(self.admission.run)
+        gevent.spawn(self.recovery.run)
         gevent.spawn(self.keyring.run)
         self.relay.listening.wait(5)
 
@@ -69,7 +72,9 @@ def create_gateway(settings: Settings) -> Gateway:
     accounts = Accounts(settings.sql_url)
     accounts.create_tables()
     keyring = Keyring(accounts, time.monotonic)
-    admission = Admission(settings, gateway_id, joblog, roster, make_celery(settings), relay)
+    celery = make_celery(settings)
+    admission = Admission(settings, gateway_id, joblog, roster, celery, relay)
+    recovery = Recovery(settings, client, joblog, celery, catalog.models)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app)
@@ -83,7 +88,7 @@ def create_gateway(settings: Settings) -> Gateway:
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
-    return Gateway(app, relay, admission, keyring, namespaces)
+    return Gateway(app, relay, admission, recovery, keyring, namespaces)
 
 
 def _socketio(app: Flask, settings: Settings) -> SocketIO:

@@ -16,8 +16,9 @@ import redis.asyncio
 
 from shared import queues
 from shared import redis_keys as keys
-from shared.messages import Chunk, EndState, Job, Kind, State
+from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 
+MOST_DEAD = 1000  # dead letters; the oldest go first
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
 Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost"]
@@ -86,6 +87,7 @@ class JobLog:
             "reader": reader,
             "created": job.created,
             "deadline": job.deadline,
+            "job": job.encode(),
         }
         ttl = int(job.deadline - now) + self._log_ttl
         bounds = [most_waiting, most_waiting * MESSAGES]
@@ -102,6 +104,25 @@ class JobLog:
             for model in models:
                 pipe.zcount(keys.waiting(model), now, "inf")
             return list(pipe.execute())
+
+    def overdue(self, model: str, deadline: float) -> list[str]:
+        """Ids of jobs that have not begun, of those whose deadline comes before this time."""
+        found: Any = self._redis.zrange(keys.waiting(model), time.time(), deadline, byscore=True)
+        return [job_id.decode() for job_id in found]
+
+    def delivered(self, model: str) -> set[str]:
+        """Ids of the model's jobs that have a message: in its queue, or in the hands of a worker."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            for name in queues.lists(model):
+                pipe.lrange(name, 0, -1)
+            pipe.hvals(keys.lease(model))
+            found = pipe.execute()
+        return {job_id for messages in found for message in messages if (job_id := queues.job_id(message))}
+
+    def waiting_job(self, job_id: str) -> Job | None:
+        """A job that has not begun; None if it has by now, or is gone."""
+        state, data = self._redis.hmget(keys.job(job_id), ["state", "job"])
+        return Job.decode(data) if state == b"queued" and data else None
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
@@ -156,6 +177,7 @@ class JobWriter:
     def __init__(self, client: "redis.asyncio.Redis", *, live_ttl: int, log_ttl: int) -> None:
         self._redis = client
         self._begin = client.register_script(_script("begin"))
+        self._hand_over = client.register_script(_script("hand_over"))
         self._append = client.register_script(_script("append"))
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
@@ -175,6 +197,18 @@ class JobWriter:
         """All that earlier attempts have written; bounded by the model's context."""
         found: Any = await self._redis.lrange(keys.log(job_id), 0, -1)
         return [Chunk.decode(data) for data in found]
+
+    async def hand_over(self, job_id: str, attempt: int) -> None:
+        """End an attempt that is not to be counted among those that failed. May be repeated."""
+        await self._hand_over(keys=[keys.job(job_id)], args=[attempt])
+
+    async def bury(self, job: Job, reason: str) -> None:
+        """Keep a job that is given up, for the operator to see. May be repeated."""
+        letter = DeadLetter(job=job, reason=reason, died=time.time())
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.lpush(keys.DEAD, letter.encode())
+            pipe.ltrim(keys.DEAD, 0, MOST_DEAD - 1)
+            await pipe.execute()
 
     async def append(self, batch: Sequence[Append]) -> list[str]:
         """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""

@@ -41,6 +41,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return _JOB.decode(data)
 
 
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was given up, and why; `died` is a Unix time in seconds."""
+
+    job: Job
+    reason: str
+    died: float
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @staticmethod
+    def decode(data: bytes) -> "DeadLetter":
+        return _LETTER.decode(data)
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a job consumed: tokens for language models, denoising steps for images."""
 
@@ -100,6 +115,7 @@ def decode_frames(message: bytes) -> list[Frame]:
     return _FRAME.decode_lines(message)
 
 
+_LETTER = msgspec.json.Decoder(DeadLetter)
 _JOB = msgspec.json.Decoder(Job)
 _CHUNK = msgspec.json.Decoder(Chunk)
 _FRAME = msgspec.json.Decoder(Frame)

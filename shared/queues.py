@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from celery import Celery
 
 from shared import redis_keys as keys
@@ -89,6 +90,15 @@ def enqueue(app: Celery, job: Job) -> None:
         argsrepr="",
         kwargsrepr="",
     )
+
+
+def job_id(message: bytes) -> str | None:
+    """The job of a message, as it stands in a queue or, in a list with its address, in the lease's hash."""
+    try:
+        content = msgspec.json.decode(message)
+        return str((content[0] if isinstance(content, list) else content)["headers"]["id"])
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return None
 
 
 def lists(model: str) -> list[str]:

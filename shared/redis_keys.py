@@ -11,6 +11,8 @@
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
 | leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
+| dead                   | list    | joblog  | jobs that were given up, JSON, the newest first; until dropped   |
+| recovery               | string  | gateway | who looks for lost messages; expires after a lease               |
 | worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
 | workers                | zset    | worker  | worker ids by their last report; swept by readers                |
 | gw:<gateway>           | channel | joblog  | frames for one gateway process                                   |
@@ -19,6 +21,8 @@
 
 WORKERS = "workers"
 LEAVING = "leaving"
+DEAD = "dead"
+RECOVERY = "recovery"
 PRIORITY_SEPARATOR = ":p"
 
 

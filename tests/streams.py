@@ -22,6 +22,7 @@ class Stream:
     texts: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     error: dict[str, Any] | None = None
+    usage: dict[str, int] | None = None
     done: bool = False
 
     @property
@@ -40,6 +41,7 @@ class Stream:
 
     def _take(self, chunk: dict[str, Any]) -> None:
         self.error = chunk.get("error", self.error)
+        self.usage = chunk.get("usage") or self.usage
         self.times.append(time.perf_counter())
         self.texts += [choice["delta"].get("content") or "" for choice in chunk.get("choices", [])]
 

@@ -35,6 +35,15 @@ class Lease:
         """Extend this message's lease from now on."""
         self._held.add(tag)
 
+    def forget(self, tag: str) -> None:
+        """Somebody else has the message: its lease is not ours any more."""
+        self._held.discard(tag)
+
+    async def hand_over(self, tag: str) -> None:
+        """End the lease now, so that another worker gets the message at once. May be repeated."""
+        self._held.discard(tag)
+        await self._redis.zadd(self._index, {tag: 0}, xx=True)
+
     def adopt(self, tag: str, message: str) -> None:
         """Note the lease of a message that was delivered without one."""
         self._loop.call_soon_threadsafe(self._adopt, tag, message)

@@ -55,6 +55,11 @@ class Line:
             self.put(Chunk(self.attempt, [], end=end))
         return await self.closed
 
+    async def flushed(self) -> None:
+        """Wait until the log has, or refuses, all that was put."""
+        while self.written < len(self.chunks) and not self.closed.done():
+            await asyncio.sleep(0.01)
+
     def next(self) -> Append:
         """What to write next: everything the log does not have, up to a bound."""
         chunks = self.chunks[self.written : self.written + MOST_CHUNKS]

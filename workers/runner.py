@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,10 @@ from workers.lease import Lease
 from workers.outbox import Line, Outbox, patiently
 
 log = logging.getLogger(__name__)
+
+Outcome = Literal["done", "handed over", "fenced"]
+
+EXHAUSTED = "The workers that ran this job died, one after the other."
 
 
 class Runner:
@@ -41,16 +46,19 @@ class Runner:
         self._worker_id = worker_id
         self._max_attempts = max_attempts
         self._on_death = on_death
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[str, asyncio.Task[Outcome]] = {}
         self._generations: dict[str, asyncio.Task[End]] = {}
+        self._leaving = False
 
     @property
     def running(self) -> list[str]:
         """Ids of the jobs in hand."""
         return list(self._jobs)
 
-    async def run(self, job: Job, tag: str) -> None:
+    async def run(self, job: Job, tag: str) -> bool:
         """Run a job to its end, holding the lease of its message; `tag` is the message's delivery tag.
+
+        False if the job goes on elsewhere: then its message must not be acknowledged.
 
         A job that is delivered again while it runs here (Redis came back after the lease had ended) is not
         started twice: the new message waits for the same end.
@@ -60,27 +68,52 @@ class Runner:
         if task is None:
             task = self._jobs[job.id] = asyncio.create_task(self._attempt(job))
             task.add_done_callback(lambda _: self._jobs.pop(job.id, None))
-        await asyncio.shield(task)
+        outcome = await asyncio.shield(task)
+        if outcome == "handed over":
+            await patiently(lambda: self._lease.hand_over(tag))
+        elif outcome == "fenced":
+            self._lease.forget(tag)
+        return outcome == "done"
 
     def cancel(self, job_id: str) -> None:
         """Stop generating for a job; does nothing if it is not here. Its log gets a "cancelled" end."""
         if generation := self._generations.get(job_id):
             generation.cancel()
 
-    async def _attempt(self, job: Job) -> None:
+    async def hand_over(self) -> None:
+        """Stop all jobs where they are, and leave them to other workers."""
+        self._leaving = True
+        for generation in self._generations.values():
+            generation.cancel()
+        await asyncio.gather(*self._jobs.values(), return_exceptions=True)
+
+    async def _attempt(self, job: Job) -> Outcome:
         token = uuid.uuid4().hex
         start = await patiently(
             lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts, token)
         )
         if start.verdict in ("ended", "lost"):
             log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
-            return
+            return "done"
+        if start.verdict == "exhausted":
+            await patiently(lambda: self._writer.bury(job, EXHAUSTED))
         recorded = await self._recorded(job, start)
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
         end = _refusal(start) or await self._generate(job, line, recorded)
-        await line.close(end)
+        if end is None:
+            return await self._leave(job, line)
+        verdict = await line.close(end)
         log.info("job %s %s: %s, %d tokens", job.id, job.model, end.state, line.tokens)
+        return "fenced" if verdict == "fenced" else "done"
+
+    async def _leave(self, job: Job, line: Line) -> Outcome:
+        """Leave the job to another worker, with all that was said of it."""
+        await line.flushed()
+        if self._leaving:
+            await patiently(lambda: self._writer.hand_over(job.id, line.attempt))
+        log.info("job %s %s: handed over after %d tokens", job.id, job.model, line.tokens)
+        return "handed over"
 
     async def _recorded(self, job: Job, start: Start) -> list[Chunk]:
         """What the answer's client may have seen. An image is made anew: its steps are no part of it."""
@@ -88,8 +121,11 @@ class Runner:
             return []
         return await patiently(lambda: self._writer.chunks(job.id))
 
-    async def _generate(self, job: Job, line: Line, recorded: list[Chunk]) -> End:
-        """The end of the job, whatever happens; errors and cancellation are ends, too."""
+    async def _generate(self, job: Job, line: Line, recorded: list[Chunk]) -> End | None:
+        """The end of the job, whatever happens; errors and cancellation are ends, too. None if it is to go on
+        elsewhere: this worker leaves, or its engine has died."""
+        if self._leaving:
+            return None
         generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
@@ -97,12 +133,14 @@ class Runner:
         except TimeoutError:
             return _failed(Timeout().failure(), line)
         except asyncio.CancelledError:
+            if self._leaving:
+                return None
             return End(
                 state="cancelled", usage=Usage(completion_tokens=line.tokens), failure=Cancelled().failure()
             )
-        except EngineDied as error:
+        except EngineDied:
             self._on_death()
-            return _failed(error.failure(), line)
+            return None
         except RequestError as error:
             return _failed(error.failure(), line)
         except Exception:
@@ -128,7 +166,7 @@ def _refusal(start: Start) -> End | None:
     if start.verdict == "cancelled":
         return End(state="cancelled", failure=Cancelled().failure())
     if start.verdict == "exhausted":
-        return End(state="failed", failure=Interrupted("the job's workers died too often").failure())
+        return End(state="failed", failure=Interrupted(EXHAUSTED).failure())
     return None
 
 

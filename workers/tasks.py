@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from celery import Celery
+from celery.exceptions import Reject
 
 from shared.messages import Job
 from shared.queues import TASK
@@ -18,7 +19,8 @@ GRACE = 60.0  # seconds a thread waits beyond a job's deadline for its end to re
 
 
 def register(app: Celery, runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
-    """Define the task on `app`. It never fails: whatever happens to a job is in the job's log."""
+    """Define the task on `app`. Whatever happens to a job is in the job's log. A job that goes on
+    elsewhere is rejected, which leaves its message to its lease (shared/transport.py)."""
 
     @app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]
     def run(self: Any, data: str) -> None:
@@ -30,7 +32,10 @@ def register(app: Celery, runner: Runner, loop: asyncio.AbstractEventLoop) -> No
         tag = self.request.properties["delivery_tag"]
         end = asyncio.run_coroutine_threadsafe(runner.run(job, tag), loop)
         try:
-            end.result(timeout=max(0.0, job.deadline - time.time()) + GRACE)
+            done = end.result(timeout=max(0.0, job.deadline - time.time()) + GRACE)
         except TimeoutError:
             log.error("job %s: no end %d s after its deadline, dropped", job.id, GRACE)
             end.cancel()
+            return
+        if not done:
+            raise Reject("the job goes on elsewhere", requeue=True)

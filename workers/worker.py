@@ -2,7 +2,7 @@
 
 The loop runs in a thread of its own; Celery's consumer has the main thread, where signals arrive. SIGTERM
 drains: no new job is taken, those in hand are finished within `drain_timeout`, then the process ends. What is
-still unfinished then keeps its lease until that ends, and is delivered to another worker.
+still unfinished then is handed over to other workers, which go on where it was left.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import celery.signals
@@ -43,6 +43,8 @@ from workers.runner import Runner
 from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
+LAST = 15.0  # seconds after the drain deadline until the process ends, come what may
 
 
 def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
@@ -158,9 +160,8 @@ def _consume(
     def drain(**_: Any) -> None:
         log.info("draining: %d jobs in hand", len(crew.runner.running))
         reporter.draining()
-        deadline = threading.Timer(settings.drain_timeout, _give_up, [reporter, "drain deadline"])
-        deadline.daemon = True
-        deadline.start()
+        _after(settings.drain_timeout, lambda: _call(loop, crew.runner.hand_over(), timeout=None))
+        _after(settings.drain_timeout + LAST, lambda: _give_up(reporter, "jobs could not be handed over"))
 
     celery.signals.worker_shutting_down.connect(drain, weak=False)
     # Celery warns of root because of pickle; we take JSON alone, and containers have one user.
@@ -179,6 +180,12 @@ def _consume(
     if worker.exitcode != os.EX_OK:
         # Celery logs what it cannot recover from, and returns as if a signal had stopped it.
         crew.died.set()
+
+
+def _after(seconds: float, do: Callable[[], Any]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
 
 
 def _give_up(reporter: Reporter, why: str) -> None:

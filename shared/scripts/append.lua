@@ -29,6 +29,7 @@ local function append(job, log, attempt, first, state, chunks)
     push(log, chunks, repeated + 1)
     if state ~= '' then
         redis.call('HSET', job, 'state', state)
+        redis.call('HDEL', job, 'job')
         redis.call('EXPIRE', job, ARGV[1])
         redis.call('EXPIRE', log, ARGV[1])
     elseif length == 0 then

@@ -15,11 +15,13 @@ if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
 if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
 
-local attempt = tonumber(job[2])
-if job[4] ~= ARGV[5] then attempt = attempt + 1 end
+local attempt, repeated = tonumber(job[2]), job[4] == ARGV[5]
+if not repeated then attempt = attempt + 1 end
+-- An attempt has failed until it ends, or is handed over.
+local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token', ARGV[5])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 if job[3] then return {'cancelled', attempt, length} end
-if attempt > tonumber(ARGV[3]) then return {'exhausted', attempt, length} end
+if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length} end
 return {'run', attempt, length}

@@ -170,21 +170,6 @@ def test_connections_cut(bench: Bench) -> None:
     assert_as_before(bench)
 
 
-def test_a_killed_workers_jobs_end_clearly(bench: Bench) -> None:
-    """Text that was seen cannot be continued by another worker yet: the stream ends with an error."""
-    with streams(bench.cluster, "m", f"echo {WORDS}", 10) as opened:
-        started(opened)
-        bench.worker.kill()
-        bench.worker = bench.cluster.start_worker("m")
-        killed = time.monotonic()
-    assert time.monotonic() - killed < LEASE + 6
-    for stream in opened:
-        assert stream.error is not None
-        assert stream.error["code"] == "interrupted"
-        assert WORDS.startswith(stream.text)
-    assert_as_before(bench)
-
-
 def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
     """Messages that a worker had taken and not started, and those in the queue, go to the next one."""
     with cluster(tmp_path, {"m": simulated_model(tokens_per_second=100)}, lease=LEASE) as running:

@@ -13,6 +13,8 @@ from workers.engines.base import Done, EngineDied, Piece, Stream
 from workers.outbox import Outbox
 from workers.runner import Runner
 
+Behaviour = Callable[[Job, Sequence[Chunk]], Stream]
+
 
 class FakeLog:
     """Both of the writer's calls, kept in memory."""
@@ -20,31 +22,52 @@ class FakeLog:
     def __init__(self) -> None:
         self.start = Start("run", 1, 0)
         self.begun = 0
-        self.chunks: list[Chunk] = []
+        self.written: list[Chunk] = []
+        self.recorded: list[Chunk] = []
+        self.handed_over: list[int] = []
+        self.buried: list[str] = []
+        self.verdict = "ok"
 
     async def begin(self, job_id: str, model: str, worker_id: str, most: int, token: str) -> Start:
         self.begun += 1
         return self.start
 
+    async def chunks(self, job_id: str) -> list[Chunk]:
+        return self.recorded
+
+    async def hand_over(self, job_id: str, attempt: int) -> None:
+        self.handed_over.append(attempt)
+
+    async def bury(self, job: Job, reason: str) -> None:
+        self.buried.append(job.id)
+
     async def append(self, batch: Sequence[Append]) -> list[str]:
         for item in batch:
-            self.chunks += [Chunk.decode(data) for data in item.chunks]
-        return ["ok"] * len(batch)
+            self.written += [Chunk.decode(data) for data in item.chunks]
+        return [self.verdict] * len(batch)
 
     @property
     def end(self) -> End:
-        ends = [chunk.end for chunk in self.chunks if chunk.end]
+        ends = [chunk.end for chunk in self.written if chunk.end]
         assert len(ends) == 1
-        assert self.chunks[-1].end is ends[0]
+        assert self.written[-1].end is ends[0]
         return ends[0]
 
 
 class FakeLease:
     def __init__(self) -> None:
         self.held: list[str] = []
+        self.left: list[str] = []
 
     def hold(self, tag: str) -> None:
         self.held.append(tag)
+
+    def forget(self, tag: str) -> None:
+        self.held.remove(tag)
+
+    async def hand_over(self, tag: str) -> None:
+        self.held.remove(tag)
+        self.left.append(tag)
 
 
 class FakeEngine:
@@ -52,16 +75,17 @@ class FakeEngine:
 
     capacity = 4
 
-    def __init__(self, behave: Callable[[Job], Stream]) -> None:
+    def __init__(self, behave: Behaviour) -> None:
         self.generate = behave
         self.started = asyncio.Event()
 
 
 class Bench:
-    def __init__(self, behave: Callable[[Job], Stream]) -> None:
+    def __init__(self, behave: Behaviour) -> None:
         self.log = FakeLog()
         self.lease = FakeLease()
         self.deaths = 0
+        self.done = True
         self.outbox = Outbox(self.log)  # type: ignore[arg-type]
         parts: Any = (FakeEngine(behave), self.outbox, self.log, self.lease)
         self.runner = Runner(*parts, worker_id="w", max_attempts=2, on_death=self.die)
@@ -70,26 +94,26 @@ class Bench:
         self.deaths += 1
 
 
-async def two_words(job: Job) -> Stream:
+async def two_words(job: Job, recorded: Sequence[Chunk]) -> Stream:
     yield Piece(payload=b'{"a":1}', tokens=[1])
     yield Piece(payload=b'{"a":2}', tokens=[2])
     yield Done(finish_reason="stop", usage=Usage(prompt_tokens=3, completion_tokens=2))
 
 
-async def endless(job: Job) -> Stream:
+async def endless(job: Job, recorded: Sequence[Chunk]) -> Stream:
     yield Piece(payload=b"{}", tokens=[1])
     await asyncio.Event().wait()
 
 
-def raises(error: Exception) -> Callable[[Job], Stream]:
-    async def behave(job: Job) -> Stream:
+def raises(error: Exception) -> Behaviour:
+    async def behave(job: Job, recorded: Sequence[Chunk]) -> Stream:
         yield Piece(payload=b"{}", tokens=[1])
         raise error
 
     return behave
 
 
-def play(behave: Callable[[Job], Stream], scenario: Callable[[Bench], Awaitable[None]]) -> Bench:
+def play(behave: Behaviour, scenario: Callable[[Bench], Awaitable[None]]) -> Bench:
     async def limited() -> Bench:
         async with asyncio.timeout(5):
             bench = Bench(behave)
@@ -101,10 +125,11 @@ def play(behave: Callable[[Job], Stream], scenario: Callable[[Bench], Awaitable[
     return asyncio.run(limited())
 
 
-def run_one(behave: Callable[[Job], Stream], job: Job | None = None, start: Start | None = None) -> Bench:
+def run_one(behave: Behaviour, job: Job | None = None, start: Start | None = None, verdict: str = "ok") -> Bench:
     async def scenario(bench: Bench) -> None:
         bench.log.start = start or bench.log.start
-        await bench.runner.run(job or make_job(), "tag")
+        bench.log.verdict = verdict
+        bench.done = await bench.runner.run(job or make_job(), "tag")
         assert bench.runner.running == []
 
     return play(behave, scenario)
@@ -112,7 +137,7 @@ def run_one(behave: Callable[[Job], Stream], job: Job | None = None, start: Star
 
 def test_a_job_runs_to_its_end() -> None:
     log = run_one(two_words).log
-    assert [bytes(chunk.payload) for chunk in log.chunks] == [b'{"a":1}', b'{"a":2}', b"null"]
+    assert [bytes(chunk.payload) for chunk in log.written] == [b'{"a":1}', b'{"a":2}', b"null"]
     assert log.end.state == "succeeded"
     assert log.end.usage == Usage(prompt_tokens=3, completion_tokens=2)
 
@@ -131,14 +156,34 @@ def test_a_bug_in_the_engine_ends_the_job_without_its_details() -> None:
     assert "secret" not in end.failure.message
 
 
-def test_a_dead_engine_ends_the_worker() -> None:
+def test_a_dead_engine_ends_the_worker_and_its_jobs_go_on_elsewhere() -> None:
     bench = run_one(raises(EngineDied("gone")))
-    assert bench.deaths == 1
-    assert bench.log.end.state == "failed"
+    assert (bench.deaths, bench.done, bench.lease.left) == (1, False, ["tag"])
+    assert [bytes(chunk.payload) for chunk in bench.log.written] == [b"{}"], "what was said, and no end"
+    assert bench.log.handed_over == [], "it counts as an attempt that failed"
+
+
+def test_who_leaves_hands_over_what_runs() -> None:
+    async def scenario(bench: Bench) -> None:
+        running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
+        while not bench.log.written:
+            await asyncio.sleep(0)
+        await bench.runner.hand_over()
+        bench.done = await running
+        assert not await bench.runner.run(make_job("job_2"), "tag2"), "begun too late"
+
+    bench = play(endless, scenario)
+    assert (bench.done, bench.lease.left, bench.log.handed_over) == (False, ["tag", "tag2"], [1, 1])
+
+
+def test_an_attempt_that_is_over_leaves_the_message_alone() -> None:
+    """Another worker has it now, under the same tag."""
+    bench = run_one(two_words, verdict="fenced")
+    assert (bench.done, bench.lease.held, bench.lease.left) == (False, [], [])
 
 
 def test_an_engine_that_stops_without_a_word_is_a_failure() -> None:
-    async def silent(job: Job) -> Stream:
+    async def silent(job: Job, recorded: Sequence[Chunk]) -> Stream:
         yield Piece(payload=b"{}", tokens=[1])
 
     assert run_one(silent).log.end.state == "failed"
@@ -153,7 +198,7 @@ def test_the_deadline_ends_a_job() -> None:
 def test_cancellation_ends_a_job() -> None:
     async def scenario(bench: Bench) -> None:
         running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
-        while not bench.log.chunks:
+        while not bench.log.written:
             await asyncio.sleep(0)
         bench.runner.cancel("another")
         bench.runner.cancel("job_1")
@@ -174,18 +219,28 @@ def test_a_message_delivered_twice_runs_once() -> None:
 
 def test_jobs_without_a_record_or_with_an_end_are_dropped() -> None:
     for verdict in ("lost", "ended"):
-        assert run_one(two_words, start=Start(verdict, 1, 0)).log.chunks == []  # type: ignore[arg-type]
+        assert run_one(two_words, start=Start(verdict, 1, 0)).log.written == []  # type: ignore[arg-type]
 
 
 def test_a_job_cancelled_while_it_waited_is_not_started() -> None:
     log = run_one(two_words, start=Start("cancelled", 1, 0)).log
-    assert (len(log.chunks), log.end.state) == (1, "cancelled")
+    assert (len(log.written), log.end.state) == (1, "cancelled")
 
 
-def test_a_chat_that_was_seen_is_not_started_afresh() -> None:
-    end = run_one(two_words, start=Start("run", 2, 3)).log.end
-    assert end.failure is not None
-    assert end.failure.code == "interrupted"
+def test_a_chat_that_was_seen_goes_on() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.log.start = Start("run", 2, 2)
+        bench.log.recorded = [Chunk(1, [1, 2]), Chunk(1, [3])]
+        await bench.runner.run(make_job(), "tag")
+
+    async def behave(job: Job, recorded: Sequence[Chunk]) -> Stream:
+        assert [chunk.tokens for chunk in recorded] == [[1, 2], [3]]
+        yield Piece(payload=b"{}", tokens=[4])
+        raise InvalidRequest("no more")
+
+    log = play(behave, scenario).log
+    assert [chunk.attempt for chunk in log.written] == [2, 2]
+    assert log.end.usage.completion_tokens == 4, "all tokens of the answer are counted once"
 
 
 def test_a_chat_that_was_not_seen_starts_afresh() -> None:
@@ -198,5 +253,5 @@ def test_an_image_always_starts_afresh() -> None:
 
 
 def test_too_many_attempts_end_the_job() -> None:
-    end = run_one(two_words, start=Start("exhausted", 3, 0)).log.end
-    assert end.state == "failed"
+    log = run_one(two_words, start=Start("exhausted", 3, 0)).log
+    assert (log.end.state, log.buried) == ("failed", ["job_1"])

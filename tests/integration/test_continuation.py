@@ -1,0 +1,104 @@
+"""Workers that die, are paused or leave: the answer goes on elsewhere, and is what it would have been."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared import redis_keys as keys
+from tests.cluster import Cluster, Process, cluster, wait_for
+from tests.conftest import simulated_model
+from tests.streams import Stream, streams
+
+pytestmark = pytest.mark.integration
+
+WORDS = " ".join(f"w{number}" for number in range(200))
+LEASE = 2
+
+
+@pytest.fixture
+def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    models = {"m": simulated_model(tokens_per_second=50), "poison": simulated_model(exit_after=3)}
+    settings = {"lease": LEASE, "drain_timeout": 1} | getattr(request, "param", {})
+    with cluster(tmp_path, models, **settings) as running:
+        running.start_gateway()
+        yield running
+
+
+def kill(worker: Process) -> None:
+    worker.kill()
+
+
+def pause(worker: Process) -> None:
+    """For three leases: it wakes up when its jobs have long gone on elsewhere."""
+    worker.signal(signal.SIGSTOP)
+
+
+def ask_to_leave(worker: Process) -> None:
+    worker.signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("leave", [kill, pause, ask_to_leave])
+def test_answers_go_on_on_another_worker(running: Cluster, leave: Callable[[Process], None]) -> None:
+    first = running.start_worker("m")
+    with streams(running, "m", f"echo {WORDS}", 10, stream_options={"include_usage": True}) as opened:
+        wait_for(lambda: all(len(stream.texts) > 20 for stream in opened), 20, "all streams to be under way")
+        running.start_worker("m")
+        leave(first)
+        wait_for(lambda: all(len(stream.texts) > 100 for stream in opened), 20, "all streams to go on")
+        if leave is pause:
+            first.signal(signal.SIGCONT)
+    check(running, opened)
+    if leave is ask_to_leave:
+        assert first.stop() == 0, first.tail()
+
+
+def check(running: Cluster, opened: list[Stream]) -> None:
+    client = running.valkey.client
+    for stream in opened:
+        assert stream.text == WORDS
+        assert stream.usage is not None
+        assert stream.usage["completion_tokens"] == 200
+    wait_for(lambda: client.hlen(keys.lease("m")) == 0, 10, "all messages to be given back")
+    assert sum(client.llen(key) for key in client.keys("model.*")) == 0
+
+
+@pytest.mark.parametrize("running", [{"max_attempts": 3}], indirect=True)
+def test_one_that_was_paused_does_not_give_away_what_is_not_its_own(running: Cluster) -> None:
+    """It wakes up while another runs its job; that one dies, and a third goes on."""
+    first = running.start_worker("m")
+    with streams(running, "m", f"echo {WORDS}", 1, stream_options={"include_usage": True}) as opened:
+        wait_for(lambda: len(opened[0].texts) > 10, 20, "the stream to be under way")
+        first.signal(signal.SIGSTOP)
+        second = running.start_worker("m")
+        wait_for(lambda: len(opened[0].texts) > 60, 20, "the second to go on")
+        first.signal(signal.SIGCONT)
+        wait_for(lambda: "fenced" in first.log.read_text(), 10, "the first to notice")
+        running.start_worker("m")
+        second.kill()
+        first.kill()
+    check(running, opened)
+
+
+def test_a_job_that_kills_its_workers_is_given_up(running: Cluster) -> None:
+    workers = [running.start_worker("poison") for _ in range(3)]
+    with streams(running, "poison", "x", 1) as opened:
+        pass
+    assert opened[0].error is not None
+    assert opened[0].error["code"] == "interrupted"
+    assert sum(worker.alive for worker in workers) == 1, "two attempts, two workers"
+    assert running.valkey.client.llen(keys.DEAD) == 1
+
+
+def test_a_job_whose_message_is_lost_is_answered_all_the_same(running: Cluster) -> None:
+    """As when a worker is killed between taking a message and noting its lease."""
+    worker = running.start_worker("m")
+    client = running.valkey.client
+    worker.signal(signal.SIGSTOP)
+    with streams(running, "m", "echo a b c", 2) as opened:
+        wait_for(lambda: client.zcard(keys.waiting("m")) == 2, 10, "the jobs to wait")
+        wait_for(lambda: client.llen("model.m:p3") >= 1, 10, "a message to wait in the queue")
+        client.delete("model.m:p3")
+        worker.signal(signal.SIGCONT)
+    assert [stream.text for stream in opened] == ["a b c"] * 2
