@@ -77,9 +77,13 @@ class LeasedTransport(kombu_redis.Transport):
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Writes for the first time. If Redis refuses that, Celery would connect again without a pause."""
+        """Writes for the first time. If Redis refuses that, Celery connects again: without this, at once.
+
+        Celery does not know the connection yet, and would leave it open.
+        """
         try:
             super().register_with_event_loop(connection, loop)
         except ResponseError:
+            self.close_connection(connection)
             time.sleep(REFUSED_SECONDS)
             raise

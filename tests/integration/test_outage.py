@@ -136,6 +136,17 @@ def test_made_a_replica_for_a_while(bench: Bench) -> None:
     assert_as_before(bench)
 
 
+def test_a_worker_that_is_refused_keeps_no_connections(tmp_path: Path) -> None:
+    """A disk may be full for hours, and each of its attempts opens two."""
+    with cluster(tmp_path, {"m": simulated_model()}) as running:
+        worker, client = running.start_worker("m"), running.valkey.client
+        wait_for(lambda: client.info("clients")["blocked_clients"] == 1, 10, "the worker to wait for messages")
+        before = client.info("clients")["connected_clients"]
+        client.replicaof("127.0.0.1", str(free_port()))
+        wait_for(lambda: worker.log.read_text().count("Cannot connect") >= 3, 20, "three attempts", worker)
+        assert client.info("clients")["connected_clients"] <= before + 2
+
+
 def test_full_while_a_job_is_delivered(bench: Bench) -> None:
     """The message has left its queue, and its lease cannot be noted."""
     client = bench.cluster.valkey.client

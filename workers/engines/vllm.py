@@ -122,6 +122,9 @@ class VllmEngine:
             raise EngineDied("the engine has died") from error
         except Exception as error:
             raise _refusal(error) from error
+        if _cancelled():
+            # The serving class takes it for a client that has gone, and answers that.
+            raise asyncio.CancelledError
         if isinstance(answer, ErrorResponse):
             raise _error(answer.error.model_dump())
         if hasattr(answer, "__aiter__"):
@@ -278,6 +281,12 @@ def _payload(event: str) -> bytes | None:
     if payload.startswith('{"error"'):
         raise _error(msgspec.json.decode(payload)["error"])
     return payload.encode()
+
+
+def _cancelled() -> bool:
+    """Whether the task was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _refusal(error: Exception) -> RequestError:
