@@ -20,6 +20,7 @@ def main() -> int:
         gateway = create_gateway(settings)
         gateway.start()
         serve(gateway.app, settings, gateway.leave)
+        gateway.settle()
     except CrofError as error:
         print(f"crofai gateway: {error}", file=sys.stderr)
         return 1

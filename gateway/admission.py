@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 from celery import Celery
+from gevent.pool import Group
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -81,6 +82,7 @@ class Admission:
         self._roster = roster
         self._celery = celery
         self._relay = relay
+        self._leaving = Group()
 
     @contextmanager
     def submit(
@@ -96,10 +98,10 @@ class Admission:
         job, reader = self._job(holder, tier, model, body), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
-            self._admit(job, reader)
             chunks = self._relay.follow(inbox, job.deadline, client.left)
             answer = Answer(job, chunks, resumable=client.grace > 0)
             with self._reading(answer, reader, client):
+                self._admit(job, reader)
                 self._enqueue(job)
                 yield answer
 
@@ -158,6 +160,10 @@ class Admission:
             except RedisError as error:
                 log.warning("cannot look for clients that have left: %s", error)
 
+    def settle(self) -> None:
+        """Wait a moment for jobs that are being cancelled."""
+        self._leaving.join(timeout=5)
+
     @contextmanager
     def _reading(self, answer: Answer, reader: str, client: Client) -> Iterator[None]:
         try:
@@ -165,7 +171,7 @@ class Admission:
         finally:
             # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
             if answer.end is None:
-                self._leave(answer.job, reader, client.grace)
+                self._leaving.spawn(self._leave, answer.job, reader, client.grace)
 
     def _job(self, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
         now = time.time()
@@ -199,13 +205,20 @@ class Admission:
         log.info("job %s %s: queued, tier %s", job.id, job.model, job.tier)
 
     def _leave(self, job: Job | Record, reader: str, grace: float) -> None:
-        try:
-            if grace:
-                self._log.leave_later(job.id, job.model, reader, grace)
-            else:
-                self._log.leave(job.id, job.model, reader)
-        except RedisError as error:
-            log.warning("job %s could not be cancelled: %s", job.id, error)
+        """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""
+        give_up = time.monotonic() + self._settings.outage_timeout
+        while True:
+            try:
+                if grace:
+                    self._log.leave_later(job.id, job.model, reader, grace)
+                else:
+                    self._log.leave(job.id, job.model, reader)
+                return
+            except RedisError as error:
+                if time.monotonic() > give_up:
+                    log.warning("job %s could not be cancelled: %s", job.id, error)
+                    return
+            gevent.sleep(0.5)
 
 
 def _reader() -> str:

@@ -1,13 +1,14 @@
 """The gateway, wired together. Nothing is decided here."""
 
+import logging
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
 import redis
 from flask import Flask, Response, request
-from flask_socketio import SocketIO
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -19,15 +20,18 @@ from gateway.api.openai import openai_api
 from gateway.api.pages import pages_api
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
+from gateway.engineio import make_socketio
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
-from gateway.sockets import PacketQueue, StreamNamespace
+from gateway.sockets import StreamNamespace
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
 from shared.queues import make_celery
 from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,28 @@ class Gateway:
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
-        gevent.spawn(self.relay.run)
-        gevent.spawn(self.admission.run)
-        gevent.spawn(self.recovery.run)
-        gevent.spawn(self.keyring.run)
+        for run in (self.relay.run, self.admission.run, self.recovery.run, self.keyring.run):
+            gevent.spawn(_for_ever, run)
         self.relay.listening.wait(5)
 
     def leave(self) -> None:
-        """End what Socket.IO clients have running, and write down what is still to be."""
-        for namespace in self.namespaces:
-            namespace.leave()
+        """End what Socket.IO clients have open."""
+        gevent.joinall([gevent.spawn(namespace.leave) for namespace in self.namespaces], timeout=10)
+
+    def settle(self) -> None:
+        """Once nothing is open any more: write down what is still to be."""
+        self.admission.settle()
         self.keyring.note_uses()
+
+
+def _for_ever(run: Callable[[], None]) -> None:
+    """A gateway without one of its parts only looks alive."""
+    while True:
+        try:
+            run()
+        except Exception:
+            log.exception("a part of the gateway has failed, and starts again")
+        gevent.sleep(1)
 
 
 def create_gateway(settings: Settings) -> Gateway:
@@ -84,26 +99,11 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(seed_api(catalog, keyring, admission))
     app.register_blueprint(openai_api(catalog, keyring, admission))
     _allow_origins(app, settings)
-    socketio = _socketio(app, settings)
+    socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
     return Gateway(app, relay, admission, recovery, keyring, namespaces)
-
-
-def _socketio(app: Flask, settings: Settings) -> SocketIO:
-    socketio = SocketIO(
-        app,
-        async_mode="gevent",
-        cors_allowed_origins=_origins(settings),
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-        max_http_buffer_size=settings.max_body_bytes,
-        manage_session=False,
-        async_handlers=False,  # one event of a client after the other: it cannot make greenlets at will
-    )
-    socketio.server.eio.create_queue = PacketQueue
-    return socketio
 
 
 def _redis(settings: Settings) -> "redis.Redis":

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import gevent
 from cachetools import TTLCache
+from gevent.threadpool import ThreadPool
 
 from shared.accounts import Accounts, Holder
 from shared.errors import AccountsUnreachable, InvalidKey, SetupError
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 FRESH = 1.0  # seconds a revoked key may still work
 STALE = 600.0  # the same, while the database does not answer
 MOST_KEYS = 10_000
+THREADS = 4
+MOST_ASKING = 200  # lookups at once; a database that is slow is not made slower
 NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
 
 T = TypeVar("T")
@@ -32,6 +35,10 @@ class Keyring:
         self._fresh: TTLCache[str, Holder] = TTLCache(MOST_KEYS, FRESH, timer=now)
         self._stale: TTLCache[str, Holder] = TTLCache(MOST_KEYS, STALE, timer=now)
         self._used: set[str] = set()
+        self._now = now
+        self._down_until = float("-inf")
+        self._threads = ThreadPool(THREADS)
+        self._asking = 0
 
     def holder(self, secret: object) -> Holder:
         """Whose key this is. Raises InvalidKey for anything that is not a valid key."""
@@ -51,17 +58,21 @@ class Keyring:
         """Write down which keys were used since the last time; if it fails, the next time does it."""
         used, self._used = self._used, set()
         try:
-            _in_thread(lambda: self._accounts.note_uses(used))
-        except SetupError as error:
+            self._in_thread(lambda: self._accounts.note_uses(used))
+        except (SetupError, AccountsUnreachable) as error:
             self._used |= used
             log.warning("cannot note which keys were used: %s", error)
 
     def _find(self, secret: str) -> Holder:
+        stale = self._stale.get(secret)
+        if stale and self._now() < self._down_until:
+            return stale
         try:
-            found = _in_thread(lambda: self._accounts.find(secret))
+            found = self._in_thread(lambda: self._accounts.find(secret))
         except SetupError as error:
             log.error("%s", error)
-            if stale := self._stale.get(secret):
+            self._down_until = self._now() + FRESH
+            if stale:
                 return stale
             raise AccountsUnreachable from error
         if found is None:
@@ -70,7 +81,13 @@ class Keyring:
         self._fresh[secret] = self._stale[secret] = found
         return found
 
-
-def _in_thread(call: Callable[[], T]) -> T:
-    result: T = gevent.get_hub().threadpool.apply(call)
-    return result
+    def _in_thread(self, call: Callable[[], T]) -> T:
+        """Raises AccountsUnreachable if too many wait for the database already."""
+        if self._asking >= MOST_ASKING:
+            raise AccountsUnreachable
+        self._asking += 1
+        try:
+            result: T = self._threads.apply(call)
+            return result
+        finally:
+            self._asking -= 1

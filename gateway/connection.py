@@ -1,18 +1,18 @@
 """One Socket.IO client: its key, its prompts in their order, and what it is shown of the answers. Hops 1, 8."""
 
+import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.queue import Queue
 
 from gateway import views
 from gateway.admission import Answer
-from shared.accounts import Holder
-from shared.errors import InvalidKey, QueueFull, RequestError
+from shared.errors import InvalidKey, InvalidRequest, QueueFull, RequestError
 from shared.messages import Chunk
 
 log = logging.getLogger(__name__)
@@ -20,10 +20,11 @@ log = logging.getLogger(__name__)
 END = "ENDOFMESSAGE"
 FAILURE = "||AI ERROR||"
 MOST_PROMPTS = 16  # of one connection, waiting for their turn
-MOST_TEXT = 2048  # characters in one chunk
+MOST_WAITING = 1_000_000  # characters of those prompts
+MOST_TEXT = 2048  # bytes in one chunk, more or less
 
-Begin = Callable[["Connection"], AbstractContextManager[Answer]]
-"""What a client asks for: begins the job, or takes up one that was begun. Raises RequestError."""
+Begin = Callable[[str, "Connection"], AbstractContextManager[Answer]]
+"""Begins the job that a client's JSON text asks for, or takes up one that was begun. Raises RequestError."""
 
 
 class Connection:
@@ -32,46 +33,63 @@ class Connection:
     def __init__(self, send: Callable[[str, Any], None]) -> None:
         self.wrong_keys = 0
         self._send = send
-        self._holder: Holder | None = None
+        self._key: str | None = None
         self._authenticated = Event()
-        self._asked: Queue = Queue(maxsize=MOST_PROMPTS)
+        self._asked: deque[tuple[Begin, str]] = deque()
+        self._arrived = Event()
         self._refused = 0
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet: gevent.Greenlet | None = gevent.spawn(self._run)
 
-    def authenticate(self, holder: Holder) -> None:
-        self._holder = holder
+    def authenticate(self, key: str) -> None:
+        """Use this key, which is valid now, for prompts that have none."""
+        self._key = key
         self._authenticated.set()
 
-    def holder(self, wait: float) -> Holder:
-        """Who authenticated this connection; waits so many seconds for a start_stream that is yet to come."""
+    def key(self, wait: float) -> str:
+        """The connection's key; waits so many seconds for a start_stream that is yet to come."""
         self._authenticated.wait(wait)
-        if self._holder is None:
+        if self._key is None:
             raise InvalidKey("No API key: send it with start_stream, or as the prompt's token.", param="token")
-        return self._holder
+        return self._key
 
-    def ask(self, begin: Begin) -> None:
+    def ask(self, begin: Begin, data: Any) -> None:
         """Take a prompt. From the first that finds no room on, all are refused until those before are answered:
         closing chunks come in the order of the prompts."""
-        if self._refused or self._asked.full():
+        try:
+            prompt = text(data)
+        except RequestError:
+            prompt = "null"  # refused in its turn
+        if self._refused or not self._has_room(prompt):
             self._refused += 1
         else:
-            self._asked.put_nowait(begin)
+            self._asked.append((begin, prompt))
+        self._arrived.set()
 
     def close(self) -> None:
-        """The client has gone: what is being answered is cancelled."""
-        self._greenlet.kill()
+        """The client has gone: what is being answered is cancelled, and nothing is kept."""
+        greenlet, self._greenlet = self._greenlet, None
+        self._asked.clear()
+        if greenlet is not None:
+            greenlet.kill()
+
+    def _has_room(self, prompt: str) -> bool:
+        waiting = sum(len(other) for _, other in self._asked)
+        return not waiting or (len(self._asked) < MOST_PROMPTS and waiting + len(prompt) <= MOST_WAITING)
 
     def _run(self) -> None:
         while True:
-            self._answer(self._asked.get())
-            while self._refused and self._asked.empty():
-                self._fail(QueueFull(f"{MOST_PROMPTS} prompts of this connection waited already."))
+            self._arrived.wait()
+            self._arrived.clear()
+            while self._asked:
+                self._answer(*self._asked.popleft())
+            while self._refused and not self._asked:
+                self._fail(QueueFull("Too many prompts of this connection wait already."))
                 self._refused -= 1
 
-    def _answer(self, begin: Begin) -> None:
+    def _answer(self, begin: Begin, prompt: str) -> None:
         """Answer one prompt. Whatever goes wrong, the client is told."""
         try:
-            with begin(self) as answer:
+            with begin(prompt, self) as answer:
                 self._show(answer)
                 self._send("usage", _usage(answer))
             self._send("chunk", END)
@@ -112,15 +130,26 @@ class Connection:
                 self._send("image", {"b64_json": picture.b64_json, "seed": picture.seed})
 
 
+def text(data: Any) -> str:
+    """What a client sent, as JSON text; an object is written out, so that both are read by the same rules."""
+    if isinstance(data, dict):
+        return json.dumps(data)
+    if not isinstance(data, str):
+        raise InvalidRequest("prompt: should be a JSON text or an object")
+    return data
+
+
 def error_event(error: RequestError) -> dict[str, Any]:
     failure = error.failure()
     return {"code": failure.code, "message": failure.message, "param": failure.param, "status": failure.status}
 
 
-def _texts(text: str) -> Iterator[str]:
+def _texts(whole: str) -> Iterator[str]:
     """Text in chunks of a bounded size, none of which is one of the closing chunks."""
-    for start in range(0, len(text), MOST_TEXT):
-        piece = text[start : start + MOST_TEXT]
+    # Socket.IO escapes what is not ASCII, in 6 or 12 bytes.
+    size = MOST_TEXT if whole.isascii() else MOST_TEXT // 6
+    for start in range(0, len(whole), size):
+        piece = whole[start : start + size]
         yield from (piece[:3], piece[3:]) if piece in (END, FAILURE) else (piece,)
 
 

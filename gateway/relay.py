@@ -27,6 +27,7 @@ from shared.messages import Chunk, decode_frames
 log = logging.getLogger(__name__)
 
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
+PAGE = 32  # chunks read at a time: a slow reader has to come back before the log expires
 LOOK = 1.0  # seconds between looks whether the client is still there
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Relay:
     def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
         """The next page of the log; the inbox lags on while there may be more."""
         inbox.caught_up()
-        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor))
+        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor, PAGE))
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
         elif not chunks and self._patiently(lambda: self._log.record(inbox.job_id)) is None:

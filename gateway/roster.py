@@ -8,6 +8,7 @@ from gevent.lock import BoundedSemaphore
 from shared.registry import Registry, Report
 
 FRESH = 1.0  # seconds
+ASKED_AGAIN = 0.05  # seconds after which a no is not good enough
 
 
 class Roster:
@@ -17,25 +18,32 @@ class Roster:
         self._registry = Registry(client)
         self._reports: list[Report] = []
         self._read = float("-inf")
+        self._failure: redis.RedisError | None = None
         self._reading = BoundedSemaphore(1)
 
     def workers(self) -> list[Report]:
-        """All live workers, oldest first; the answer may be a second old."""
+        """All live workers, oldest first; the answer may be a second old, and so may a failure."""
         with self._reading:
             if time.monotonic() - self._read >= FRESH:
                 self._refresh()
-        return self._reports
+            if self._failure:
+                raise self._failure
+            return self._reports
 
     def serves(self, model: str) -> bool:
-        """Whether any worker takes, or soon will take, jobs of this model. A no is never old."""
+        """Whether any worker takes, or soon will take, jobs of this model. A no is hardly ever old."""
         if not self._takes(model):
             with self._reading:
-                self._refresh()
+                if time.monotonic() - self._read >= ASKED_AGAIN:
+                    self._refresh()
         return self._takes(model)
 
     def _takes(self, model: str) -> bool:
         return any(report.model == model and report.state != "draining" for report in self.workers())
 
     def _refresh(self) -> None:
-        self._reports = self._registry.workers()
+        try:
+            self._reports, self._failure = self._registry.workers(), None
+        except redis.RedisError as error:
+            self._failure = error
         self._read = time.monotonic()

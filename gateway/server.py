@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 from flask import Flask
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest waits in the job's log
 BACKLOG = 1024
+MOST_CLIENTS = 20_000  # connections; more wait for one to end
 STOP = 5.0  # seconds that requests have to end once the server stops
 ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
 
@@ -30,18 +32,28 @@ LEFT = "crofai.left"
 
 
 def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then end what is open; `leave` ends what is not a request.
+    """Serve until SIGTERM or SIGINT. Then `leave` ends what Socket.IO has open; requests have STOP seconds.
 
     Raises SetupError if the port cannot be had.
     """
     listener = _listen(settings)
     limits = {"timeout": settings.ping_interval + settings.ping_timeout, "most_bytes": settings.max_body_bytes}
-    server = WSGIServer(listener, app, handler_class=type("Handler", (_Handler,), limits), log=None, error_log=log)
+    clients = Pool(MOST_CLIENTS)
+    handler = type("Handler", (_Handler,), limits)
+    server = WSGIServer(listener, app, spawn=clients, handler_class=handler, log=None, error_log=log)
+
+    def stop() -> None:
+        log.info("stopping: %d connections", len(clients))
+        server.close()
+        leave()
+        server.stop(STOP)
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(name, server.stop, STOP)
+        gevent.signal_handler(name, stop)
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    server.serve_forever(stop_timeout=STOP)
-    leave()
+    server.serve_forever()
+    # Requests that were ended have their jobs to cancel.
+    clients.join(STOP)
 
 
 class _Handler(WebSocketHandler):
@@ -54,6 +66,10 @@ class _Handler(WebSocketHandler):
         self.socket.settimeout(self.timeout)
         super().handle()
 
+    def handle_one_request(self) -> Any:
+        gevent.sleep(0)  # reading does not wait as long as there is something to read: others have their turn
+        return super().handle_one_request()
+
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ[LEFT] = self._left
@@ -63,7 +79,7 @@ class _Handler(WebSocketHandler):
         answer = super().upgrade_connection()
         if plain := getattr(self, "websocket", None):
             plain.closed = True  # it would write a close when it is collected
-            self.websocket = PacedWebSocket(self, timeout=self.timeout, most_bytes=self.most_bytes)
+            self.websocket = PacedWebSocket(self, most_bytes=self.most_bytes)
             self.environ["wsgi.websocket"] = self.websocket
         return answer
 

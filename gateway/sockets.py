@@ -10,7 +10,6 @@ the id, a number and the text. Who was cut off sends `resume` with `job` and the
 connection to any gateway, and gets the rest. `cancel` with `job` ends a job.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -19,30 +18,18 @@ from typing import Any
 import gevent
 from flask import request
 from flask_socketio import Namespace, SocketIO
-from gevent.queue import Full, JoinableQueue
 
 from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
 from gateway.bodies import parse_json, socket_body
-from gateway.connection import Connection, error_event
+from gateway.connection import Connection, error_event, text
 from shared.accounts import Holder
 from shared.catalog import Catalog
-from shared.errors import InvalidRequest, RequestError
+from shared.errors import InvalidKey, InvalidRequest, RequestError
 
 MOST_PACKETS = 4  # waiting for one slow client; the rest of its answer waits in the job's log
-MOST_PENDING = 64  # waiting for one client, with what is said of itself: pings, errors, acknowledgements
 MOST_WRONG_KEYS = 5  # then the connection is closed
 KEY_WAIT = 10.0  # seconds a prompt without a key waits for start_stream
-
-
-class PacketQueue(JoinableQueue):
-    """What waits for one client, in place of engine.io's own queue, which has no bound."""
-
-    def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
-        """Never waits. Raises Full, which ends the connection, when a client makes us say more than it reads."""
-        if item is not None and self.qsize() >= MOST_PENDING:
-            raise Full
-        super().put(item, *args, **kwargs)
 
 
 class StreamNamespace(Namespace):
@@ -69,43 +56,50 @@ class StreamNamespace(Namespace):
             gevent.spawn(connection.close)
 
     def on_start_stream(self, key: Any = None, *_: Any) -> None:
-        self._at_once(lambda connection: connection.authenticate(self._keyring.holder(key)))
+        self._at_once(lambda connection: self._authenticate(connection, key))
 
     def on_prompt(self, data: Any = None, *_: Any) -> None:
         if connection := self._connections.get(_sid()):
-            connection.ask(partial(self._submit, data))
+            connection.ask(self._submit, data)
 
     def on_resume(self, data: Any = None, *_: Any) -> None:
         if connection := self._connections.get(_sid()):
-            connection.ask(partial(self._resume, data))
+            connection.ask(self._resume, data)
 
     def on_cancel(self, data: Any = None, *_: Any) -> None:
         self._at_once(lambda connection: self._cancel(data, connection))
 
     def leave(self) -> None:
-        """The gateway stops: end every answer, which cancels its job."""
+        """The gateway stops: end every answer, which cancels its job, and then the connections."""
+        sids = list(self._connections)
         gevent.joinall([gevent.spawn(connection.close) for connection in self._connections.values()], timeout=5)
+        for sid in sids:
+            self._hang_up(sid)
 
-    def _submit(self, data: Any, connection: Connection) -> AbstractContextManager[Answer]:
+    def _authenticate(self, connection: Connection, key: Any) -> None:
+        self._keyring.holder(key)
+        connection.authenticate(key)
+
+    def _submit(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)
         model = self._catalog.find(_name(fields.pop("model", None)))
         client = Client(grace=_whole(fields, "resume_within", MOST_GRACE))
         return self._admission.submit(holder, holder.tier, model, socket_body(model, fields), client)
 
-    def _resume(self, data: Any, connection: Connection) -> AbstractContextManager[Answer]:
+    def _resume(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)
         client = Client(grace=_whole(fields, "resume_within", MOST_GRACE) or MOST_GRACE)
         return self._admission.resume(holder, _job(fields), _whole(fields, "number", 10**9), client)
 
     def _cancel(self, data: Any, connection: Connection) -> None:
-        fields, holder = self._read(data, connection, wait=0)
+        fields, holder = self._read(text(data), connection, wait=0)
         self._admission.cancel(self._admission.find(holder, _job(fields)))
 
-    def _read(self, data: Any, connection: Connection, wait: float) -> tuple[dict[str, Any], Holder]:
+    def _read(self, data: str, connection: Connection, wait: float) -> tuple[dict[str, Any], Holder]:
         """What a client sent, and who it is."""
-        fields = parse_json(_text(data))
+        fields = parse_json(data)
         key = fields.pop("token", None)
-        return fields, connection.holder(wait) if key is None else self._keyring.holder(key)
+        return fields, self._keyring.holder(connection.key(wait) if key is None else key)
 
     def _at_once(self, do: Callable[[Connection], None]) -> None:
         """Do what needs no turn. Who is wrong too often is cut off."""
@@ -115,7 +109,7 @@ class StreamNamespace(Namespace):
             do(connection)
         except RequestError as error:
             self._io.emit("error", error_event(error), to=_sid(), namespace=self.namespace)
-            connection.wrong_keys += 1
+            connection.wrong_keys += isinstance(error, InvalidKey)
             if connection.wrong_keys >= MOST_WRONG_KEYS:
                 self._hang_up(_sid())
 
@@ -133,23 +127,11 @@ class StreamNamespace(Namespace):
 
     def _hang_up(self, sid: str) -> None:
         if socket := self._socket(sid):
-            socket.close(wait=False, reason=self._io.server.reason.SERVER_DISCONNECT)
+            socket.close(wait=False, abort=True, reason=self._io.server.reason.SERVER_DISCONNECT)
 
 
 def _sid() -> str:
     return str(request.sid)  # type: ignore[attr-defined]
-
-
-def _text(data: Any) -> str:
-    """The prompt as JSON text; an object is written out, so that both are read by the same rules."""
-    if isinstance(data, dict):
-        try:
-            return json.dumps(data)
-        except TypeError:
-            raise InvalidRequest("prompt: should hold texts and numbers, not binary data") from None
-    if not isinstance(data, str):
-        raise InvalidRequest("prompt: should be a JSON text or an object")
-    return data
 
 
 def _name(model: Any) -> str:

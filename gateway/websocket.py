@@ -1,16 +1,18 @@
-"""One client's websocket: whole frames at the client's own pace, and little on its way at a time. Hop 8.
+"""One client's websocket: whole messages at the client's own pace, and little on its way at a time. Hop 8.
 
 gevent-websocket knows the handshake and the parts of a frame (RFC 6455). What differs here:
 
-* A client may have WINDOW bytes that it has not confirmed. Pings ask it to: every websocket client answers them
-  by itself, and in order. So whatever waits behind data, Socket.IO's own ping above all, waits for a known amount
-  of it, however much of the stream the kernels and proxies on the way would take for a reader that is slow.
-* A frame is written in pieces, and only a piece that does not move for `timeout` seconds ends the connection.
+* A client may have WINDOW bytes that it has not confirmed, more if it is fast. Pings ask it to: every websocket
+  client answers them by itself, and in order. So whatever waits behind data, Socket.IO's own ping above all, waits
+  for a known amount of it, however much the kernels and proxies on the way would take for a reader that is slow.
+* Long messages are sent in fragments, with pings between them.
+* A client that says nothing, or takes nothing, for the socket's timeout is cut off.
 * A connection that ends within a frame is cut, never closed by another frame in the midst of it.
-* A frame is measured before it is read.
+* A message is measured before it is read, and one client's frames do not keep the others waiting.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR
 from typing import Any
@@ -21,32 +23,47 @@ from gevent.lock import BoundedSemaphore
 from geventwebsocket.exceptions import ProtocolError, WebSocketError
 from geventwebsocket.websocket import Header, Stream, WebSocket
 
-WINDOW = 32 * 1024  # bytes written and not confirmed
-PIECE = 16 * 1024  # bytes in one write
+WINDOW = 32 * 1024  # bytes written and not confirmed, of a slow client
+WIDEST = 1024 * 1024  # the same, of a fast one
+FAST = 1.0  # seconds in which a fast client confirms
+PIECE = 16 * 1024  # bytes in one write; the timeout is for each
 CLOSING = 5.0  # seconds a client has to answer a close
+TURN = 0.005  # seconds of reading before others have their turn
 
 
 class PacedWebSocket(WebSocket):
     """A server's end of a websocket; one greenlet may read while others write.
 
-    `timeout` (seconds) is how long a write, or a confirmation, may stand still; `most_bytes` bounds a message.
+    `most_bytes` bounds a message that is read. `on_life` is called whenever the client confirms what it got.
     """
 
     closed: bool
 
-    def __init__(self, handler: Any, *, timeout: float, most_bytes: int) -> None:
+    def __init__(self, handler: Any, *, most_bytes: int) -> None:
         super().__init__(handler.environ, Stream(handler), handler)
+        self.on_life: Callable[[], None] = lambda: None
         self._socket = handler.socket
-        self._socket.settimeout(None)  # a client need not say anything; its pings tell whether it is there
-        self._timeout = timeout
         self._most_bytes = most_bytes
         self._incoming = 0
-        self._writing = BoundedSemaphore(1)
-        self._sent = self._asked = self._confirmed = 0  # bytes of data frames
+        self._turn = time.monotonic()
+        self._message = BoundedSemaphore(1)  # held while a message is sent, which control frames may interrupt
+        self._frame = BoundedSemaphore(1)
+        self._sent = self._confirmed = 0  # bytes of data frames
+        self._asked = (0, 0.0)  # the same at the last ping, and when that was
+        self._window = WINDOW
         self._heard = Event()
+
+    def receive(self) -> str | bytes | None:
+        """The next message; None if the connection ends. A text that is no Engine.IO packet ends it."""
+        message: str | bytes | None = super().receive()
+        if isinstance(message, str) and not ("0" <= message[:1] <= "9"):
+            self.close(1003, "only Engine.IO packets are understood")
+            return None
+        return message
 
     def read_frame(self) -> tuple[Any, bytes]:
         """The next frame's header and payload. Raises WebSocketError at the end of the stream."""
+        self._give_way()
         header = Header.decode_header(self.stream)
         if header.flags or not header.mask:
             raise ProtocolError
@@ -60,29 +77,33 @@ class PacedWebSocket(WebSocket):
         """Nothing to do: decoding the message validates it, and 100 times faster."""
 
     def handle_pong(self, header: Any, payload: bytes) -> None:
+        asked, when = self._asked
         with suppress(ValueError):
-            self._confirmed = max(self._confirmed, min(int(payload), self._asked))
-            self._heard.set()
+            if self._confirmed < (confirmed := min(int(payload), asked)):
+                self._confirmed = confirmed
+                fast = confirmed == asked and time.monotonic() - when < FAST
+                self._window = min(2 * self._window, WIDEST) if fast else max(self._window // 2, WINDOW)
+                self.on_life()
+                self._heard.set()
 
     def send_frame(self, message: str | bytes, opcode: int) -> None:
-        """Write one frame, whole. Raises WebSocketError if the client is gone, or stands still."""
+        """Send a message or a control frame. Raises WebSocketError if the client is gone, or stands still."""
         data = message.encode() if isinstance(message, str) else bytes(message)
-        frame = bytes(Header.encode_header(True, opcode, b"", len(data), 0)) + data
         if opcode not in (self.OPCODE_TEXT, self.OPCODE_BINARY):
-            self._write(frame)
+            self._write(True, opcode, data)
             return
-        self._await_window()
-        self._write(frame)
-        self._sent += len(frame)
-        if self._sent - self._asked >= WINDOW // 2:
-            self._asked = self._sent
-            self.send_frame(str(self._sent), self.OPCODE_PING)
+        with self._message:
+            for start in range(0, max(len(data), 1), PIECE):
+                self._await_window()
+                piece = data[start : start + PIECE]
+                self._write(start + PIECE >= len(data), self.OPCODE_CONTINUATION if start else opcode, piece)
+                self._count(len(piece))
 
     def close(self, code: int = 1000, message: str | bytes = b"") -> None:
         """Say that the connection ends, unless it ends within a frame; then end it. Never raises."""
         if self.closed:
             return
-        if self._writing.locked():
+        if self._frame.locked():
             self.abort()
             return
         reason = message.encode() if isinstance(message, str) else bytes(message)
@@ -99,6 +120,12 @@ class PacedWebSocket(WebSocket):
         with suppress(OSError):
             self._socket.shutdown(SHUT_RDWR)
 
+    def _give_way(self) -> None:
+        """Reading does not wait as long as there is something to read."""
+        if time.monotonic() - self._turn > TURN:
+            gevent.sleep(0)
+            self._turn = time.monotonic()
+
     def _measure(self, header: Any) -> None:
         """Refuse a message that is too long before it is read."""
         if header.opcode >= self.OPCODE_CLOSE:
@@ -109,19 +136,24 @@ class PacedWebSocket(WebSocket):
             raise WebSocketError("a message is too long")
 
     def _await_window(self) -> None:
-        while not self.closed and self._sent - self._confirmed >= WINDOW:
+        while not self.closed and self._sent - self._confirmed >= self._window:
             self._heard.clear()
-            if not self._heard.wait(self._timeout):
+            if not self._heard.wait(self._socket.gettimeout()):
                 self.abort()
         if self.closed:
             raise WebSocketError("the connection is closed")
 
-    def _write(self, frame: bytes) -> None:
-        view = memoryview(frame)
-        with self._writing, self._whole():
-            for start in range(0, len(view), PIECE):
-                with gevent.Timeout(self._timeout, TimeoutError):
-                    self._socket.sendall(view[start : start + PIECE])
+    def _count(self, size: int) -> None:
+        """Note what was written, and ask the client to confirm it."""
+        self._sent += size
+        if self._sent - self._asked[0] >= self._window // 2:
+            self._asked = (self._sent, time.monotonic())
+            self.send_frame(str(self._sent), self.OPCODE_PING)
+
+    def _write(self, last: bool, opcode: int, data: bytes) -> None:
+        frame = bytes(Header.encode_header(last, opcode, b"", len(data), 0)) + data
+        with self._frame, self._whole():
+            self._socket.sendall(frame)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:

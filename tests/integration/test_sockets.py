@@ -139,7 +139,7 @@ def test_an_image_comes_with_its_progress(client: Client, key: str) -> None:
     [
         ("{", "invalid_request", None),
         (3, "invalid_request", None),
-        ({"model": b"binary"}, "invalid_request", None),
+        ({"model": b"binary"}, "invalid_request", "model"),
         ({"context": []}, "invalid_request", "model"),
         ({"model": "fast", "context": [{"role": "user", "content": "\ud800"}]}, "invalid_request", None),
         ({"model": "fast", "context": [{"role": "user", "content": "x"}], "token": "é"}, "invalid_key", None),

@@ -22,8 +22,10 @@ def client(simulated: Cluster) -> Any:
     assert client.recv().startswith("0")
     client.send("40")
     assert client.recv().startswith("40")
+    raw = client.sock
     yield client
     client.close()
+    raw.close()  # which the client forgets when the server hangs up
 
 
 def frame(first: int, length: int, payload: bytes = b"") -> bytes:

@@ -1,0 +1,115 @@
+"""Engine.IO and Socket.IO as this gateway runs them: what clients can make them hold has bounds.
+
+The libraries below Flask-SocketIO have no bound on what waits for a client, on sessions, or on the parts of a
+binary message; what a client sends can make them raise, and log a traceback, and a websocket that ends by such an
+error leaves its session behind. All of this is set right here, by the hooks that they have.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from engineio.async_drivers import gevent as driver
+from flask import Flask
+from flask_socketio import SocketIO
+from gevent.queue import JoinableQueue
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT, Packet
+
+from shared.settings import Settings
+
+MOST_PENDING = 64  # packets for one client, with what is said of itself: pings, errors, acknowledgements
+MOST_SESSIONS = 10_000
+
+IGNORED = "ignored"
+"""The event that stands for what no client of ours sends; nothing handles it."""
+
+
+class PacketQueue(JoinableQueue):
+    """What waits for one client. One that makes us say more than it reads gets nothing more: its session ends."""
+
+    _overrun = False
+
+    def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
+        """Never waits."""
+        if self._overrun and item is not None:
+            return
+        if self.qsize() >= MOST_PENDING:
+            self._overrun, item = True, None  # engine.io's mark of the end
+        super().put(item, *args, **kwargs)
+
+
+class TextPacket(Packet):
+    """A Socket.IO packet without binary parts: they would be gathered without a bound, and no event has them."""
+
+    uses_binary_events = False
+
+    def decode(self, encoded_packet: str | bytes) -> int:
+        """Never raises: what cannot be read is an event that is ignored."""
+        try:
+            super().decode(encoded_packet if isinstance(encoded_packet, str) else "")
+        except (ValueError, TypeError, LookupError, RecursionError):
+            self.packet_type = None
+        self.packet_type = {BINARY_EVENT: EVENT, BINARY_ACK: ACK}.get(self.packet_type, self.packet_type)
+        if self._is_odd():
+            self.packet_type, self.namespace, self.id, self.data = EVENT, None, None, [IGNORED]
+        return 0
+
+    def _is_odd(self) -> bool:
+        """Whether clients send no such type, or it is an event without a name, or with one of Socket.IO's own."""
+        if self.packet_type != EVENT:
+            return self.packet_type not in (CONNECT, DISCONNECT, ACK)
+        named = isinstance(self.data, list) and self.data and isinstance(self.data[0], str)
+        return not named or self.data[0] in ("connect", "disconnect")
+
+
+class SessionWebsocket(driver.WebSocketWSGI):
+    """A websocket whose end, however it comes, is the end of its session, and whose confirmations are its life."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        session = self.app.__self__
+        environ["wsgi.websocket"].on_life = lambda: _alive(session)
+        try:
+            return super().__call__(environ, start_response)
+        except (OSError, ValueError, LookupError, RecursionError):
+            return []
+        finally:
+            session.upgrading = False
+            if session.upgraded:
+                session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
+
+
+def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> SocketIO:
+    socketio = SocketIO(
+        app,
+        async_mode="gevent",
+        cors_allowed_origins=origins,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        max_http_buffer_size=settings.max_body_bytes,
+        manage_session=False,
+        serializer=TextPacket,
+        async_handlers=False,  # one event of a client after the other: it cannot make greenlets at will
+    )
+    engine = socketio.server.eio
+    engine._async = engine._async | {"queue": PacketQueue, "websocket": SessionWebsocket}
+    engine.handle_request = _bounded(engine)
+    return socketio
+
+
+def _bounded(engine: Any) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    """Requests, but for new sessions beyond the bound."""
+    handle: Callable[[dict[str, Any], Any], Iterable[bytes]] = engine.handle_request
+
+    def bounded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if len(engine.sockets) >= MOST_SESSIONS and "sid=" not in environ.get("QUERY_STRING", ""):
+            start_response("503 Service Unavailable", [("Retry-After", "10"), ("Content-Type", "text/plain")])
+            return [b"This gateway has as many clients as it takes. Try again later.\n"]
+        return handle(environ, start_response)
+
+    return bounded
+
+
+def _alive(session: Any) -> None:
+    """A client that confirms what it gets is there, even if engine.io's ping still waits behind data."""
+    if session.last_ping:
+        session.last_ping = time.time()
