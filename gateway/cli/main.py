@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import chat, keys, models, processes, up
+from gateway.cli import chat, jobs, keys, models, processes, up
 from shared.errors import CrofError
 
 
@@ -42,5 +42,6 @@ app.command("up")(up.up)
 app.command("gateway")(processes.gateway)
 app.command("worker")(processes.worker)
 app.add_typer(keys.app, name="keys")
+app.add_typer(jobs.app, name="jobs")
 app.command("models")(models.models)
 app.command("chat")(chat.chat)

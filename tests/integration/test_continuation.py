@@ -1,9 +1,14 @@
 """Workers that die, are paused or leave: the answer goes on elsewhere, and is what it would have been."""
 
+import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared import redis_keys as keys
@@ -88,7 +93,22 @@ def test_a_job_that_kills_its_workers_is_given_up(running: Cluster) -> None:
     assert opened[0].error is not None
     assert opened[0].error["code"] == "interrupted"
     assert sum(worker.alive for worker in workers) == 1, "two attempts, two workers"
-    assert running.valkey.client.llen(keys.DEAD) == 1
+    (letter,) = json.loads(crofai(running, "list", "--json"))
+    job_id = letter["job"]["id"]
+    assert letter["job"]["model"] == "poison"
+    assert '"x"' in crofai(running, "show", job_id)
+    again = crofai(running, "retry", job_id).strip()
+    assert crofai(running, "list", "--json").strip() == "[]"
+    client = running.valkey.client
+    wait_for(lambda: client.hget(keys.job(again), "state") == b"running", 10, "it to run again")
+    client.lpush(keys.DEAD, msgspec.json.encode(letter))
+    crofai(running, "drop", job_id)
+    assert client.llen(keys.DEAD) == 0
+
+
+def crofai(running: Cluster, *words: str) -> str:
+    command = [sys.executable, "-m", "gateway.cli", "jobs", *words]
+    return subprocess.run(command, env=os.environ | running.env, check=True, text=True, capture_output=True).stdout
 
 
 def test_a_job_whose_message_is_lost_is_answered_all_the_same(running: Cluster) -> None:

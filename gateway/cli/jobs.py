@@ -1,0 +1,120 @@
+"""`crofai jobs`: what was given up because it killed its workers."""
+
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import redis
+import typer
+from kombu.exceptions import OperationalError
+
+from gateway.cli import instance, tables
+from gateway.cli.failures import CommandFailed
+from shared import queues
+from shared.dead_letters import DeadLetters
+from shared.joblog import JobLog
+from shared.messages import DeadLetter, Job
+from shared.settings import Settings, load_settings
+
+app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id; see: crofai jobs list")]
+
+
+@app.callback()
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_jobs()
+
+
+@app.command("list")
+def list_jobs(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")] = False,
+) -> None:
+    """All jobs that were given up, the newest first."""
+    _, client = _redis()
+    with _failing(), client:
+        letters = DeadLetters(client).all()
+    if as_json:
+        print(msgspec.json.encode(letters).decode())
+        return
+    tables.show(
+        ("id", "model", "account", "given up", "why"),
+        ((a.job.id, a.job.model, a.job.account, _date(a), a.reason) for a in letters),
+    )
+
+
+@app.command()
+def show(job_id: Id) -> None:
+    """One job, as JSON, with its request."""
+    _, client = _redis()
+    with _failing(), client:
+        print(msgspec.json.format(msgspec.json.encode(_find(client, job_id))).decode())
+
+
+@app.command()
+def retry(job_id: Id) -> None:
+    """Run it again, as a new job, whose id is printed. Its account sees the answer at /v1/jobs/ID."""
+    settings, client = _redis()
+    with _failing(), client:
+        job = _again(_find(client, job_id).job, settings)
+        waiting = JobLog(client, log_ttl=settings.log_ttl).admit(job, "retry", most_waiting=settings.queue_bound)
+        if waiting is not None:
+            raise CommandFailed(f"{waiting} jobs wait for {job.model} already; try again later")
+        queues.enqueue(queues.make_celery(settings), job)
+        DeadLetters(client).drop(job_id)
+    print(job.id)
+
+
+@app.command()
+def drop(job_id: Id) -> None:
+    """Forget it."""
+    _, client = _redis()
+    with _failing(), client:
+        if not DeadLetters(client).drop(job_id):
+            raise _unknown(job_id)
+    print(f"dropped: {job_id}", file=sys.stderr)
+
+
+def _redis() -> tuple[Settings, "redis.Redis"]:
+    """The server of the instance that runs on this machine's data folder, or the one in the settings."""
+    settings = load_settings()
+    if "redis_url" not in settings.model_fields_set and (up := instance.running(settings.data_dir)):
+        settings = settings.model_copy(update={"redis_url": up.redis_url})
+    return settings, redis.Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Tells that the server does not answer, in place of a traceback."""
+    try:
+        yield
+    except (redis.RedisError, OperationalError) as error:
+        raise CommandFailed(f"Redis does not answer: {error}. Is crofai up? Check CROFAI_REDIS_URL.") from error
+
+
+def _again(job: Job, settings: Settings) -> Job:
+    now = time.time()
+    return msgspec.structs.replace(
+        job, id=f"job_{uuid.uuid4().hex}", reply_to="nobody", created=now, deadline=now + settings.job_timeout
+    )
+
+
+def _find(client: "redis.Redis", job_id: str) -> DeadLetter:
+    letter = DeadLetters(client).find(job_id)
+    if letter is None:
+        raise _unknown(job_id)
+    return letter
+
+
+def _unknown(job_id: str) -> CommandFailed:
+    return CommandFailed(f"no job '{job_id}' was given up. Try: crofai jobs list")
+
+
+def _date(letter: DeadLetter) -> str:
+    return datetime.fromtimestamp(letter.died).isoformat(" ", "seconds")
