@@ -55,13 +55,15 @@ def images(chunks: list[Chunk]) -> list[ImageChunk]:
     return [_IMAGE.decode(payload) for payload in payloads(chunks)]
 
 
-def events(chunks: list[Chunk], last: int) -> bytes:
-    """Server-sent events with their chunks' numbers: the worker's bytes, passed through.
+def events(chunks: list[Chunk], last: int | None = None) -> bytes:
+    """Server-sent events: the worker's bytes, passed through; numbered if the number of the `last` chunk is given.
 
-    `last` is the number of the last chunk. No chunks at all make a comment, which keeps proxies from giving up.
+    No chunks at all make a comment, which keeps proxies from giving up.
     """
     if not chunks:
         return b": waiting\n\n"
+    if last is None:
+        return b"".join(b"data: %b\n\n" % payload for payload in payloads(chunks))
     numbered = zip(range(last - len(chunks) + 1, last + 1), payloads(chunks), strict=False)
     return b"".join(b"id: %d\ndata: %b\n\n" % event for event in numbered)
 

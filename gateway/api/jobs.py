@@ -1,6 +1,7 @@
 """Jobs by their id: what has become of one, its answer from any point on, and its end. Hops 1 and 8.
 
-The id of a streamed answer is in the header X-Job-Id, and the number of each of its events in the event's `id`.
+The id of an answer is in its header X-Job-Id. A stream asked for with X-Resume-Within (seconds the client may stay
+away) has the number of each event in the event's `id`, as these events always have.
 Only the account that sent a request sees its job, through any gateway.
 """
 

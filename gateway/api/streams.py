@@ -1,6 +1,6 @@
 """Server-sent events of a job: the worker's bytes, passed through. Hop 8.
 
-Every event has its chunk's number as its `id`, so that a client that was cut off can ask for the rest.
+For a client that may come back, every event has its chunk's number as its `id`: after it follows the rest.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,13 @@ def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], j
     """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
     with job:
         try:
-            yield views.events(first, answer.number)
+            yield _numbered(answer, first)
             for more in chunks:
-                yield views.events(more, answer.number)
+                yield _numbered(answer, more)
         except RequestError as error:
             yield b"data: %b\n\n" % msgspec.json.encode(error_body(error.failure()))
         yield b"data: [DONE]\n\n"
+
+
+def _numbered(answer: Answer, chunks: list[Chunk]) -> bytes:
+    return views.events(chunks, answer.number if answer.resumable else None)

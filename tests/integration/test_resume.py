@@ -93,7 +93,8 @@ def test_any_gateway_has_the_rest(tmp_path: Path) -> None:
         running.start_worker("m")
         key = running.key()
         url = f"{running.url}/v1/chat/completions"
-        with requests.post(url, json=BODY, headers=headers(key), stream=True, timeout=20) as response:
+        asked = headers(key, X_Resume_Within="30")
+        with requests.post(url, json=BODY, headers=asked, stream=True, timeout=20) as response:
             reading = events(response)
             seen = [next(reading) for _ in range(20)]
             first.signal(signal.SIGKILL)

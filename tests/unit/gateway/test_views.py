@@ -21,6 +21,7 @@ def test_events_pass_the_payload_through_untouched() -> None:
     odd = b'{ "choices": [], "x":1.0}'
     event = b"id: 7\ndata: " + odd + b"\n\n"
     assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)], 8) == event
+    assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)]) == event.removeprefix(b"id: 7\n")
     assert views.events([], 8).startswith(b":")
 
 
