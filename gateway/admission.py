@@ -86,16 +86,22 @@ class Admission:
 
     @contextmanager
     def submit(
-        self, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client = STAYS
+        self,
+        holder: Holder,
+        tier: str,
+        model: Model,
+        body: dict[str, Any],
+        client: Client = STAYS,
+        job_id: str | None = None,
     ) -> Iterator[Answer]:
-        """Run a request as a job of `tier`. Leaving the context before the job's end cancels the job, at once
-        or after the client's grace, if it has not come back.
+        """Run a request as a job of `tier`, with this id or a new one. Leaving the context before the job's end
+        cancels the job, at once or after the client's grace, if it has not come back.
 
         Raises TierRequired, ModelUnavailable, QueueFull or QueueUnreachable.
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
-        job, reader = self._job(holder, tier, model, body), _reader()
+        job, reader = self._job(job_id or self.new_id(), holder, tier, model, body), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.left)
@@ -122,6 +128,14 @@ class Admission:
             answer = Answer(job, chunks, after=after, resumable=True)
             with self._reading(answer, reader, client):
                 yield answer
+
+    @staticmethod
+    def new_id() -> str:
+        return f"job_{uuid.uuid4().hex}"
+
+    def is_gone(self, job_id: str) -> bool:
+        """Whether there is no such job, or none any more. Raises redis errors."""
+        return self._log.record(job_id) is None
 
     def find(self, holder: Holder, job_id: str) -> Record:
         """A job of this account. Raises NotFound or QueueUnreachable."""
@@ -173,10 +187,10 @@ class Admission:
             if answer.end is None:
                 self._leaving.spawn(self._leave, answer.job, reader, client.grace)
 
-    def _job(self, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
+    def _job(self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
         now = time.time()
         return Job(
-            id=f"job_{uuid.uuid4().hex}",
+            id=job_id,
             model=model.id,
             kind=model.kind,
             body=body,

@@ -21,6 +21,7 @@ from gateway.api.pages import pages_api
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
 from gateway.engineio import make_socketio
+from gateway.idempotency import Idempotency
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
@@ -96,8 +97,9 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(pages_api())
     app.register_blueprint(models_api(catalog, client, joblog, roster))
     app.register_blueprint(jobs_api(keyring, admission))
-    app.register_blueprint(seed_api(catalog, keyring, admission))
-    app.register_blueprint(openai_api(catalog, keyring, admission))
+    jobs = Idempotency(settings, client, admission)
+    app.register_blueprint(seed_api(catalog, keyring, jobs))
+    app.register_blueprint(openai_api(catalog, keyring, jobs))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]

@@ -95,6 +95,8 @@ class Connection:
             self._send("chunk", END)
         except RequestError as error:
             self._fail(error)
+        except RecursionError:
+            self._fail(InvalidRequest("the prompt is nested too deep"))
         except Exception:
             log.exception("a prompt failed")
             self._fail(RequestError("internal error"))

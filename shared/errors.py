@@ -10,6 +10,7 @@ CrofError
     ├── NotFound            404  no such page or job
     │   └── ModelNotFound   404  no such model; the message names the nearest
     ├── MethodNotAllowed    405
+    ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  the model's queue is at its bound
@@ -98,6 +99,13 @@ class MethodNotAllowed(RequestError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class IdempotencyMismatch(RequestError):
+    """This Idempotency-Key was used for another request. Use a new key for each request."""
+
+    status = 409
+    code = "idempotency_mismatch"
 
 
 class BodyTooLarge(RequestError):

@@ -21,7 +21,7 @@ from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 MOST_DEAD = 1000  # dead letters; the oldest go first
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
-Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost"]
+Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
 
 
 class Start(NamedTuple):

@@ -1,7 +1,6 @@
 """Hop 3: a job becomes a Celery message in its model's queue, ahead of or behind others by its tier."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from celery import Celery
@@ -17,18 +16,23 @@ PRIORITY_STEPS = [0, 3, 6, 9]
 PRIORITIES = {"premium": 3, "free": 6}
 
 
-def make_celery(
-    settings: Settings,
-    *,
-    model: str | None = None,
-    release: Callable[[str], None] | None = None,
-    adopt: Callable[[str, str], None] | None = None,
-) -> Celery:
-    """A Celery application on our leased transport.
+class LeaseKeeper(Protocol):
+    """What becomes of delivered messages, by their delivery tags. May be called in any thread; never raises."""
 
-    A worker names the `model` whose queue it consumes, `release`, which is called with the delivery tag of each
-    acknowledged message, and `adopt`, called with the tag and the text of one that has no lease yet
-    (shared/transport.py). Neither may raise. A producer gives none of them.
+    def hold(self, tag: str) -> None:
+        """A message was delivered: extend its lease from now on."""
+
+    def adopt(self, tag: str, message: str) -> None:
+        """Its lease could not be noted: do it as soon as it can."""
+
+    def release(self, tag: str) -> None:
+        """It was acknowledged: it needs no lease any more."""
+
+
+def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKeeper | None = None) -> Celery:
+    """A Celery application on our leased transport (shared/transport.py).
+
+    A worker names the `model` whose queue it consumes, and the keeper of its leases. A producer gives neither.
     """
     app = Celery("crofai", set_as_current=False)
     options: dict[str, Any] = {
@@ -49,8 +53,8 @@ def make_celery(
             "unacked_index_key": keys.lease_index(model),
             "unacked_mutex_key": keys.lease_mutex(model),
         }
-    if release is not None and adopt is not None:
-        options |= {"release": release, "adopt": adopt}
+    if keeper is not None:
+        options |= {"hold": keeper.hold, "adopt": keeper.adopt, "release": keeper.release}
     app.conf.update(
         broker_url=settings.redis_url,
         broker_transport="shared.transport:LeasedTransport",

@@ -1,4 +1,5 @@
-"""Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else.
+"""Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else,
+but for the channel's in scripts/append.lua.
 
 | name                   | type    | owner   | what, and how long                                               |
 |------------------------|---------|---------|------------------------------------------------------------------|
@@ -10,6 +11,7 @@
 | waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
+| idem:<account>:<hash>  | string  | gateway | the job of an Idempotency-Key; expires after the job             |
 | leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
 | dead                   | list    | joblog  | jobs that were given up, JSON, the newest first; until dropped   |
 | recovery               | string  | gateway | who looks for lost messages; expires after a lease               |
@@ -44,6 +46,10 @@ def lease_mutex(model: str) -> str:
 
 def waiting(model: str) -> str:
     return f"waiting:{model}"
+
+
+def idempotency(account: str, key: str) -> str:
+    return f"idem:{account}:{key}"
 
 
 def job(job_id: str) -> str:

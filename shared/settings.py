@@ -1,8 +1,9 @@
 """All settings: one object, read once from CROFAI_* variables at start, handed to what needs it."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SetupError
@@ -11,7 +12,7 @@ from shared.errors import SetupError
 class Settings(BaseSettings):
     """Times are in seconds, sizes in bytes."""
 
-    model_config = SettingsConfigDict(env_prefix="CROFAI_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CROFAI_", extra="ignore", allow_inf_nan=False)
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server.")
     database_url: str = Field("", description="SQL database of accounts; default: SQLite in the data folder.")
@@ -33,10 +34,23 @@ class Settings(BaseSettings):
     max_attempts: int = Field(2, gt=0, description="How often a job is started before it fails.")
     log_ttl: int = Field(600, gt=0, description="How long a job's log is kept after its end.")
     drain_timeout: float = Field(120, gt=0, description="How long a worker finishes its jobs after SIGTERM.")
+    load_timeout: float = Field(7200, gt=0, description="A worker whose model is not loaded by then ends.")
     stall_timeout: float = Field(300, gt=0, description="A worker whose engine is silent this long ends.")
     report_interval: float = Field(2, gt=0, description="Between a worker's reports.")
 
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is worth a line.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: str) -> str:
+        if not url.startswith(("redis://", "rediss://")):
+            raise ValueError("should be the URL of a Redis server, such as redis://127.0.0.1:6379/0")
+        return url
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     @property
     def sql_url(self) -> str:

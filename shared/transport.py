@@ -32,6 +32,8 @@ class LeasedQoS(kombu_redis.QoS):
     """Bookkeeping of delivered messages: acknowledging one gives back its lease."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
+        # From now on, not from when a thread has time for it: what waits in this worker keeps its lease, too.
+        self.channel.hold(delivery_tag)
         try:
             super().append(message, delivery_tag)
         except (RedisError, OSError) as error:
@@ -53,16 +55,17 @@ class LeasedQoS(kombu_redis.QoS):
 
 
 class LeasedChannel(kombu_redis.Channel):
-    """A channel whose consumers hold leases. `release` and `adopt` are set through the transport options."""
+    """A channel whose consumers hold leases. The transport options set `hold`, `release` and `adopt`."""
 
     QoS = LeasedQoS
     do_restore = False
     release: Callable[[str], None]
     adopt: Callable[[str, str], None]
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "release", "adopt")
+    hold: Callable[[str], None]
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "release", "adopt", "hold")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.release = self.adopt = self._never_consumes
+        self.release = self.adopt = self.hold = self._never_consumes
         super().__init__(*args, **kwargs)
 
     @staticmethod

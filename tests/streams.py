@@ -36,7 +36,7 @@ class Stream:
             for line in response.iter_lines(decode_unicode=True):
                 if line == "data: [DONE]":
                     self.done = True
-                elif line.startswith("data: "):
+                elif line.startswith(("data: ", "{")):
                     self._take(json.loads(line.removeprefix("data: ")))
 
     def _take(self, chunk: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from workers.outbox import patiently
 class Lease:
     """Extends the lease of held messages, and gives back those that were acknowledged.
 
-    `adopt` and `release` may be called from any thread, and never raise.
+    `hold`, `adopt` and `release` may be called from any thread, and never raise.
     """
 
     def __init__(self, client: "redis.asyncio.Redis", model: str, seconds: float) -> None:
@@ -33,7 +33,7 @@ class Lease:
 
     def hold(self, tag: str) -> None:
         """Extend this message's lease from now on."""
-        self._held.add(tag)
+        self._loop.call_soon_threadsafe(self._held.add, tag)
 
     def forget(self, tag: str) -> None:
         """Somebody else has the message: its lease is not ours any more."""

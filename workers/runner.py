@@ -92,6 +92,8 @@ class Runner:
         start = await patiently(
             lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts, token)
         )
+        if start.verdict == "fenced":
+            return "fenced"
         if start.verdict in ("ended", "lost"):
             log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
             return "done"
@@ -104,7 +106,8 @@ class Runner:
         if end is None:
             return await self._leave(job, line)
         verdict = await line.close(end)
-        log.info("job %s %s: %s, %d tokens", job.id, job.model, end.state, line.tokens)
+        state = end.state if verdict == "ok" else verdict
+        log.info("job %s %s: %s, %d tokens", job.id, job.model, state, line.tokens)
         return "fenced" if verdict == "fenced" else "done"
 
     async def _leave(self, job: Job, line: Line) -> Outcome:

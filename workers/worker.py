@@ -55,7 +55,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     reporter.start()
     with _loop() as loop:
         try:
-            _load(loop, engine, reporter)
+            _load(loop, engine, reporter, settings.load_timeout)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
             reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
@@ -77,10 +77,12 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
         raise EngineDied("the engine, or what runs beside it, has died")
 
 
-def _load(loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter) -> None:
+def _load(loop: asyncio.AbstractEventLoop, engine: Engine, reporter: Reporter, timeout: float) -> None:
     """Load the model. A signal ends the process meanwhile: weights are read and vLLM is started in one go each."""
     try:
-        _call(loop, engine.load(reporter.loading), timeout=None)
+        _call(loop, engine.load(reporter.loading), timeout)
+    except TimeoutError:
+        _give_up(reporter, f"not loaded after {timeout:.0f} s")
     except (SystemExit, KeyboardInterrupt) as end:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -154,10 +156,12 @@ def _consume(
     reporter: Reporter,
 ) -> None:
     """Run Celery's consumer in this thread until a signal stops it."""
-    app = make_celery(settings, model=model.id, release=crew.lease.release, adopt=crew.lease.adopt)
+    app = make_celery(settings, model=model.id, keeper=crew.lease)
     tasks.register(app, crew.runner, loop)
 
-    def drain(**_: Any) -> None:
+    def drain(how: str = "", **_: Any) -> None:
+        if how == "Cold":  # a second signal; Celery would terminate jobs, which threads cannot
+            _give_up(reporter, "told to end now")
         log.info("draining: %d jobs in hand", len(crew.runner.running))
         reporter.draining()
         _after(settings.drain_timeout, lambda: _call(loop, crew.runner.hand_over(), timeout=None))

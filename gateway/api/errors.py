@@ -7,7 +7,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from shared import errors
-from shared.errors import RequestError
+from shared.errors import InvalidRequest, RequestError
 from shared.messages import Failure
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ def install(app: Flask) -> None:
         # Such as Allow, which tells the methods that an address does take.
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         return _response(known().failure() if known else _other(error), headers)
+
+    @app.errorhandler(RecursionError)
+    def too_deep(_: RecursionError) -> Response:
+        return request_error(InvalidRequest("the body is nested too deep"))
 
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:

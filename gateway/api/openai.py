@@ -3,16 +3,17 @@
 from flask import Blueprint, Response
 
 from gateway import views
-from gateway.admission import Admission, Answer
-from gateway.api.requests import api_key, json_body, leaving_client, waiting_client
+from gateway.admission import Answer
+from gateway.api.requests import api_key, idempotency_key, json_body, leaving_client, waiting_client
 from gateway.api.streams import JOB_ID, stream
 from gateway.auth import Keyring
 from gateway.bodies import openai_body
+from gateway.idempotency import Idempotency
 from shared.catalog import Catalog
 from shared.errors import EngineFailed, InvalidRequest
 
 
-def openai_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Blueprint:
+def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
     api = Blueprint("openai", __name__)
 
     @api.post("/v1/chat/completions")
@@ -25,8 +26,8 @@ def openai_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Blue
         model = catalog.find(name)
         body = openai_body(model, data)
         if body.get("stream"):
-            return stream(admission.submit(holder, holder.tier, model, body, waiting_client()))
-        with admission.submit(holder, holder.tier, model, body, leaving_client()) as answer:
+            return stream(jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client()))
+        with jobs.submit(idempotency_key(), holder, holder.tier, model, body, leaving_client()) as answer:
             return Response(_whole(answer), mimetype="application/json", headers={JOB_ID: answer.job.id})
 
     return api

@@ -21,6 +21,10 @@ def api_key() -> str:
     raise InvalidKey("No API key: send it in the X-API-Key header, or as Authorization: Bearer.")
 
 
+def idempotency_key() -> str | None:
+    return request.headers.get("Idempotency-Key")
+
+
 def leaving_client() -> Client:
     """A client of this request that does not come back."""
     return Client(left=request.environ.get(LEFT, lambda: False))

@@ -3,15 +3,16 @@
 from flask import Blueprint, Response, jsonify
 
 from gateway import views
-from gateway.admission import Admission, Answer
-from gateway.api.requests import api_key, json_body, leaving_client
+from gateway.admission import Answer
+from gateway.api.requests import api_key, idempotency_key, json_body, leaving_client
 from gateway.auth import Keyring
 from gateway.bodies import seed_body
+from gateway.idempotency import Idempotency
 from shared.catalog import Catalog
 from shared.errors import EngineFailed
 
 
-def seed_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Blueprint:
+def seed_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
     api = Blueprint("seed", __name__)
 
     @api.post("/v1/free/<name>", defaults={"tier": "free"})
@@ -20,7 +21,7 @@ def seed_api(catalog: Catalog, keyring: Keyring, admission: Admission) -> Bluepr
         holder = keyring.holder(api_key())
         model = catalog.find(name)
         body = seed_body(model, json_body())
-        with admission.submit(holder, tier, model, body, leaving_client()) as answer:
+        with jobs.submit(idempotency_key(), holder, tier, model, body, leaving_client()) as answer:
             return jsonify(response=_picture(answer) if model.kind == "image" else _text(answer))
 
     return api

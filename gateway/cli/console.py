@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from itertools import cycle
@@ -10,6 +11,9 @@ from typing import TextIO
 
 MOST_BYTES = 10_000_000
 """A log file that grows past this becomes NAME.log.1, in place of an older one."""
+
+LONGEST = 2_000
+"""Characters of a line on the terminal; its log file has all of it."""
 
 BOLD = 1
 COLOURS = (36, 35, 34, 33, 32)
@@ -24,6 +28,7 @@ class Console:
         self._colour = _wants_colour(out) if colour is None else colour
         self._colours = {"crofai": BOLD}
         self._next = cycle(COLOURS)
+        self._unread = 0
 
     def say(self, text: str) -> None:
         """A line of `crofai up` itself."""
@@ -31,17 +36,35 @@ class Console:
 
     def line(self, name: str, text: str) -> None:
         """A line of a process. Control characters, which could come from a client's request, are dropped."""
-        text = "".join(c for c in text if c.isprintable() or c == "\t")
+        text = "".join(c for c in text[:LONGEST] if c.isprintable() or c == "\t")
         head = f"{name:<{self._width}} |"
         if self._colour:
             if name not in self._colours:
                 self._colours[name] = next(self._next)
             head = f"\033[{self._colours[name]}m{head}\033[0m"
+        self._print(f"{head} {text}")
+
+    def _print(self, line: str) -> None:
+        """Print, unless nobody reads what was printed: waiting for that would stop all processes, one by one."""
+        if not _has_room(self._out):
+            self._unread += 1
+            return
+        if self._unread:
+            line = f"({self._unread} lines are in the log files alone: nobody read them here)\n{line}"
+            self._unread = 0
         try:
-            print(head, text, file=self._out, flush=True)
+            print(line, file=self._out, flush=True)
         except OSError:
             # The terminal is gone; the processes and their log files go on.
             discard(self._out)
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], 0)[1])
+    except (OSError, ValueError):  # no file, or a closed one
+        return True
 
 
 def discard(stream: TextIO) -> None:

@@ -4,12 +4,15 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
 from gateway.cli.failures import CommandFailed
+
+MOMENT = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Claim:
 def claim(data_dir: Path) -> Iterator[Claim]:
     """Be the instance of this data folder. Raises CommandFailed if another one is."""
     with _file(data_dir).open("a+") as file:
-        if not _lock(file):
+        if not _lock_soon(file):
             other = _read(file)
             who = f"process {other.pid}, {other.url}" if other else "it is just starting"
             raise CommandFailed(
@@ -48,6 +51,14 @@ def claim(data_dir: Path) -> Iterator[Claim]:
         _file(data_dir).chmod(0o600)
         file.truncate(0)
         yield Claim(file)
+
+
+def _lock_soon(file: IO[str]) -> bool:
+    """Commands that look whether an instance runs hold the lock for a moment."""
+    deadline = time.monotonic() + MOMENT
+    while not (locked := _lock(file)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return locked
 
 
 def running(data_dir: Path) -> Instance | None:

@@ -8,18 +8,20 @@
 --       exhausted  open as well, but only to write the end: it was started too often
 --       ended      the job has its end already: drop the message
 --       lost       Redis has no record of the job: drop the message
+--       fenced     another attempt was opened since the first call with this token
 -- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
 redis.call('ZREM', KEYS[3], ARGV[1])
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token')
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5])
 if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
 if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
 
-local attempt, repeated = tonumber(job[2]), job[4] == ARGV[5]
+local attempt, repeated = tonumber(job[2]), job[4]
+if repeated and repeated ~= job[2] then return {'fenced', attempt, length} end
 if not repeated then attempt = attempt + 1 end
 -- An attempt has failed until it ends, or is handed over.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token', ARGV[5])
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token:' .. ARGV[5], attempt)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 if job[3] then return {'cancelled', attempt, length} end

@@ -86,6 +86,24 @@ def test_one_that_was_paused_does_not_give_away_what_is_not_its_own(running: Clu
     check(running, opened)
 
 
+def test_what_waits_in_a_worker_stays_its_own(tmp_path: Path) -> None:
+    """After a restart of Redis a worker takes more messages than it has slots: the last ones wait for long."""
+    models = {"m": simulated_model(tokens_per_second=20, capacity=2)}
+    with cluster(tmp_path, models, lease=LEASE) as running:
+        running.start_gateway()
+        first = running.start_worker("m")
+        client = running.valkey.client
+        with streams(running, "m", "echo " + "a " * 150, 1) as before:
+            wait_for(lambda: len(before[0].texts) > 5, 10, "the first stream to be under way")
+            running.valkey.stop()
+            running.valkey.start()
+            with streams(running, "m", "echo " + "b " * 100, 2) as after:
+                wait_for(lambda: client.hlen(keys.lease("m")) == 3, 10, "more messages than slots to be taken")
+                running.start_worker("m")
+        assert [stream.error for stream in before + after] == [None] * 3
+        assert "fenced" not in first.log.read_text()
+
+
 def test_a_job_that_kills_its_workers_is_given_up(running: Cluster) -> None:
     workers = [running.start_worker("poison") for _ in range(3)]
     with streams(running, "poison", "x", 1) as opened:

@@ -144,6 +144,14 @@ def test_cancelling_an_expired_job_leaves_nothing(bench: Bench) -> None:
     assert bench.begin().verdict == "lost"
 
 
+def test_a_start_repeated_after_another_is_over(bench: Bench) -> None:
+    """Redis stayed away for longer than the lease, and another worker began in between."""
+    assert bench.begin(token="a").attempt == 1
+    assert bench.begin(token="b").attempt == 2
+    assert bench.begin(token="a").verdict == "fenced"
+    assert bench.begin(token="b") == ("run", 2, 0)
+
+
 def test_attempts_are_counted(bench: Bench) -> None:
     assert [bench.begin(most=2).verdict for _ in range(3)] == ["run", "run", "exhausted"]
 

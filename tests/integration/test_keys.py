@@ -70,7 +70,7 @@ def test_every_key_is_in_the_table(simulated: Cluster) -> None:
 
 
 def leave_for_a_while(running: Cluster) -> None:
-    headers = {"X-API-Key": running.key(), "X-Resume-Within": "5"}
+    headers = {"X-API-Key": running.key(), "X-Resume-Within": "5", "Idempotency-Key": "once"}
     body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "x"}], "max_tokens": 4000}
     url = f"{running.url}/v1/chat/completions"
     requests.post(url, json=body, headers=headers, stream=True, timeout=20).close()

@@ -197,7 +197,7 @@ def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
 def test_a_worker_whose_engine_hangs_ends(tmp_path: Path) -> None:
     """Its lease would go on, and so would the wait of the jobs behind the one that hangs."""
     models = {"m": simulated_model(tokens_per_second=100, capacity=1, stall_after=5)}
-    with cluster(tmp_path, models, lease=2, stall_timeout=2) as running:
+    with cluster(tmp_path, models, lease=2, stall_timeout=2, max_attempts=1) as running:
         running.start_gateway()
         worker = running.start_worker("m")
         with streams(running, "m", "echo a b c d e f", 1) as hung:

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,44 @@ def test_headers_that_make_no_sense_are_named(running: Cluster, key: str, name: 
         answer = requests.post(url, json=BODY, headers=headers(key) | {name: value}, timeout=10)
     assert answer.status_code == 400
     assert name in answer.json()["error"]["message"]
+
+
+def ask(
+    running: Cluster, key: str, body: dict[str, Any], idempotency: str, path: str = "/v1/chat/completions"
+) -> Any:
+    asked = headers(key, Idempotency_Key=idempotency)
+    return requests.post(f"{running.url}{path}", json=body, headers=asked, timeout=20)
+
+
+def test_a_request_that_is_sent_again_is_the_same_job(running: Cluster, key: str) -> None:
+    whole = {**BODY, "stream": False, "max_tokens": 20}
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: ask(running, key, whole, "one"), range(5)))
+    answers.append(ask(running, key, whole, "one"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.headers["X-Job-Id"] for answer in answers}) == 1
+    assert len({answer.text for answer in answers}) == 1
+    assert ask(running, key, whole, "two").headers["X-Job-Id"] != answers[0].headers["X-Job-Id"]
+
+
+def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:
+    answers = [ask(running, key, BODY, "stream") for _ in range(2)]
+    assert [answer.text.count("data: ") for answer in answers] == [answers[0].text.count("data: ")] * 2
+    assert answers[0].headers["X-Job-Id"] == answers[1].headers["X-Job-Id"]
+
+
+def test_the_seeds_dialect_knows_idempotency_too(running: Cluster, key: str) -> None:
+    body = {"messages": [{"role": "user", "content": "echo a b"}]}
+    answers = [ask(running, key, body, "seed", "/v1/free/m") for _ in range(2)]
+    assert [answer.json() for answer in answers] == [{"response": "a b"}] * 2
+    mismatch = ask(running, key, body | {"max_tokens": 1}, "seed", "/v1/free/m")
+    assert (mismatch.status_code, mismatch.json()["error"]["code"]) == (409, "idempotency_mismatch")
+    stranger = running.accounts.create_key("a stranger", "free").secret
+    assert ask(running, stranger, body | {"max_tokens": 1}, "seed", "/v1/free/m").json() == {"response": "a"}
+
+
+def test_what_was_refused_may_be_sent_again(running: Cluster, key: str) -> None:
+    body = {"model": "pictures", "messages": BODY["messages"]}
+    assert ask(running, key, body, "refused").status_code == 400
+    assert ask(running, key, BODY, "refused").status_code == 200
+    assert ask(running, key, BODY, "x" * 300).status_code == 400

@@ -29,7 +29,8 @@ from workers.engines.image_request import ImageSpec, parse_args, parse_request
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 300.0
-"""A step, or the decoding after the last one, that takes longer than this is taken to be stuck."""
+"""A step, or the decoding after the last one, that takes longer than this is taken to be stuck. Not a setting:
+that one is for an engine that does not answer, and a step on a CPU may take longer."""
 
 CLOSE_SECONDS = 30.0
 """How long `close` waits for the step that is being computed."""

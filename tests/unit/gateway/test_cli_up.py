@@ -286,6 +286,19 @@ def test_a_stream_that_nobody_reads_fails_no_more(monkeypatch: pytest.MonkeyPatc
         print("at exit", flush=True)
 
 
+def test_a_stream_that_nobody_reads_keeps_nobody_waiting() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as out, os.fdopen(reading) as reader:
+        console = Console(out)
+        for number in range(1000):
+            console.say(f"line {number} {'x' * 200}")
+        os.set_blocking(reading, False)
+        shown = len(reader.read().splitlines())
+        assert 10 < shown < 1000
+        console.say("read again")
+        assert f"({1000 - shown} lines are in the log files alone" in reader.read()
+
+
 def test_a_log_file_keeps_the_last_run_and_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("first run", "second run"):
         log = LogFile(tmp_path, "gateway", pytest.fail)

@@ -1,0 +1,68 @@
+"""`Idempotency-Key`: the same request, sent again, is the same job. Hop 2.
+
+A client that does not know whether its request arrived sends it again with the same key, and joins the job that
+runs, or gets the answer that it has had. Keys are an account's own, and are kept as long as its job can be.
+"""
+
+import hashlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+import msgspec
+import redis
+from redis.exceptions import RedisError
+
+from gateway.admission import Admission, Answer, Client
+from shared import redis_keys as keys
+from shared.accounts import Holder
+from shared.catalog import Model
+from shared.errors import IdempotencyMismatch, InvalidRequest, QueueUnreachable
+from shared.settings import Settings
+
+LONGEST = 255  # characters
+
+
+class Idempotency:
+    """Admission, for requests that may come twice."""
+
+    def __init__(self, settings: Settings, client: "redis.Redis", admission: Admission) -> None:
+        self._redis = client
+        self._admission = admission
+        self._ttl = int(settings.job_timeout + settings.log_ttl)
+
+    def submit(
+        self, key: str | None, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
+    ) -> AbstractContextManager[Answer]:
+        """As Admission.submit; with a key that is known, as Admission.resume from the beginning.
+
+        Raises IdempotencyMismatch if the key is that of another request.
+        """
+        if key is None:
+            return self._admission.submit(holder, tier, model, body, client)
+        if not key.isprintable() or not 0 < len(key) <= LONGEST:
+            raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
+        job_id = self._admission.new_id()
+        known = self._claim(holder, key, f"{job_id} {_digest(tier, model.id, body)}")
+        if known is None:
+            return self._admission.submit(holder, tier, model, body, client, job_id)
+        other, digest = known.split(" ")
+        if digest != _digest(tier, model.id, body):
+            raise IdempotencyMismatch
+        return self._admission.resume(holder, other, 0, client)
+
+    def _claim(self, holder: Holder, key: str, mine: str) -> str | None:
+        """Take the key for a new job; what it was taken for already, if it was."""
+        name = keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
+        try:
+            known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
+            if known and self._admission.is_gone(known.decode().split(" ")[0]):
+                # It was refused at the door, and may be sent again.
+                self._redis.set(name, mine, ex=self._ttl)
+                return None
+        except RedisError as error:
+            raise QueueUnreachable from error
+        return None if known is None else str(known.decode())
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
