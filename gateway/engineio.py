@@ -43,6 +43,11 @@ class TextPacket(Packet):
 
     uses_binary_events = False
 
+    def __init__(self, *args: Any, encoded_packet: str | bytes | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if encoded_packet is not None:  # an empty one, too
+            self.decode(encoded_packet)
+
     def decode(self, encoded_packet: str | bytes) -> int:
         """Never raises: what cannot be read is an event that is ignored."""
         try:
