@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from engineio.async_drivers import gevent as driver
+from engineio.payload import Payload
 from flask import Flask
 from flask_socketio import SocketIO
 from gevent.queue import JoinableQueue
@@ -95,6 +96,7 @@ def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> S
         serializer=TextPacket,
         async_handlers=False,  # one event of a client after the other: it cannot make greenlets at will
     )
+    Payload.max_decode_packets = MOST_PENDING  # in one POST; clients that poll send all they have at once
     engine = socketio.server.eio
     engine._async = engine._async | {"queue": PacketQueue, "websocket": SessionWebsocket}
     engine.handle_request = _bounded(engine)

@@ -5,9 +5,11 @@ runs, or gets the answer that it has had. Keys are an account's own, and are kep
 """
 
 import hashlib
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
+import gevent
 import msgspec
 import redis
 from redis.exceptions import RedisError
@@ -17,9 +19,11 @@ from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import IdempotencyMismatch, InvalidRequest, QueueUnreachable
+from shared.joblog import script
 from shared.settings import Settings
 
 LONGEST = 255  # characters
+ADMITTED = 2.0  # seconds in which a job is admitted, once its key is taken
 
 
 class Idempotency:
@@ -28,6 +32,7 @@ class Idempotency:
     def __init__(self, settings: Settings, client: "redis.Redis", admission: Admission) -> None:
         self._redis = client
         self._admission = admission
+        self._replace = client.register_script(script("replace"))
         self._ttl = int(settings.job_timeout + settings.log_ttl)
 
     def submit(
@@ -54,14 +59,24 @@ class Idempotency:
         """Take the key for a new job; what it was taken for already, if it was."""
         name = keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
         try:
-            known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
-            if known and self._admission.is_gone(known.decode().split(" ")[0]):
+            while True:
+                known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
+                if known is None or self._appears(known.decode().split(" ")[0]):
+                    return None if known is None else str(known.decode())
                 # It was refused at the door, and may be sent again.
-                self._redis.set(name, mine, ex=self._ttl)
-                return None
+                if self._replace(keys=[name], args=[known, mine, self._ttl]):
+                    return None
         except RedisError as error:
             raise QueueUnreachable from error
-        return None if known is None else str(known.decode())
+
+    def _appears(self, job_id: str) -> bool:
+        """Whether there is such a job; one whose key was just taken is about to be admitted, or refused."""
+        deadline = time.monotonic() + ADMITTED
+        while self._admission.is_gone(job_id):
+            if time.monotonic() > deadline:
+                return False
+            gevent.sleep(0.05)
+        return True
 
 
 def _digest(*parts: Any) -> str:

@@ -65,9 +65,9 @@ class JobLog:
     def __init__(self, client: "redis.Redis", *, log_ttl: int) -> None:
         self._redis = client
         self._log_ttl = log_ttl
-        self._admit = client.register_script(_script("admit"))
-        self._claim = client.register_script(_script("claim"))
-        self._leave = client.register_script(_script("leave"))
+        self._admit = client.register_script(script("admit"))
+        self._claim = client.register_script(script("claim"))
+        self._leave = client.register_script(script("leave"))
 
     def admit(self, job: Job, reader: str, *, most_waiting: int) -> int | None:
         """Write the job's record, which must exist before the job is enqueued. Idempotent.
@@ -176,9 +176,9 @@ class JobWriter:
 
     def __init__(self, client: "redis.asyncio.Redis", *, live_ttl: int, log_ttl: int) -> None:
         self._redis = client
-        self._begin = client.register_script(_script("begin"))
-        self._hand_over = client.register_script(_script("hand_over"))
-        self._append = client.register_script(_script("append"))
+        self._begin = client.register_script(script("begin"))
+        self._hand_over = client.register_script(script("hand_over"))
+        self._append = client.register_script(script("append"))
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
@@ -224,5 +224,6 @@ def _cancelling(job_id: str, model: str) -> list[str]:
     return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """The source of one of the Lua scripts."""
     return files("shared").joinpath("scripts", f"{name}.lua").read_text()
