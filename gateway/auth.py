@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FRESH = 1.0  # seconds a revoked key may still work
 STALE = 600.0  # the same, while the database does not answer
 MOST_KEYS = 10_000
+PATIENCE = 2.0  # seconds that a key which is known waits for the database
 THREADS = 4
 MOST_ASKING = 200  # lookups at once; a database that is slow is not made slower
 NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
@@ -67,18 +68,33 @@ class Keyring:
         stale = self._stale.get(secret)
         if stale and self._now() < self._down_until:
             return stale
-        try:
-            found = self._in_thread(lambda: self._accounts.find(secret))
-        except SetupError as error:
-            log.error("%s", error)
+        asked = gevent.spawn(self._ask, secret)
+        asked.join(PATIENCE if stale else None)
+        found: Holder | AccountsUnreachable | None = asked.get() if asked.ready() else AccountsUnreachable()
+        if isinstance(found, AccountsUnreachable):
             self._down_until = self._now() + FRESH
             if stale:
                 return stale
-            raise AccountsUnreachable from error
+            raise found
         if found is None:
-            self._stale.pop(secret, None)
             raise InvalidKey("This API key is unknown or revoked.")
-        self._fresh[secret] = self._stale[secret] = found
+        return found
+
+    def _ask(self, secret: str) -> Holder | AccountsUnreachable | None:
+        """Ask the database, and learn from it, in a greenlet of its own: maybe nobody waits any more."""
+        try:
+            found = self._in_thread(lambda: self._accounts.find(secret))
+        except SetupError as error:
+            if self._now() >= self._down_until:
+                log.error("%s", error)
+            return AccountsUnreachable()
+        except AccountsUnreachable as error:
+            return error
+        if found is None:
+            self._fresh.pop(secret, None)
+            self._stale.pop(secret, None)
+        else:
+            self._fresh[secret] = self._stale[secret] = found
         return found
 
     def _in_thread(self, call: Callable[[], T]) -> T:

@@ -1,13 +1,21 @@
-"""Redis stops, restarts or loses its data while ten streams are open; a worker dies; connections are cut."""
+"""Redis stops, restarts or loses its data while ten streams are open; a worker dies; connections are cut.
+
+The SQL database is locked.
+"""
 
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from gateway import auth, roster
+from shared import redis_keys as keys
 from tests.cluster import Cluster, Process, cluster, free_port, wait_for
 from tests.conftest import simulated_model
 from tests.streams import Stream, streams
@@ -91,6 +99,71 @@ def test_paused(bench: Bench) -> None:
         bench.cluster.valkey.process.signal(signal.SIGCONT)
     assert_whole(opened)
     assert_as_before(bench)
+
+
+def test_who_leaves_while_it_is_down_is_not_forgotten(bench: Bench) -> None:
+    valkey = bench.cluster.valkey
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": f"echo {WORDS * 10}"}]}
+    headers = {"X-API-Key": bench.cluster.key()}
+    url = f"{bench.cluster.url}/v1/chat/completions"
+    with requests.post(url, json=body, headers=headers, stream=True, timeout=20) as response:
+        next(response.iter_lines())
+        job = keys.job(response.headers["X-Job-Id"])
+        valkey.stop()
+    time.sleep(4)  # longer than the gateway needs to notice
+    valkey.start()
+    wait_for(lambda: valkey.client.hget(job, "state") == b"cancelled", 10, "the job to be cancelled")
+
+
+def test_requests_wait_for_a_stalled_server_together(bench: Bench) -> None:
+    url = f"{bench.cluster.url}/v1/models"
+    assert requests.get(url, timeout=10).ok
+    time.sleep(roster.FRESH + 0.1)
+    bench.cluster.valkey.process.signal(signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: requests.get(url, timeout=60).status_code, range(8)))
+        took = time.monotonic() - start
+    finally:
+        bench.cluster.valkey.process.signal(signal.SIGCONT)
+    assert answers == [503] * 8
+    assert took < 10
+
+
+def test_known_keys_do_not_wait_for_a_locked_database(bench: Bench) -> None:
+    """Not even behind unknown ones, which must."""
+    key = bench.cluster.key()
+    assert ask(bench.cluster, key) == 200
+    time.sleep(auth.FRESH + 0.1)
+    with ThreadPoolExecutor(30) as pool, locked(bench.cluster):
+        strangers = [pool.submit(ask, bench.cluster, f"sk-crof-{number}") for number in range(30)]
+        wait_for(lambda: sum(stranger.running() for stranger in strangers) == 30, 10, "all to be asked")
+        start = time.monotonic()
+        assert ask(bench.cluster, key) == 200
+        took = time.monotonic() - start
+    assert took < 4
+    assert {stranger.result() for stranger in strangers} <= {401, 503}
+
+
+@contextmanager
+def locked(running: Cluster) -> Iterator[None]:
+    """Nobody else reads or writes."""
+    database = sqlite3.connect(running.folder / "crofai.db", isolation_level=None)
+    database.execute("PRAGMA locking_mode=EXCLUSIVE")
+    database.execute("BEGIN EXCLUSIVE")
+    database.execute("UPDATE keys SET last_used = 1")
+    try:
+        yield
+    finally:
+        database.close()
+
+
+def ask(running: Cluster, key: str) -> int:
+    """The status of a request."""
+    body = {"messages": [{"role": "user", "content": "echo a"}]}
+    url = f"{running.url}/v1/free/m"
+    return requests.post(url, json=body, headers={"X-API-Key": key}, timeout=90).status_code
 
 
 def test_data_lost(bench: Bench) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import socketio
 
+from gateway.auth import FRESH
 from tests.cluster import Cluster, wait_for
 
 pytestmark = pytest.mark.integration
@@ -170,6 +172,19 @@ def test_a_failure_does_not_end_the_connection(client: Client, key: str) -> None
 def test_a_wrong_key_at_start_is_told(client: Client) -> None:
     client.emit("start_stream", "sk-crof-wrong")
     wait_for(lambda: client.of("error"), 5, "an error")
+    assert client.of("error")[0]["code"] == "invalid_key"
+
+
+def test_a_key_revoked_is_refused_on_connections_that_had_it(client: Client, simulated: Cluster) -> None:
+    made = simulated.accounts.create_key("gone", "free")
+    client.emit("start_stream", made.secret)
+    client.emit("prompt", prompt("echo a"))
+    client.wait()
+    simulated.accounts.revoke_key(made.id)
+    time.sleep(FRESH + 0.5)
+    client.emit("prompt", prompt("echo b"))
+    client.wait()
+    assert client.chunks() == ["a", "ENDOFMESSAGE", "||AI ERROR||"]
     assert client.of("error")[0]["code"] == "invalid_key"
 
 

@@ -26,9 +26,9 @@ def connect(running: Cluster) -> socket.socket:
     return stalled
 
 
-def request(running: Cluster, words: int, letters: int = 200) -> bytes:
+def request(running: Cluster, words: int, letters: int = 200, *, stream: bool = True) -> bytes:
     prompt = "echo " + " ".join("x" * letters for _ in range(words))
-    body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": prompt}]})
+    body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": prompt}]})
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-API-Key: {running.key()}\r\n"
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
@@ -52,8 +52,7 @@ def test_stalled_clients_are_cut_off(tmp_path: Path) -> None:
             while reader.recv(65536):
                 pass
             raise ConnectionAbortedError("closed in order, but short of its end")
-        state = {client.hget(key, "state") for key in client.scan_iter("job:*") if client.type(key) == b"hash"}
-        assert state == {b"cancelled"}
+        assert states(running) == {b"cancelled"}
         reader.close()
         sender.close()
 
@@ -89,6 +88,29 @@ def test_a_gateway_that_stops_leaves_no_job_behind(tmp_path: Path) -> None:
         gateway.stop()
         wait_for(lambda: client.hlen(keys.lease("m")) == 0, 5, "the job to be cancelled")
         reader.close()
+
+
+def test_a_gateway_that_stops_ends_its_requests(tmp_path: Path) -> None:
+    """Streams, and those whose whole answer is waited for."""
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        clients = [connect(running) for _ in range(4)]
+        for number, reader in enumerate(clients):
+            reader.sendall(request(running, 1000, 1, stream=number % 2 == 0))
+        client = running.valkey.client
+        wait_for(lambda: client.hlen(keys.lease("m")) == 4, 10, "the jobs to run")
+        assert gateway.stop(12) == 0
+        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 5, "the jobs to be cancelled")
+        assert states(running) == {b"cancelled"}
+        for reader in clients:
+            reader.close()
+
+
+def states(running: Cluster) -> set[bytes]:
+    """The states of all jobs."""
+    client = running.valkey.client
+    return {client.hget(key, "state") for key in client.scan_iter("job:*") if client.type(key) == b"hash"}
 
 
 def test_a_pool_that_only_drains_takes_no_jobs(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The keyring: what it takes for a key, how long it remembers, and what a dead database looks like."""
 
+import threading
 import time
 
 import gevent
 import pytest
 
+from gateway import auth
 from gateway.auth import FRESH, STALE, Keyring
 from shared.accounts import Holder
 from shared.errors import AccountsUnreachable, InvalidKey, SetupError
@@ -110,3 +112,31 @@ def test_a_slow_database_holds_up_nobody_else(accounts: FakeAccounts) -> None:
     gevent.sleep(0.05)
     assert not asking.dead
     assert asking.get(timeout=5) == HOLDER
+
+
+def test_a_known_key_waits_a_moment_for_a_slow_database(
+    accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the database says at last is believed."""
+    monkeypatch.setattr(auth, "PATIENCE", 0.05)
+    clock, answered = Clock(), threading.Event()
+    keyring = Keyring(accounts, clock)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    clock.now += FRESH + 0.01
+    accounts.find = lambda secret: answered.wait(5) and None  # type: ignore[assignment,func-returns-value]
+    assert keyring.holder("sk-crof-1") == HOLDER
+    clock.now += FRESH + 0.01
+    answered.set()
+    with pytest.raises(InvalidKey):
+        keyring.holder("sk-crof-1")
+
+
+def test_a_known_key_is_known_though_too_many_ask(accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    keyring = Keyring(accounts, clock)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    clock.now += FRESH + 0.01
+    monkeypatch.setattr(auth, "MOST_ASKING", 0)
+    assert keyring.holder("sk-crof-1") == HOLDER
+    with pytest.raises(AccountsUnreachable):
+        keyring.holder("sk-crof-2")
