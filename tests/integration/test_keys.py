@@ -61,7 +61,8 @@ def test_every_key_is_in_the_table(simulated: Cluster) -> None:
     assert requests.post(f"{simulated.url}/v1/free/pictures", **request).status_code == 200
     leave_for_a_while(simulated)
     with streams(simulated, "slow", "echo " + "a " * 20, 3):
-        wait_for(lambda: client.zcard(redis_keys.waiting("slow")) == 1, 10, "one more job than there are slots")
+        wait_for(lambda: client.hlen("lease:slow") == 2, 10, "both slots to be taken")
+        wait_for(lambda: client.llen("model.slow:p3") == 1, 10, "one more job to wait")
         wait_for(lambda: list(client.scan_iter("job:*:log")), 10, "a log")
         rows = found(simulated)
     rows |= found(simulated)
