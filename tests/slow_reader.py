@@ -1,10 +1,11 @@
-"""A Socket.IO client, down to the packets, that takes what it gets at a set pace."""
+"""Socket.IO clients, down to the packets, that take what they get at a set pace."""
 
 import json
 import socket
 import time
 from typing import Any
 
+import requests
 import websocket
 
 LARGE = 2**20  # bytes of receive buffer: the kernel takes far more than the reader
@@ -56,3 +57,31 @@ class SlowReader:
         if self._pace:
             time.sleep(len(packet) / self._pace)
         return packet
+
+
+class SlowPoller:
+    """The same without a websocket: reads the answers to its polls at `bytes_per_second`."""
+
+    def __init__(self, url: str, bytes_per_second: float) -> None:
+        self._url = f"{url}/socket.io/?EIO=4&transport=polling"
+        self._pace = bytes_per_second
+        (opened,) = self.poll()
+        self._url += f"&sid={json.loads(opened[1:])['sid']}"
+        self.send("40")
+        assert self.poll()[0].startswith("40")
+
+    def send(self, packet: str) -> None:
+        assert requests.post(self._url, data=packet.encode(), timeout=20).ok
+
+    def poll(self) -> list[str]:
+        """The next packets; a ping is answered once all are read."""
+        body = b""
+        with requests.get(self._url, stream=True, timeout=20) as response:
+            assert response.ok, f"the session has ended: {response.text}"
+            for taken in response.iter_content(1024):
+                body += taken
+                time.sleep(len(taken) / self._pace)
+        packets = body.decode().split("\x1e")
+        if "2" in packets:
+            self.send("3")
+        return packets

@@ -9,6 +9,7 @@ import pytest
 import websocket
 
 from tests.cluster import Cluster
+from tests.frames import connect
 
 pytestmark = pytest.mark.integration
 
@@ -18,11 +19,7 @@ KEY = b"\x01\x02\x03\x04"
 
 @pytest.fixture
 def client(simulated: Cluster) -> Any:
-    address = simulated.url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
-    client = websocket.create_connection(address, timeout=10)
-    assert client.recv().startswith("0")
-    client.send("40")
-    assert client.recv().startswith("40")
+    client = connect(simulated)
     raw = client.sock
     yield client
     client.close()
