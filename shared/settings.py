@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder of everything kept on this machine.")
     models_file: Path | None = Field(None, description="Operator's catalogue, merged over shared/models.yaml.")
 
-    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body taken.")
     queue_bound: int = Field(1_000, gt=0, description="Most jobs that may wait for one model.")
