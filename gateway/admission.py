@@ -6,14 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gevent
 from celery import Celery
 from gevent.pool import Group
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from gateway.outages import patiently, reaching_queue
 from gateway.relay import Relay
 from gateway.roster import Roster
 from shared import queues
@@ -21,7 +22,7 @@ from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import ModelUnavailable, NotFound, QueueFull, QueueUnreachable, Relayed, TierRequired
 from shared.joblog import JobLog, Record
-from shared.messages import Chunk, End, Job
+from shared.messages import Chunk, End, Job, new_job_id
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,14 +33,13 @@ SWEEP = 0.25  # seconds between looks for clients that have not come back
 
 @dataclass(frozen=True)
 class Client:
-    """Who waits for an answer: whether it has left, and how many seconds it may stay away."""
+    """Who waits for an answer: whether it has left, and how many seconds it may stay away.
+
+    One without a `left` is served by a greenlet that ends when it leaves.
+    """
 
     left: Callable[[], bool] = lambda: False
     grace: float = 0.0
-
-
-STAYS = Client()
-"""One whose leaving ends the greenlet that waits for it."""
 
 
 class Answer:
@@ -91,7 +91,7 @@ class Admission:
         tier: str,
         model: Model,
         body: dict[str, Any],
-        client: Client = STAYS,
+        client: Client,
         job_id: str | None = None,
     ) -> Iterator[Answer]:
         """Run a request as a job of `tier`, with this id or a new one. Leaving the context before the job's end
@@ -101,7 +101,7 @@ class Admission:
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
-        job, reader = self._job(job_id or self.new_id(), holder, tier, model, body), _reader()
+        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.left)
@@ -112,26 +112,20 @@ class Admission:
                 yield answer
 
     @contextmanager
-    def resume(self, holder: Holder, job_id: str, after: int, client: Client = STAYS) -> Iterator[Answer]:
+    def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> Iterator[Answer]:
         """The answer of a job that runs or has ended, from the chunk that follows number `after`.
 
         Raises NotFound or QueueUnreachable. Leaving the context is as for `submit`.
         """
         job, reader = self.find(holder, job_id), _reader()
         with self._relay.inbox(job.id) as inbox:
-            try:
+            with reaching_queue():
                 self._log.claim(job.id, self._gateway_id, reader)
-            except RedisError as error:
-                raise QueueUnreachable from error
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.left, after)
             answer = Answer(job, chunks, after=after, resumable=True)
             with self._reading(answer, reader, client):
                 yield answer
-
-    @staticmethod
-    def new_id() -> str:
-        return f"job_{uuid.uuid4().hex}"
 
     def is_gone(self, job_id: str) -> bool:
         """Whether there is no such job, or none any more. Raises redis errors."""
@@ -139,10 +133,8 @@ class Admission:
 
     def find(self, holder: Holder, job_id: str) -> Record:
         """A job of this account. Raises NotFound or QueueUnreachable."""
-        try:
+        with reaching_queue():
             job = self._log.record(job_id)
-        except RedisError as error:
-            raise QueueUnreachable from error
         if job is None or job.account != holder.account:
             raise NotFound("No such job of yours; a job is kept for some minutes after its end.")
         return job
@@ -151,19 +143,15 @@ class Admission:
         """A job of this account, and all its chunks so far. Raises NotFound or QueueUnreachable."""
         job = self.find(holder, job_id)
         chunks: list[Chunk] = []
-        try:
+        with reaching_queue():
             while page := self._log.read(job_id, len(chunks)):
                 chunks += page
-        except RedisError as error:
-            raise QueueUnreachable from error
         return job, chunks
 
-    def cancel(self, job: Job | Record) -> None:
+    def cancel(self, job: Record) -> None:
         """Cancel a job, whoever reads it. Raises QueueUnreachable."""
-        try:
+        with reaching_queue():
             self._log.cancel(job.id, job.model)
-        except RedisError as error:
-            raise QueueUnreachable from error
 
     def run(self) -> None:
         """Cancel, until killed, jobs whose clients have not come back; every gateway does it for all."""
@@ -202,37 +190,26 @@ class Admission:
         )
 
     def _admit(self, job: Job, reader: str) -> None:
-        try:
+        with reaching_queue():
             if not self._roster.serves(job.model):
                 raise ModelUnavailable(f"No worker serves '{job.model}' at the moment.", param="model")
             waiting = self._log.admit(job, reader, most_waiting=self._settings.queue_bound)
-        except RedisError as error:
-            raise QueueUnreachable from error
         if waiting is not None:
             raise QueueFull(f"{waiting} jobs wait for '{job.model}' already. Try again later.", param="model")
 
     def _enqueue(self, job: Job) -> None:
-        try:
+        with reaching_queue():
             queues.enqueue(self._celery, job)
-        except OperationalError as error:
-            raise QueueUnreachable from error
         log.info("job %s %s: queued, tier %s", job.id, job.model, job.tier)
 
     def _leave(self, job: Job | Record, reader: str, grace: float) -> None:
         """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""
-        give_up = time.monotonic() + self._settings.outage_timeout
-        while True:
-            try:
-                if grace:
-                    self._log.leave_later(job.id, job.model, reader, grace)
-                else:
-                    self._log.leave(job.id, job.model, reader)
-                return
-            except RedisError as error:
-                if time.monotonic() > give_up:
-                    log.warning("job %s could not be cancelled: %s", job.id, error)
-                    return
-            gevent.sleep(0.5)
+        leave = partial(self._log.leave, job.id, job.model, reader)
+        later = partial(self._log.leave_later, job.id, job.model, reader, grace)
+        try:
+            patiently(later if grace else leave, self._settings.outage_timeout)
+        except QueueUnreachable as error:
+            log.warning("job %s could not be cancelled: %s", job.id, error.__cause__)
 
 
 def _reader() -> str:

@@ -80,6 +80,13 @@ def parse_json(data: str | bytes) -> dict[str, Any]:
     return value
 
 
+def model_name(value: Any) -> str:
+    """The name of a model, wherever a dialect has it. Raises InvalidRequest."""
+    if not isinstance(value, str):
+        raise InvalidRequest("model: should be the name of a model; see /v1/models", param="model")
+    return value
+
+
 def seed_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """The seed's JSON dialect → an OpenAI-shaped body, always streamed inside."""
     return _image(data) if model.kind == "image" else _chat(model, _check(SeedChat, data).model_dump(), "messages")

@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from msgspec.structs import asdict
 
 from gateway import views
 from gateway.admission import Answer
@@ -129,7 +130,7 @@ class Connection:
             if image.steps:
                 self._send("progress", {"step": image.step, "steps": image.steps})
             for picture in image.data:
-                self._send("image", {"b64_json": picture.b64_json, "seed": picture.seed})
+                self._send("image", asdict(picture))
 
 
 def text(data: Any) -> str:
@@ -142,8 +143,7 @@ def text(data: Any) -> str:
 
 
 def error_event(error: RequestError) -> dict[str, Any]:
-    failure = error.failure()
-    return {"code": failure.code, "message": failure.message, "param": failure.param, "status": failure.status}
+    return asdict(error.failure())
 
 
 def _texts(whole: str) -> Iterator[str]:
@@ -172,11 +172,4 @@ def _bundles(chunks: list[Chunk], first: int) -> Iterator[tuple[list[Chunk], int
 def _usage(answer: Answer) -> dict[str, Any]:
     end = answer.end
     assert end is not None, "usage is told after the end"
-    return {
-        "id": answer.job.id,
-        "model": answer.job.model,
-        "prompt_tokens": end.usage.prompt_tokens,
-        "completion_tokens": end.usage.completion_tokens,
-        "image_steps": end.usage.image_steps,
-        "finish_reason": end.finish_reason,
-    }
+    return {"id": answer.job.id, "model": answer.job.model, "finish_reason": end.finish_reason} | asdict(end.usage)

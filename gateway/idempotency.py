@@ -12,14 +12,15 @@ from typing import Any
 import gevent
 import msgspec
 import redis
-from redis.exceptions import RedisError
 
 from gateway.admission import Admission, Answer, Client
+from gateway.outages import reaching_queue
 from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import IdempotencyMismatch, InvalidRequest, QueueUnreachable
+from shared.errors import IdempotencyMismatch, InvalidRequest
 from shared.joblog import script
+from shared.messages import new_job_id
 from shared.settings import Settings
 
 LONGEST = 255  # characters
@@ -46,28 +47,26 @@ class Idempotency:
             return self._admission.submit(holder, tier, model, body, client)
         if not key.isprintable() or not 0 < len(key) <= LONGEST:
             raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
-        job_id = self._admission.new_id()
-        known = self._claim(holder, key, f"{job_id} {_digest(tier, model.id, body)}")
+        job_id, digest = new_job_id(), _digest(tier, model.id, body)
+        with reaching_queue():
+            known = self._claim(holder, key, f"{job_id} {digest}")
         if known is None:
             return self._admission.submit(holder, tier, model, body, client, job_id)
-        other, digest = known.split(" ")
-        if digest != _digest(tier, model.id, body):
+        other, other_digest = known.split(" ")
+        if digest != other_digest:
             raise IdempotencyMismatch
         return self._admission.resume(holder, other, 0, client)
 
     def _claim(self, holder: Holder, key: str, mine: str) -> str | None:
         """Take the key for a new job; what it was taken for already, if it was."""
         name = keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
-        try:
-            while True:
-                known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
-                if known is None or self._appears(known.decode().split(" ")[0]):
-                    return None if known is None else str(known.decode())
-                # It was refused at the door, and may be sent again.
-                if self._replace(keys=[name], args=[known, mine, self._ttl]):
-                    return None
-        except RedisError as error:
-            raise QueueUnreachable from error
+        while True:
+            known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
+            if known is None or self._appears(known.decode().split(" ")[0]):
+                return None if known is None else str(known.decode())
+            # It was refused at the door, and may be sent again.
+            if self._replace(keys=[name], args=[known, mine, self._ttl]):
+                return None
 
     def _appears(self, job_id: str) -> bool:
         """Whether there is such a job; one whose key was just taken is about to be admitted, or refused."""

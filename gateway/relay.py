@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import gevent
 import msgspec
@@ -19,8 +19,9 @@ import redis
 from gevent.event import Event
 from redis.exceptions import RedisError
 
+from gateway.outages import patiently
 from shared import redis_keys as keys
-from shared.errors import Cancelled, JobLost, QueueUnreachable, Timeout
+from shared.errors import Cancelled, JobLost, Timeout
 from shared.joblog import JobLog
 from shared.messages import Chunk, decode_frames
 
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
 PAGE = 32  # chunks read at a time: a slow reader has to come back before the log expires
 LOOK = 1.0  # seconds between looks whether the client is still there
-
-T = TypeVar("T")
 
 
 class Inbox:
@@ -142,23 +141,12 @@ class Relay:
     def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
         """The next page of the log; the inbox lags on while there may be more."""
         inbox.caught_up()
-        chunks = self._patiently(lambda: self._log.read(inbox.job_id, cursor, PAGE))
+        chunks = patiently(lambda: self._log.read(inbox.job_id, cursor, PAGE), self._outage_timeout)
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
-        elif not chunks and self._patiently(lambda: self._log.record(inbox.job_id)) is None:
+        elif not chunks and patiently(lambda: self._log.record(inbox.job_id), self._outage_timeout) is None:
             raise JobLost
         return chunks
-
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """Read from Redis, waiting out a restart."""
-        give_up = time.time() + self._outage_timeout
-        while True:
-            try:
-                return call()
-            except RedisError as error:
-                if time.time() >= give_up:
-                    raise QueueUnreachable from error
-                gevent.sleep(0.25)
 
     def run(self) -> None:
         """Receive until killed, through any number of lost connections."""

@@ -21,7 +21,7 @@ from flask_socketio import Namespace, SocketIO
 
 from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
-from gateway.bodies import parse_json, socket_body
+from gateway.bodies import model_name, parse_json, socket_body
 from gateway.connection import Connection, error_event, text
 from shared.accounts import Holder
 from shared.catalog import Catalog
@@ -82,7 +82,7 @@ class StreamNamespace(Namespace):
 
     def _submit(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)
-        model = self._catalog.find(_name(fields.pop("model", None)))
+        model = self._catalog.find(model_name(fields.pop("model", None)))
         client = Client(grace=_whole(fields, "resume_within", MOST_GRACE))
         return self._admission.submit(holder, holder.tier, model, socket_body(model, fields), client)
 
@@ -132,12 +132,6 @@ class StreamNamespace(Namespace):
 
 def _sid() -> str:
     return str(request.sid)  # type: ignore[attr-defined]
-
-
-def _name(model: Any) -> str:
-    if not isinstance(model, str):
-        raise InvalidRequest("model: should be the name of a model; see /v1/models", param="model")
-    return model
 
 
 def _job(fields: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ arrays, so that a payload (itself JSON, made by the worker) is embedded as it st
 bytes by the gateway, without being parsed on the way.
 """
 
+import uuid
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +40,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def decode(data: str | bytes) -> "Job":
         return _JOB.decode(data)
+
+
+def new_job_id() -> str:
+    return f"job_{uuid.uuid4().hex}"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ Only the account that sent a request sees its job, through any gateway.
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
+from msgspec.structs import asdict
 
 from gateway import views
 from gateway.admission import Admission
@@ -17,7 +18,7 @@ from gateway.api.streams import stream
 from gateway.auth import Keyring
 from shared.errors import InvalidRequest
 from shared.joblog import Record
-from shared.messages import Chunk, Usage
+from shared.messages import Chunk
 
 
 def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
@@ -63,7 +64,7 @@ def _status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
         "attempt": job.attempt,
         "number": len(chunks),
         "finish_reason": end.finish_reason if end else None,
-        "usage": _usage(end.usage) if end else None,
+        "usage": asdict(end.usage) if end else None,
         "error": error_body(end.failure)["error"] if end and end.failure else None,
     }
     return status | (_pictures(chunks) if job.kind == "image" else {"text": views.text(chunks)})
@@ -72,17 +73,8 @@ def _status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
 def _pictures(chunks: list[Chunk]) -> dict[str, Any]:
     images = views.images(chunks)
     latest = next((image for image in reversed(images) if image.steps), None)
-    pictures = [picture for image in images for picture in image.data]
     return {
         "step": latest.step if latest else 0,
         "steps": latest.steps if latest else None,
-        "data": [{"b64_json": picture.b64_json, "seed": picture.seed} for picture in pictures],
-    }
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "image_steps": usage.image_steps,
+        "data": [asdict(picture) for image in images for picture in image.data],
     }

@@ -6,9 +6,9 @@ from typing import Any
 import redis
 from flask import Blueprint, Response, jsonify
 
+from gateway.outages import reaching_queue
 from gateway.roster import Roster
 from shared.catalog import Catalog, Model
-from shared.errors import QueueUnreachable
 from shared.joblog import JobLog
 from shared.registry import Report
 
@@ -18,10 +18,8 @@ def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: 
     started = int(time.time())
 
     def entries(models: list[Model]) -> list[dict[str, Any]]:
-        try:
+        with reaching_queue():
             workers, waiting = roster.workers(), joblog.waiting([model.id for model in models])
-        except redis.RedisError as error:
-            raise QueueUnreachable from error
         return [_entry(model, workers, count, started) for model, count in zip(models, waiting, strict=True)]
 
     @api.get("/v1/models")
@@ -34,10 +32,8 @@ def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: 
 
     @api.get("/health")
     def health() -> Response:
-        try:
+        with reaching_queue():
             client.ping()
-        except redis.RedisError as error:
-            raise QueueUnreachable from error
         return jsonify(status="ok")
 
     return api

@@ -7,10 +7,10 @@ from gateway.admission import Answer
 from gateway.api.requests import api_key, idempotency_key, json_body, leaving_client, waiting_client
 from gateway.api.streams import JOB_ID, stream
 from gateway.auth import Keyring
-from gateway.bodies import openai_body
+from gateway.bodies import model_name, openai_body
 from gateway.idempotency import Idempotency
 from shared.catalog import Catalog
-from shared.errors import EngineFailed, InvalidRequest
+from shared.errors import EngineFailed
 
 
 def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
@@ -20,10 +20,7 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
     def chat() -> Response:
         holder = keyring.holder(api_key())
         data = json_body()
-        name = data.get("model")
-        if not isinstance(name, str):
-            raise InvalidRequest("model: should be the name of a model; see /v1/models", param="model")
-        model = catalog.find(name)
+        model = catalog.find(model_name(data.get("model")))
         body = openai_body(model, data)
         if body.get("stream"):
             return stream(jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client()))

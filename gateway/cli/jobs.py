@@ -2,7 +2,6 @@
 
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +17,7 @@ from gateway.cli.failures import CommandFailed
 from shared import queues
 from shared.dead_letters import DeadLetters
 from shared.joblog import JobLog
-from shared.messages import DeadLetter, Job
+from shared.messages import DeadLetter, Job, new_job_id
 from shared.settings import Settings, load_settings
 
 app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
@@ -101,7 +100,7 @@ def _failing() -> Iterator[None]:
 def _again(job: Job, settings: Settings) -> Job:
     now = time.time()
     return msgspec.structs.replace(
-        job, id=f"job_{uuid.uuid4().hex}", reply_to="nobody", created=now, deadline=now + settings.job_timeout
+        job, id=new_job_id(), reply_to="nobody", created=now, deadline=now + settings.job_timeout
     )
 
 
