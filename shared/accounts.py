@@ -161,7 +161,7 @@ def _engine(url: str) -> sql.Engine:
         # A connection costs 0.3 ms, and belongs to one thread.
         engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": BUSY})
         if parsed.database not in (None, "", ":memory:"):
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except ArgumentError:
         # The text is not repeated: it may hold a password.
         raise SetupError(

@@ -46,7 +46,7 @@ def load_catalog(override: Path | None = None) -> "Catalog":
     file, entries = SHIPPED, _read(SHIPPED)
     if override is not None:
         # Ours is tested, so what is wrong from here on is the operator's doing, and named so.
-        file, entries = override, _merge_entries(entries, _read(override), override)
+        file, entries = override, _override(entries, override)
     models = [_model(file, name, fields) for name, fields in entries.items()]
     try:
         return Catalog(models)
@@ -192,6 +192,13 @@ def _entries(file: Path, data: Any) -> dict[str, Any]:
         if not isinstance(fields, dict | None):
             raise CatalogError(f"{file}: {name}: should be a map of fields, got {_got(fields)}")
     return entries
+
+
+def _override(shipped: dict[str, Any], file: Path) -> dict[str, Any]:
+    try:
+        return _merge_entries(shipped, _read(file), file)
+    except RecursionError:
+        raise CatalogError(f"{file}: is nested too deep, or an alias (*name) stands in what it names") from None
 
 
 def _merge_entries(shipped: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class ImageArgs(BaseModel):
 
 def edges(size: str) -> tuple[int, int] | None:
     """Width and height, if this is a size: the VAE shrinks each by 8."""
-    found = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", size)
+    found = re.fullmatch(r"([1-9][0-9]{0,4})[xX]([1-9][0-9]{0,4})", size)
     if not found:
         return None
     width, height = int(found[1]), int(found[2])

@@ -1,5 +1,7 @@
 """All settings: one object, read once from CROFAI_* variables at start, handed to what needs it."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +57,21 @@ class Settings(BaseSettings):
     @property
     def sql_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'crofai.db'}"
+
+
+OTHERS = ("CROFAI_KEY",)
+"""Variables that are no settings of a process, but are read where they are used."""
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Variables that mean nothing, by the setting that each is likely to have been meant for.
+
+    Only what is near to one: an orchestrator may add variables of its own, such as CROFAI_GATEWAY_SERVICE_HOST.
+    """
+    known = [*(f"CROFAI_{field}".upper() for field in Settings.model_fields), *OTHERS]
+    strange = (name for name in names if name.startswith("CROFAI_") and name not in known)
+    nearest = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.85) for name in strange}
+    return {name: near[0] for name, near in nearest.items() if near}
 
 
 def load_settings() -> Settings:

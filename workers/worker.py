@@ -14,24 +14,22 @@ import socket
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import celery.signals
 import redis
 import redis.asyncio
-from celery.platforms import SecurityWarning
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from shared import redis_keys as keys
 from shared.catalog import Model
 from shared.joblog import JobWriter
 from shared.queues import make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
 from workers import tasks
+from workers.consumer import make_consumer
 from workers.control import Control
 from workers.engines import make_engine
 from workers.engines.base import Engine, EngineDied
@@ -168,20 +166,9 @@ def _consume(
         _after(settings.drain_timeout + LAST, lambda: _give_up(reporter, "jobs could not be handed over"))
 
     celery.signals.worker_shutting_down.connect(drain, weak=False)
-    # Celery warns of root because of pickle; we take JSON alone, and containers have one user.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
-    worker = app.Worker(
-        pool="threads",
-        concurrency=engine.capacity,
-        queues=[keys.queue(model.id)],
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-        loglevel="WARNING",
-        quiet=True,
-    )
-    worker.start()
-    if worker.exitcode != os.EX_OK:
+    consumer = make_consumer(app, model=model.id, concurrency=engine.capacity)
+    consumer.start()
+    if consumer.exitcode != os.EX_OK:
         # Celery logs what it cannot recover from, and returns as if a signal had stopped it.
         crew.died.set()
 

@@ -1,5 +1,10 @@
 """What `crofai up` says once all is ready."""
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 from gateway.cli.plan import Pool
 
 
@@ -22,13 +27,22 @@ def _example(url: str, key: str, pools: list[Pool]) -> list[str]:
     name = next((pool.model.id for pool in pools if pool.model.kind == "chat"), None)
     if name is None:
         return []
-    question = '"temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]'
+    question = '"messages":[{"role":"user","content":"What is the capital of France?"}]'
     return [
         "Try it:",
         "",
         f'  curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" \\',
         f"""    -H "Content-Type: application/json" -d '{{"model":"{name}","stream":true,{question}}}'""",
         "",
-        f"  crofai chat {name}",
+        f"  {_command()} chat {name}",
         "",
     ]
+
+
+def _command() -> str:
+    """How to call `crofai` from where the user is."""
+    ours = Path(sys.executable).with_name("crofai")
+    if shutil.which("crofai") or not ours.exists():
+        return "crofai"
+    path = os.path.relpath(ours)
+    return str(ours) if path.startswith("..") else path

@@ -35,6 +35,8 @@ def chat(
     with api.client(base, secret, read_timeout=ANSWER_TIMEOUT) as client:
         conversation = Conversation(client, model)
         if once is not None:
+            if not once.strip():
+                raise CommandFailed("--once: should be a question, got nothing")
             conversation.ask(once)
         else:
             _converse(conversation)

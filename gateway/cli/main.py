@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import chat, jobs, keys, models, processes, up
 from shared.errors import CrofError
+from shared.settings import misspelt
 
 
 class _Commands(TyperGroup):
@@ -16,6 +17,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         _open_streams()
+        for name, meant in misspelt(os.environ).items():
+            print(f"crofai: warning: {name} is no setting. Did you mean {meant}?", file=sys.stderr)
         try:
             return super().invoke(ctx)
         except CrofError as error:

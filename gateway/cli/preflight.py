@@ -39,7 +39,7 @@ def check_python(version: tuple[int, ...]) -> Iterator[str]:
 
 def check_folder(folder: Path) -> Iterator[str]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # its logs and accounts are nobody else's
         writable = os.access(folder, os.W_OK | os.X_OK)
         cause = "" if writable else f"this user ({os.getuid()}) may not write there"
     except OSError as error:
@@ -58,7 +58,8 @@ def check_port(host: str, port: int) -> Iterator[str]:
         except OSError as error:
             cause = error
     if cause.errno == errno.EADDRINUSE:
-        yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: --port {port + 1}"
+        other = f'make up ARGS="--port {port + 1}"'
+        yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: {other}"
     else:
         yield f"cannot listen on {host}:{port}: {cause.strerror}. Set CROFAI_HOST and CROFAI_PORT."
 

@@ -55,7 +55,10 @@ class Workers:
     async def watch(self) -> None:
         """Follow them for ever: they may be restarted."""
         while True:
-            for child, report in assign(self._children, await self._reports()).items():
+            reports = await self._reports()
+            # A report outlives its worker: what has ended is not ready, whatever it said last.
+            running = {child: model for child, model in self._children.items() if child.running}
+            for child, report in assign(running, reports).items():
                 self._follow(child, report)
             if all(child.ready for child in self._children):
                 self._ready.set()

@@ -97,6 +97,7 @@ class Child:
     def __init__(self, supervisor: Supervisor, service: Service, log: LogFile) -> None:
         self.service = service
         self.started = 0.0
+        self.running = False
         self.ready = False
         self.pid = 0
         self.last_lines: deque[str] = deque(maxlen=TAIL)
@@ -158,7 +159,7 @@ class Child:
         """Follow the process to its end, and end what it leaves behind."""
         reading = asyncio.create_task(self._read(reader))
         await self._process.wait()
-        self.ready = False
+        self.running = self.ready = False
         self._kill_group()
         self._supervisor.tell_watchdog("-", self.pid)
         # Only a process that has left the group could hold the pipe open now.
@@ -214,6 +215,7 @@ class Child:
         finally:
             os.close(writing)
         self.started = time.time()
+        self.running = True
         self.pid = self._process.pid
         self._supervisor.tell_watchdog("+", self.pid)
         reader = asyncio.StreamReader()

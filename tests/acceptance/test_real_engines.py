@@ -12,7 +12,8 @@ from PIL import Image
 
 from shared import redis_keys as keys
 from tests.acceptance.conversation import Conversation
-from tests.acceptance.printed import Printed, Run
+from tests.acceptance.printed import Printed
+from tests.acceptance.programs import Run
 from tests.cluster import Cluster, wait_for
 
 # The engines take a minute to start, and unpack their weights before that in a fresh clone.

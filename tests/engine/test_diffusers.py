@@ -129,7 +129,7 @@ def threads() -> list[threading.Thread]:
 def test_an_image_has_the_size_and_steps_that_were_asked_for(data_dir: Path) -> None:
     async def scenario() -> Answer:
         async with serving(data_dir) as engine:
-            return await ask(engine, size="96x72", steps=5)
+            return await ask(engine, size="96X72", steps=5)
 
     answer = run(scenario())
     image = Image.open(io.BytesIO(answer.pngs[0]))
@@ -374,7 +374,19 @@ def test_an_engine_that_is_not_loaded_fails_requests(data_dir: Path) -> None:
         *[("negative_prompt", value) for value in (5, "a" * 4001)],
         *[
             ("size", value)
-            for value in (64, "64", "64x", "64x68", "56x64", "64x264", "-64x64", "64x64x64", " 64x64", "064x064")
+            for value in (
+                64,
+                "64",
+                "64x",
+                "64x68",
+                "56x64",
+                "64x264",
+                "-64x64",
+                "64x64x64",
+                "64×64",
+                " 64x64",
+                "064x064",
+            )
         ],
         *[("steps", value) for value in (0, 51, 2.5, "3", True)],
         *[("seed", value) for value in (-1, 2**63, 1.5, "7", False)],

@@ -120,6 +120,13 @@ def test_a_bad_url_is_one_line(url: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("nothing", ["", "  \n"])
+def test_once_needs_a_question(server: Server, nothing: str) -> None:
+    result = chat(server, "--once", nothing)
+    assert (result.exit_code, result.stderr) == (1, "crofai: --once: should be a question, got nothing\n")
+    assert server.requests == []
+
+
 def test_once_prints_the_answer_alone_and_its_figures_on_stderr(server: Server) -> None:
     server.says("Par", "is.", usage=7)
     result = chat(server, "--once", "Capital of France?")

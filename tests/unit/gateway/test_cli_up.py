@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -155,6 +156,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     [problem] = preflight.check_folder(tmp_path / "file" / "data")
     assert str(tmp_path / "file" / "data") in problem
     assert list(preflight.check_folder(tmp_path / "new")) == []
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
 # One instance a folder
@@ -212,6 +214,8 @@ def test_the_banner_holds_a_command_that_works_as_it_stands() -> None:
     assert "http://127.0.0.1:1/v1/chat/completions" in text
     assert text.count("sk-crof-x") == 2
     assert "Started in 4.0 s: gateway 1.2 s, m 3.0 s." in text
+    [command] = re.findall("(.*)crofai chat m", text)
+    assert shutil.which(f"{command.strip()}crofai")
 
 
 # Which report is whose

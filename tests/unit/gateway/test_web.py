@@ -4,22 +4,14 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from shared import errors
-
-WEB = Path(__file__).parents[3] / "gateway" / "web"
-HTML = (WEB / "index.html").read_text("utf-8")
-CSS = (WEB / "style.css").read_text("utf-8")
-JS = (WEB / "app.js").read_text("utf-8")
+from tests.page import CSS, HTML, JS, ROOT, WEB, examples
 
 DONATION = "https://buymeacoffee.com/crofai"
 MAX_BYTES = 60_000
-VOID = {"meta", "link", "input", "br", "img", "hr"}
 FILLED = {
     "BASE_URL": "http://localhost:8000",
     "YOUR_KEY": "sk-crof-0",
@@ -34,64 +26,11 @@ DESCRIBED = """
 """
 
 
-@dataclass
-class Node:
-    tag: str
-    attrs: dict[str, str]
-    children: list["Node"] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
-
-    def all(self, tag: str | None = None) -> Iterator["Node"]:
-        for child in self.children:
-            if tag in (None, child.tag):
-                yield child
-            yield from child.all(tag)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
-
-
-class Tree(HTMLParser):
-    """Builds the tree, and fails on a tag that is not closed where it should be."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Node("", {})
-        self._open = [self.root]
-        self.feed(html)
-        self.close()
-        assert self._open == [self.root], f"not closed: {self._open[-1].tag}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), f"an attribute twice in <{tag}>"
-        node = Node(tag, {name: value or "" for name, value in attrs})
-        self._open[-1].children.append(node)
-        if tag not in VOID:
-            self._open.append(node)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop().tag == tag, f"</{tag}> at {self.getpos()}"
-
-    def handle_data(self, data: str) -> None:
-        for node in self._open:
-            node.pieces.append(data)
-
-
-ROOT = Tree(HTML).root
 IDS = [node.attrs["id"] for node in ROOT.all() if "id" in node.attrs]
 
 
-def examples(language: str) -> list[str]:
-    figures = [node for node in ROOT.all("figure") if node.attrs.get("data-lang") == language]
-    return [filled(next(figure.all("code")).text) for figure in figures]
-
-
-def filled(text: str) -> str:
-    for name, value in FILLED.items():
-        text = text.replace(name, value)
-    return text
+def printed(language: str) -> list[str]:
+    return [text for (_, name), text in examples(**FILLED).items() if name == language]
 
 
 def error_classes(root: type[errors.RequestError] = errors.RequestError) -> Iterator[type[errors.RequestError]]:
@@ -197,7 +136,7 @@ def test_the_key_is_kept_in_the_tab_only() -> None:
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript", "typescript"])
 def test_examples_are_filled_in(language: str) -> None:
-    found = examples(language)
+    found = printed(language)
     assert len(found) == (3 if language == "curl" else 4)
     for text in found:
         assert FILLED["BASE_URL"] in text
@@ -207,12 +146,12 @@ def test_examples_are_filled_in(language: str) -> None:
 
 
 def test_python_examples_compile() -> None:
-    for text in examples("python"):
+    for text in printed("python"):
         compile(text, "example", "exec", flags=ast.PyCF_ONLY_AST)
 
 
 def test_curl_examples_send_json() -> None:
-    for text in examples("curl"):
+    for text in printed("curl"):
         body = re.search(r"-d '([^']*)'", text)
         assert body
         assert {"messages", "prompt"} & set(json.loads(body[1]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SetupError
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, load_settings, misspelt
 
 
 def test_defaults_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,11 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
         load_settings()
     assert str(error.value).startswith(f"{name}='{value}'")
     assert words in str(error.value)
+
+
+def test_a_misspelt_variable_is_told_from_what_others_set() -> None:
+    names = ["CROFAI_PROT", "CROFAI_DATADIR", "CROFAI_PORT", "CROFAI_KEY", "CROFAI_GATEWAY_SERVICE_PORT", "PORT"]
+    assert misspelt(names) == {"CROFAI_PROT": "CROFAI_PORT", "CROFAI_DATADIR": "CROFAI_DATA_DIR"}
 
 
 def test_relative_data_folders_are_resolved() -> None:

@@ -1,0 +1,78 @@
+"""The page at /, taken apart: its three files, its elements, and the examples that it prints."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+WEB = Path(__file__).parents[1] / "gateway" / "web"
+HTML = (WEB / "index.html").read_text("utf-8")
+CSS = (WEB / "style.css").read_text("utf-8")
+JS = (WEB / "app.js").read_text("utf-8")
+
+VOID = {"meta", "link", "input", "br", "img", "hr"}
+
+
+@dataclass
+class Node:
+    tag: str
+    attrs: dict[str, str]
+    children: list["Node"] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+
+    def all(self, tag: str | None = None) -> Iterator["Node"]:
+        for child in self.children:
+            if tag in (None, child.tag):
+                yield child
+            yield from child.all(tag)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class Tree(HTMLParser):
+    """Builds the tree, and fails on a tag that is not closed where it should be."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Node("", {})
+        self._open = [self.root]
+        self.feed(html)
+        self.close()
+        assert self._open == [self.root], f"not closed: {self._open[-1].tag}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"an attribute twice in <{tag}>"
+        node = Node(tag, {name: value or "" for name, value in attrs})
+        self._open[-1].children.append(node)
+        if tag not in VOID:
+            self._open.append(node)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data: str) -> None:
+        for node in self._open:
+            node.pieces.append(data)
+
+
+ROOT = Tree(HTML).root
+
+
+def examples(**values: str) -> dict[tuple[str, str], str]:
+    """The printed examples by section and language, with the placeholders filled in as the page's script does."""
+    sections = {node.attrs["id"]: node for node in ROOT.all("section") if "id" in node.attrs}
+    return {
+        (name, figure.attrs["data-lang"]): filled(next(figure.all("code")).text, values)
+        for name, section in sections.items()
+        for figure in section.all("figure")
+        if "data-lang" in figure.attrs
+    }
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
