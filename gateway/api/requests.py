@@ -7,7 +7,7 @@ from flask import request
 
 from gateway.admission import MOST_GRACE, Client
 from gateway.bodies import parse_json
-from gateway.server import LEFT
+from gateway.http import LEFT
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 
 

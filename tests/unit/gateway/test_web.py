@@ -11,7 +11,7 @@ from shared import errors
 from tests.page import CSS, HTML, JS, ROOT, WEB, examples
 
 DONATION = "https://buymeacoffee.com/crofai"
-MAX_BYTES = 60_000
+MAX_BYTES = 64_000
 FILLED = {
     "BASE_URL": "http://localhost:8000",
     "YOUR_KEY": "sk-crof-0",
