@@ -117,9 +117,16 @@ def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> S
     engine.handle_request = gate
     hooks = {"queue": PacketQueue, "websocket": partial(SessionWebsocket, gate.dismiss)}
     engine._async = engine._async | hooks
+    engine.handlers["message"] = partial(_heard, engine.sockets, engine.handlers["message"])
     # Engine.IO's own is an error in the log, for whatever a stranger asks.
     engine._log_error_once = lambda message, _: log.debug("%s", message)
     return socketio
+
+
+def _heard(sessions: dict[str, Any], handle: Callable[[str, Any], None], sid: str, data: Any) -> None:
+    """What comes behind the end of a session is nothing: of its client, nothing is known any more."""
+    if sid in sessions and not sessions[sid].closed:
+        handle(sid, data)
 
 
 def _alive(session: Any) -> None:

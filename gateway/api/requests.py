@@ -48,5 +48,5 @@ def json_body() -> dict[str, Any]:
     request.max_content_length = most + 1
     data = request.get_data()
     if len(data) > most:
-        raise BodyTooLarge
+        raise BodyTooLarge(f"The body may have {most} bytes.")
     return parse_json(data)

@@ -1,6 +1,7 @@
 """What is no valid HTTP request: refused in the API's own shape, never read as two, and no line in the log."""
 
 import json
+import random
 import re
 import socket
 import struct
@@ -219,13 +220,16 @@ def test_who_asks_before_sending_is_not_told_to_go_on_in_vain(
 
 
 def test_no_garbage_makes_a_line_in_the_log(simulated: Cluster, quiet: Process, key: str) -> None:
-    """All of it, cut at some places, at a pace that finds the gateway in the midst of something."""
+    """All of it, spoilt once more, cut at some places, and reset at once or in the midst of an answer."""
+    chance = random.Random(7)
     all_of_it = [*MALFORMED.values(), *TOO_LARGE.values(), *VALID_BUT_ODD.values(), *BREAKS_OFF.values()]
-    for number, sent in enumerate(all_of_it):
-        with suppress(OSError), dial(simulated, timeout=0.1) as raw:
+    for sent in all_of_it * 3:
+        spoilt = bytearray(sent.replace(b"KEY", key.encode()))
+        spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+        with suppress(OSError), dial(simulated, timeout=0.05) as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            raw.sendall(sent.replace(b"KEY", key.encode())[: len(sent) * (1 + number % 3) // 3])
-            if number % 2:
+            raw.sendall(spoilt[: chance.randrange(1, 2 * len(spoilt))])
+            if chance.random() < 0.5:
                 raw.recv(10)
     good = exchange(simulated, request(body=CHAT, X_API_Key=key))
     assert (good.status, json.loads(good.body)) == (200, {"response": "here"})
