@@ -77,7 +77,7 @@ class Keyring:
                 return stale
             raise found
         if found is None:
-            raise InvalidKey("This API key is unknown or revoked.")
+            raise InvalidKey
         return found
 
     def _ask(self, secret: str) -> Holder | AccountsUnreachable | None:

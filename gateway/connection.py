@@ -22,6 +22,7 @@ END = "ENDOFMESSAGE"
 FAILURE = "||AI ERROR||"
 MOST_PROMPTS = 16  # of one connection, waiting for their turn
 MOST_WAITING = 1_000_000  # characters of those prompts
+NO_KEY = "No valid API key: send one with start_stream, or as the prompt's token."
 MOST_TEXT = 2048  # bytes in one chunk, more or less
 
 Begin = Callable[[str, "Connection"], AbstractContextManager[Answer]]
@@ -35,22 +36,23 @@ class Connection:
         self.wrong_keys = 0
         self._send = send
         self._key: str | None = None
-        self._authenticated = Event()
+        self._told = Event()
         self._asked: deque[tuple[Begin, str]] = deque()
         self._arrived = Event()
         self._refused = 0
         self._greenlet: gevent.Greenlet | None = gevent.spawn(self._run)
 
-    def authenticate(self, key: str) -> None:
-        """Use this key, which is valid now, for prompts that have none."""
-        self._key = key
-        self._authenticated.set()
+    def authenticate(self, key: str | None) -> None:
+        """Use this key, which is valid now, for prompts that have none. None: what the client sent is not valid,
+        and there is nothing more to wait for."""
+        self._key = key or self._key
+        self._told.set()
 
     def key(self, wait: float) -> str:
         """The connection's key; waits so many seconds for a start_stream that is yet to come."""
-        self._authenticated.wait(wait)
+        self._told.wait(wait)
         if self._key is None:
-            raise InvalidKey("No API key: send it with start_stream, or as the prompt's token.", param="token")
+            raise InvalidKey(NO_KEY, param="token")
         return self._key
 
     def ask(self, begin: Begin, data: Any) -> None:

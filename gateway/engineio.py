@@ -2,11 +2,13 @@
 
 The libraries below Flask-SocketIO have no bound on what waits for a client, on sessions, or on the parts of a
 binary message; what a client sends can make them raise, and log a traceback, and a websocket that ends by such an
-error leaves its session behind. All of this is set right here, by the hooks that they have.
+error leaves its session behind. All of this is set right here and in polling.py, by the hooks that they have.
 """
 
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engineio.async_drivers import gevent as driver
@@ -16,10 +18,14 @@ from flask_socketio import SocketIO
 from gevent.queue import JoinableQueue
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT, Packet
 
+from gateway.polling import Gate
+from shared.errors import BodyTooLarge, RequestError
 from shared.settings import Settings
 
+log = logging.getLogger(__name__)
+
 MOST_PENDING = 64  # packets for one client, with what is said of itself: pings, errors, acknowledgements
-MOST_SESSIONS = 10_000
+MOST_PACKETS = 64  # in one POST; clients that poll send all they have at once
 
 IGNORED = "ignored"
 """The event that stands for what no client of ours sends; nothing handles it."""
@@ -69,11 +75,20 @@ class TextPacket(Packet):
 
 
 class SessionWebsocket(driver.WebSocketWSGI):
-    """A websocket whose end, however it comes, is the end of its session, and whose confirmations are its life."""
+    """A websocket whose end, however it comes, is the end of its session, and whose confirmations are its life.
+
+    `dismiss` ends a session with an error that its client is told.
+    """
+
+    def __init__(self, dismiss: Callable[[Any, RequestError], None], handler: Any, server: Any) -> None:
+        super().__init__(handler, server)
+        self._dismiss = dismiss
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        session = self.app.__self__
-        environ["wsgi.websocket"].on_life = lambda: _alive(session)
+        session, websocket = self.app.__self__, environ["wsgi.websocket"]
+        too_long = BodyTooLarge(f"A Socket.IO message may have {session.server.max_http_buffer_size} bytes.")
+        websocket.on_life = lambda: _alive(session)
+        websocket.on_too_long = lambda: self._dismiss(session, too_long)
         try:
             return super().__call__(environ, start_response)
         except (OSError, ValueError, LookupError, RecursionError):
@@ -96,24 +111,22 @@ def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> S
         serializer=TextPacket,
         async_handlers=False,  # one event of a client after the other: it cannot make greenlets at will
     )
-    Payload.max_decode_packets = MOST_PENDING  # in one POST; clients that poll send all they have at once
+    Payload.max_decode_packets = MOST_PACKETS
     engine = socketio.server.eio
-    engine._async = engine._async | {"queue": PacketQueue, "websocket": SessionWebsocket}
-    engine.handle_request = _bounded(engine)
+    gate = Gate(socketio, most_bytes=settings.max_body_bytes, most_packets=MOST_PACKETS)
+    engine.handle_request = gate
+    hooks = {"queue": PacketQueue, "websocket": partial(SessionWebsocket, gate.dismiss)}
+    engine._async = engine._async | hooks
+    engine.handlers["message"] = partial(_heard, engine.sockets, engine.handlers["message"])
+    # Engine.IO's own is an error in the log, for whatever a stranger asks.
+    engine._log_error_once = lambda message, _: log.debug("%s", message)
     return socketio
 
 
-def _bounded(engine: Any) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
-    """Requests, but for new sessions beyond the bound."""
-    handle: Callable[[dict[str, Any], Any], Iterable[bytes]] = engine.handle_request
-
-    def bounded(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if len(engine.sockets) >= MOST_SESSIONS and "sid=" not in environ.get("QUERY_STRING", ""):
-            start_response("503 Service Unavailable", [("Retry-After", "10"), ("Content-Type", "text/plain")])
-            return [b"This gateway has as many clients as it takes. Try again later.\n"]
-        return handle(environ, start_response)
-
-    return bounded
+def _heard(sessions: dict[str, Any], handle: Callable[[str, Any], None], sid: str, data: Any) -> None:
+    """What comes behind the end of a session is nothing: of its client, nothing is known any more."""
+    if sid in sessions and not sessions[sid].closed:
+        handle(sid, data)
 
 
 def _alive(session: Any) -> None:

@@ -1,21 +1,16 @@
-"""The web server: gevent's, with websockets that keep their clients' pace (websocket.py).
-
-docs/decisions/0002-websockets.md tells why not simple-websocket, and how it was proved.
-"""
+"""The web server's socket and its life: from listening to the last request's end. http.py has the requests."""
 
 import logging
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import gevent
 from flask import Flask
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
-from geventwebsocket.handler import WebSocketHandler
 
-from gateway.websocket import PIECE, PacedWebSocket
+from gateway.http import Handler
 from shared.errors import SetupError
 from shared.settings import Settings
 
@@ -25,10 +20,6 @@ UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest 
 BACKLOG = 1024
 MOST_CLIENTS = 20_000  # connections; more wait for one to end
 STOP = 5.0  # seconds that requests have to end once the server stops
-ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
-
-LEFT = "crofai.left"
-"""In the WSGI environment: a function that tells whether the client has closed its end."""
 
 
 def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
@@ -39,7 +30,7 @@ def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
     listener = _listen(settings)
     limits = {"timeout": settings.ping_interval + settings.ping_timeout, "most_bytes": settings.max_body_bytes}
     clients = Pool(MOST_CLIENTS)
-    handler = type("Handler", (_Handler,), limits)
+    handler = type("LimitedHandler", (Handler,), limits)
     server = WSGIServer(listener, app, spawn=clients, handler_class=handler, log=None, error_log=log)
 
     def stop() -> None:
@@ -54,47 +45,6 @@ def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
     server.serve_forever()
     # Requests that were ended have their jobs to cancel.
     clients.join(STOP)
-
-
-class _Handler(WebSocketHandler):
-    """A client that takes or sends nothing for `timeout` seconds is cut off: nobody waits for it for ever."""
-
-    timeout: float
-    most_bytes: int
-
-    def handle(self) -> None:
-        self.socket.settimeout(self.timeout)
-        super().handle()
-
-    def handle_one_request(self) -> Any:
-        gevent.sleep(0)  # reading does not wait as long as there is something to read: others have their turn
-        return super().handle_one_request()
-
-    def get_environ(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environ()
-        environ[LEFT] = self._left
-        return environ
-
-    def upgrade_connection(self) -> Any:
-        answer = super().upgrade_connection()
-        if plain := getattr(self, "websocket", None):
-            plain.closed = True  # it would write a close when it is collected
-            self.websocket = PacedWebSocket(self, most_bytes=self.most_bytes)
-            self.environ["wsgi.websocket"] = self.websocket
-        return answer
-
-    def _sendall(self, data: bytes) -> None:
-        # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
-        for start in range(0, len(data), PIECE):
-            super()._sendall(data[start : start + PIECE])
-
-    def _left(self) -> bool:
-        if not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
-        except OSError:
-            return True
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -5,6 +5,9 @@ A client sends `start_stream` with its key and `prompt` with a JSON text or an o
 also get `usage` and `error`, and `progress` and `image` from image models, each before the closing chunk.
 Prompts of one connection are answered one after the other, because chunks do not say which they belong to.
 
+What is no prompt has no answer to close: a wrong key in `start_stream`, a `cancel` that fails, and what ends the
+connection are an `error` alone. A prompt that has no other key then fails as all prompts do, with both.
+
 A prompt with `resume_within` (seconds) gets `job` with the job's id first, and then `piece` in place of `chunk`:
 the id, a number and the text. Who was cut off sends `resume` with `job` and the last `number` it has, over any
 connection to any gateway, and gets the rest. `cancel` with `job` ends a job.
@@ -22,7 +25,7 @@ from flask_socketio import Namespace, SocketIO
 from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
 from gateway.bodies import model_name, parse_json, socket_body
-from gateway.connection import Connection, error_event, text
+from gateway.connection import NO_KEY, Connection, error_event, text
 from shared.accounts import Holder
 from shared.catalog import Catalog
 from shared.errors import InvalidKey, InvalidRequest, RequestError
@@ -77,7 +80,11 @@ class StreamNamespace(Namespace):
             self._hang_up(sid)
 
     def _authenticate(self, connection: Connection, key: Any) -> None:
-        self._keyring.holder(key)
+        try:
+            self._holder(key)
+        except InvalidKey:
+            connection.authenticate(None)
+            raise
         connection.authenticate(key)
 
     def _submit(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
@@ -99,7 +106,12 @@ class StreamNamespace(Namespace):
         """What a client sent, and who it is."""
         fields = parse_json(data)
         key = fields.pop("token", None)
-        return fields, self._keyring.holder(connection.key(wait) if key is None else key)
+        return fields, self._holder(connection.key(wait) if key is None else key)
+
+    def _holder(self, key: Any) -> Holder:
+        if not isinstance(key, str) or not key:
+            raise InvalidKey(NO_KEY, param="token")
+        return self._keyring.holder(key)
 
     def _at_once(self, do: Callable[[Connection], None]) -> None:
         """Do what needs no turn. Who is wrong too often is cut off."""

@@ -23,18 +23,24 @@ from gevent.lock import BoundedSemaphore
 from geventwebsocket.exceptions import ProtocolError, WebSocketError
 from geventwebsocket.websocket import Header, Stream, WebSocket
 
+from gateway.turns import Turn
+
 WINDOW = 32 * 1024  # bytes written and not confirmed, of a slow client
 WIDEST = 1024 * 1024  # the same, of a fast one
 FAST = 1.0  # seconds in which a fast client confirms
 PIECE = 16 * 1024  # bytes in one write; the timeout is for each
 CLOSING = 5.0  # seconds a client has to answer a close
-TURN = 0.005  # seconds of reading before others have their turn
+
+
+class TooLong(Exception):
+    """A message is longer than is taken. No OSError: whoever owns the connection has something to say first."""
 
 
 class PacedWebSocket(WebSocket):
     """A server's end of a websocket; one greenlet may read while others write.
 
-    `most_bytes` bounds a message that is read. `on_life` is called whenever the client confirms what it got.
+    `most_bytes` bounds a message that is read. `on_life` is called whenever the client confirms what it got, and
+    `on_too_long` before the end of a connection whose client has sent more than that.
     """
 
     closed: bool
@@ -42,20 +48,31 @@ class PacedWebSocket(WebSocket):
     def __init__(self, handler: Any, *, most_bytes: int) -> None:
         super().__init__(handler.environ, Stream(handler), handler)
         self.on_life: Callable[[], None] = lambda: None
+        self.on_too_long: Callable[[], None] = lambda: None
         self._socket = handler.socket
         self._most_bytes = most_bytes
         self._incoming = 0
-        self._turn = time.monotonic()
+        self._turn = Turn()
         self._message = BoundedSemaphore(1)  # held while a message is sent, which control frames may interrupt
         self._frame = BoundedSemaphore(1)
         self._sent = self._confirmed = 0  # bytes of data frames
         self._asked = (0, 0.0)  # the same at the last ping, and when that was
         self._window = WINDOW
         self._heard = Event()
+        self._verdict: tuple[int, str] | None = None  # why the client's messages are no longer read
 
     def receive(self) -> str | bytes | None:
-        """The next message; None if the connection ends. A text that is no Engine.IO packet ends it."""
-        message: str | bytes | None = super().receive()
+        """The next message; None if the connection ends. A text that is no Engine.IO packet ends it.
+
+        So does one that is too long: what waits for the client is still sent, and then a close that says why.
+        """
+        try:
+            message: str | bytes | None = super().receive()
+        except TooLong as error:
+            self._verdict = (1009, str(error))
+            self._heard.set()
+            self.on_too_long()
+            return None
         if isinstance(message, str) and not ("0" <= message[:1] <= "9"):
             self.close(1003, "only Engine.IO packets are understood")
             return None
@@ -63,7 +80,7 @@ class PacedWebSocket(WebSocket):
 
     def read_frame(self) -> tuple[Any, bytes]:
         """The next frame's header and payload. Raises WebSocketError at the end of the stream."""
-        self._give_way()
+        self._turn.give_way()
         header = Header.decode_header(self.stream)
         if header.flags or not header.mask:
             raise ProtocolError
@@ -106,6 +123,7 @@ class PacedWebSocket(WebSocket):
         if self._frame.locked():
             self.abort()
             return
+        code, message = self._verdict or (code, message or b"")
         reason = message.encode() if isinstance(message, str) else bytes(message)
         with suppress(WebSocketError):
             self.send_frame(code.to_bytes(2, "big") + reason, self.OPCODE_CLOSE)
@@ -120,24 +138,17 @@ class PacedWebSocket(WebSocket):
         with suppress(OSError):
             self._socket.shutdown(SHUT_RDWR)
 
-    def _give_way(self) -> None:
-        """Reading does not wait as long as there is something to read."""
-        if time.monotonic() - self._turn > TURN:
-            # Not 0: up to 50 of such turns come before the loop looks at any other client's socket.
-            gevent.sleep(1e-6)
-            self._turn = time.monotonic()
-
     def _measure(self, header: Any) -> None:
-        """Refuse a message that is too long before it is read."""
+        """Refuse a message that is too long before it is read. Raises TooLong."""
         if header.opcode >= self.OPCODE_CLOSE:
             return
         self._incoming = header.length + (self._incoming if header.opcode == self.OPCODE_CONTINUATION else 0)
         if self._incoming > self._most_bytes:
-            self.close(1009, f"a message may have {self._most_bytes} bytes")
-            raise WebSocketError("a message is too long")
+            raise TooLong(f"a message may have {self._most_bytes} bytes")
 
     def _await_window(self) -> None:
-        while not self.closed and self._sent - self._confirmed >= self._window:
+        # Once nothing is read any more, confirmations are not either.
+        while not self.closed and not self._verdict and self._sent - self._confirmed >= self._window:
             self._heard.clear()
             if not self._heard.wait(self._socket.gettimeout()):
                 self.abort()

@@ -19,12 +19,13 @@ import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
-from shared.errors import SetupError
+from shared.errors import InvalidName, SetupError
 
 Tier = Literal["free", "premium"]
 
 BUSY = 5.0  # seconds to wait for another process that writes to the database
 PREFIX = "sk-crof-"
+MOST_NAME = 100  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ class Accounts:
                 connection.execute(CreateTable(table, if_not_exists=True))
 
     def create_key(self, name: str, tier: Tier) -> NewKey:
-        """A new key for the account of this name, which is made if there is none."""
+        """A new key for the account of this name, which is made if there is none. Raises InvalidName."""
+        _check_name(name)
         key_id, secret = _new_id("key"), PREFIX + secrets.token_urlsafe(32)
         with self._begin() as connection:
             account = self._account(connection, name)
@@ -193,6 +195,13 @@ def _switch_to_wal(connection: Any) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def _check_name(name: str) -> None:
+    """Names are shown in lists: a line of them has to stay one."""
+    if not name.strip() or not name.isprintable() or len(name) > MOST_NAME:
+        got = f"{len(name)} of them" if len(name) > MOST_NAME else repr(name)
+        raise InvalidName(f"a key's name should be 1 to {MOST_NAME} printable characters, got {got}")
 
 
 def _digest(secret: str) -> str:

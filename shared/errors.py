@@ -3,22 +3,27 @@
 CrofError
 ├── SetupError                   a machine or configuration is not fit to run (no HTTP status)
 │   └── CatalogError             models.yaml or the operator's override is wrong
+├── InvalidName                  an operator's name for a key and its account is not one (no HTTP status)
 └── RequestError                 travels to the client: status, code, message, param
     ├── InvalidRequest      400  a field is missing, of the wrong type or out of range
+    ├── MalformedRequest    400  these bytes are no HTTP request, or its body breaks off
     ├── InvalidKey          401  no API key, or not one of ours
     ├── TierRequired        403  the key's tier may not use this endpoint
     ├── NotFound            404  no such page or job
     │   └── ModelNotFound   404  no such model; the message names the nearest
     ├── MethodNotAllowed    405
+    ├── RequestTimeout      408  the request itself took too long to arrive
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  the model's queue is at its bound
+    ├── HeadTooLarge        431
     ├── Cancelled           499  the client, or the operator, ended the job
     ├── EngineFailed        500  the engine broke while running the job
     ├── Interrupted         500  the worker died and the job cannot be continued
     ├── JobLost             500  Redis lost the job's record
     ├── ModelUnavailable    503  the model is known, but no worker serves it
+    ├── TooManyClients      503  the gateway has as many as it takes
     ├── QueueUnreachable    503  Redis does not answer
     ├── AccountsUnreachable 503  the database of accounts does not answer
     └── Timeout             504  the job did not end in its time
@@ -39,6 +44,10 @@ class SetupError(CrofError):
 
 class CatalogError(SetupError):
     """The catalogue is wrong; the message names file, entry and field."""
+
+
+class InvalidName(CrofError):
+    """The name for a key and its account is empty, too long, or cannot be shown."""
 
 
 class RequestError(CrofError):
@@ -67,8 +76,15 @@ class InvalidRequest(RequestError):
     code = "invalid_request"
 
 
+class MalformedRequest(RequestError):
+    """This is no valid HTTP request."""
+
+    status = 400
+    code = "malformed_request"
+
+
 class InvalidKey(RequestError):
-    """The API key is missing or unknown. Send it in the X-API-Key header."""
+    """This API key is unknown or revoked."""
 
     status = 401
     code = "invalid_key"
@@ -101,6 +117,13 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(RequestError):
+    """The request took too long to arrive. Send it in one go, or over a faster connection."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class IdempotencyMismatch(RequestError):
     """This Idempotency-Key was used for another request. Use a new key for each request."""
 
@@ -128,6 +151,13 @@ class QueueFull(RequestError):
     status = 429
     code = "queue_full"
     retry_after = 2
+
+
+class HeadTooLarge(RequestError):
+    """The request's address and headers are too large: 32 KB and 100 headers are taken."""
+
+    status = 431
+    code = "head_too_large"
 
 
 class Cancelled(RequestError):
@@ -160,6 +190,14 @@ class ModelUnavailable(RequestError):
 
     status = 503
     code = "model_unavailable"
+    retry_after = 10
+
+
+class TooManyClients(RequestError):
+    """This gateway has as many clients as it takes. Try again later."""
+
+    status = 503
+    code = "too_many_clients"
     retry_after = 10
 
 

@@ -18,7 +18,8 @@ _KINDS = {
     403: "permission_error",
     429: "rate_limit_error",
 }
-_HTTP = {
+_HTTP: dict[int, type[RequestError]] = {
+    400: errors.MalformedRequest,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
     413: errors.BodyTooLarge,
@@ -43,10 +44,11 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        known = _HTTP.get(error.code or 500)
         # Such as Allow, which tells the methods that an address does take.
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-        return _response(known().failure() if known else _other(error), headers)
+        status = error.code or 500
+        known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
+        return _response(known().failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:
@@ -63,7 +65,3 @@ def _response(failure: Failure, headers: dict[str, str]) -> Response:
     response.status_code = failure.status
     response.headers.update(headers)
     return response
-
-
-def _other(error: HTTPException) -> Failure:
-    return Failure(status=error.code or 500, code="http_error", message=error.description or error.name)

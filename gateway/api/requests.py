@@ -7,7 +7,7 @@ from flask import request
 
 from gateway.admission import MOST_GRACE, Client
 from gateway.bodies import parse_json
-from gateway.server import LEFT
+from gateway.http import LEFT
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 
 
@@ -48,5 +48,5 @@ def json_body() -> dict[str, Any]:
     request.max_content_length = most + 1
     data = request.get_data()
     if len(data) > most:
-        raise BodyTooLarge
+        raise BodyTooLarge(f"The body may have {most} bytes.")
     return parse_json(data)

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from gateway.cli import tables
 from gateway.cli.failures import CommandFailed
-from shared.accounts import Accounts
+from shared.accounts import MOST_NAME, Accounts
 from shared.settings import load_settings
 
 app = typer.Typer(help="Make, list and revoke API keys.", invoke_without_command=True)
@@ -31,14 +31,17 @@ def default(context: typer.Context) -> None:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is. An account of this name is made if need be.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help=f"Whose key it is, in up to {MOST_NAME} characters. An account of this name is made if need be."
+        ),
+    ],
     tier: Annotated[
         Tier, typer.Option(help="Premium keys may use all endpoints, and are served first.")
     ] = Tier.free,
 ) -> None:
     """Make a key. It is printed once and cannot be shown again."""
-    if not name.strip() or not name.isprintable():
-        raise CommandFailed(f"a key's name should be a word or two, got {name!r}")
     key = _accounts().create_key(name, tier.value)
     print(f"{key.id}: a {key.tier} key for {name}, shown only this once:", file=sys.stderr)
     print(key.secret)

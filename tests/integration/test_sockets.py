@@ -10,6 +10,7 @@ import pytest
 import socketio
 
 from gateway.auth import FRESH
+from gateway.sockets import KEY_WAIT
 from tests.cluster import Cluster, wait_for
 
 pytestmark = pytest.mark.integration
@@ -169,10 +170,28 @@ def test_a_failure_does_not_end_the_connection(client: Client, key: str) -> None
     assert client.chunks() == ["||AI ERROR||", "a", "ENDOFMESSAGE"]
 
 
-def test_a_wrong_key_at_start_is_told(client: Client) -> None:
-    client.emit("start_stream", "sk-crof-wrong")
+@pytest.mark.parametrize("wrong", ["sk-crof-wrong", "", None, 3, "é", {"token": "x"}])
+def test_a_wrong_key_at_start_is_an_error_alone(client: Client, wrong: Any) -> None:
+    """There is no answer to close yet; a prompt that relies on the key has one, and does not wait for another."""
+    client.emit("start_stream", wrong)
     wait_for(lambda: client.of("error"), 5, "an error")
-    assert client.of("error")[0]["code"] == "invalid_key"
+    assert client.chunks() == []
+    start = time.monotonic()
+    client.emit("prompt", prompt("echo a"))
+    client.wait()
+    assert time.monotonic() - start < KEY_WAIT / 2
+    assert client.chunks() == ["||AI ERROR||"]
+    assert [error["code"] for error in client.of("error")] == ["invalid_key"] * 2
+    assert "start_stream" in client.of("error")[1]["message"]
+    assert not any("header" in error["message"] for error in client.of("error"))
+
+
+def test_the_right_key_mends_a_wrong_one(client: Client, key: str) -> None:
+    for secret in ("sk-crof-wrong", key, "sk-crof-wrong"):
+        client.emit("start_stream", secret)
+    client.emit("prompt", prompt("echo a"))
+    client.wait()
+    assert client.chunks() == ["a", "ENDOFMESSAGE"]
 
 
 def test_a_key_revoked_is_refused_on_connections_that_had_it(client: Client, simulated: Cluster) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway import connection, engineio, intake, sockets
 from shared import errors
+from shared.settings import Settings
 from tests.page import CSS, HTML, JS, ROOT, WEB, examples
 
 DONATION = "https://buymeacoffee.com/crofai"
-MAX_BYTES = 60_000
+MAX_BYTES = 64_000
 FILLED = {
     "BASE_URL": "http://localhost:8000",
     "YOUR_KEY": "sk-crof-0",
@@ -180,6 +182,25 @@ def test_every_address_and_event_is_described() -> None:
     assert "||AI ERROR||" in text
     for name in DESCRIBED.split():
         assert name in text, name
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    limits = next(node for node in ROOT.all("ul") if node.attrs.get("id") == "socket-limits").text
+    most_bytes = Settings.model_fields["max_body_bytes"].default
+    for said in (
+        f"{connection.MOST_PROMPTS} may wait",
+        f"{connection.MOST_WAITING:,} characters",
+        f"waits {sockets.KEY_WAIT:.0f} seconds",
+        f"{most_bytes:,} bytes",
+        f"a POST {engineio.MOST_PACKETS} packets",
+    ):
+        assert said in " ".join(limits.split()), said
+    assert sockets.MOST_WRONG_KEYS == 5
+    assert "The fifth wrong key" in limits
+    rows = {row.children[1].text: row.text for row in ROOT.all("tr") if len(row.children) == 5}
+    assert f"{intake.HEAD_TIME:.0f} seconds for its head" in rows["request_timeout"]
+    assert intake.SLOWEST == 1024
+    assert f"{intake.MOST_HEAD // 1024} KB, or {intake.MOST_HEADERS} headers" in rows["head_too_large"]
 
 
 # ---- colours

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.accounts import PREFIX, Accounts, Holder
-from shared.errors import SetupError
+from shared.errors import InvalidName, SetupError
 
 
 class Clock:
@@ -46,6 +46,17 @@ def test_secrets_are_long_random_and_recognisable(accounts: Accounts) -> None:
     secrets = {accounts.create_key("ann", "free").secret for _ in range(20)}
     assert len(secrets) == 20
     assert all(secret.startswith(PREFIX) and len(secret) >= len(PREFIX) + 32 for secret in secrets)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\0", "x" * 101])
+def test_what_is_no_name_is_refused(accounts: Accounts, name: str) -> None:
+    with pytest.raises(InvalidName, match="1 to 100 printable"):
+        accounts.create_key(name, "free")
+    assert accounts.list_keys() == []
+
+
+def test_a_name_may_have_100_characters_of_any_script(accounts: Accounts) -> None:
+    assert accounts.create_key("名" * 100, "free").name == "名" * 100
 
 
 @pytest.mark.parametrize("secret", ["", "sk-crof-wrong", "\ud800", "x" * 100_000])

@@ -1,0 +1,197 @@
+"""One client's HTTP connection: its requests, one after the other, and their ends. Around hops 1 and 8.
+
+gevent's handler writes the responses; what differs here:
+
+* Heads and bodies are read by the clock and by the letter (intake.py). Refusals have the API's own shape.
+* A connection goes on only behind a request that was read to its end: what follows any other is not a request.
+* Who is still sending when the answer comes gets to read it.
+* Websockets keep their clients' pace (websocket.py). docs/decisions/0002-websockets.md tells why not
+  simple-websocket, and how it was proved.
+* Nothing that a client sends makes a line in the log above debug.
+"""
+
+import base64
+import errno
+import io
+import logging
+import socket
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+import gevent
+import h11
+import msgspec
+from geventwebsocket.handler import WebSocketHandler
+
+from gateway.api.errors import error_body
+from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Body, Intake, check_start, read_head
+from gateway.websocket import PIECE, PacedWebSocket
+from shared.errors import MalformedRequest, RequestError
+
+log = logging.getLogger(__name__)
+
+LINGER = 5.0  # seconds that a client has to read the last answer, and to stop sending
+MOST_LINGERING = 4  # times as much as a body may have is thrown away meanwhile
+ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
+WEBSOCKETS = "/socket.io/"
+
+LEFT = "crofai.left"
+"""In the WSGI environment: a function that tells whether the client has closed its end."""
+
+
+class Handler(WebSocketHandler):
+    """A client that takes or sends nothing for `timeout` seconds is cut off: nobody waits for it for ever."""
+
+    timeout: float
+    most_bytes: int
+    close_connection: bool
+    response_headers: list[tuple[bytes, bytes]]
+    environ: dict[str, Any]
+
+    def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        self._intake = Intake(sock)
+        super().__init__(sock, address, server, rfile=io.BufferedReader(self._intake))
+
+    def handle(self) -> None:
+        self.socket.settimeout(self.timeout)
+        try:
+            while self.handle_one_request():
+                pass
+            self._linger()
+        except OSError as error:
+            log.debug("%s is gone: %s", self.client_address, error)
+        finally:
+            self.socket.close()
+            for part in ("socket", "rfile", "wsgi_input"):  # which know each other
+                self.__dict__.pop(part, None)
+
+    def handle_one_request(self) -> bool:
+        """Whether another may follow."""
+        gevent.sleep(0)  # reading does not wait as long as there is something to read: others have their turn
+        try:
+            if not self._await_request():
+                return False
+            self._begin(read_head(self.rfile))
+            self._check_handshake()
+        except RequestError as error:
+            self._refuse(error)
+            return False
+        self.handle_one_response()
+        return not self.close_connection
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        in_chunks = "HTTP_TRANSFER_ENCODING" in environ
+        waits = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        self.wsgi_input = Body(self.rfile, self.content_length, self.socket if waits else None, in_chunks)
+        return environ | {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, LEFT: self._left}
+
+    def finalize_headers(self) -> None:
+        if self.code != HTTPStatus.SWITCHING_PROTOCOLS and (self.close_connection or not self.wsgi_input.whole):
+            self.close_connection = True
+            others = [header for header in self.response_headers if header[0].lower() != b"connection"]
+            self.response_headers = [*others, (b"Connection", b"close")]
+        super().finalize_headers()
+        if self.command == "HEAD":
+            self.response_use_chunked = False  # an end of chunks would be a body
+
+    def upgrade_websocket(self) -> Any:
+        return self.upgrade_connection() if self._asks_for_websocket() else None
+
+    def upgrade_connection(self) -> Any:
+        answer = super().upgrade_connection()
+        if plain := getattr(self, "websocket", None):
+            plain.closed = True  # it would write a close when it is collected
+            self._intake.pause()
+            self.websocket = PacedWebSocket(self, most_bytes=self.most_bytes)
+            self.environ["wsgi.websocket"] = self.websocket
+        return answer
+
+    def _await_request(self) -> bool:
+        """Wait for a first byte, idle; False if none comes. From then on, the head's time runs."""
+        self._intake.pause()
+        try:
+            first = self.rfile.peek(1)[:1]
+        except TimeoutError:
+            return False
+        if first:
+            check_start(first)
+            self._intake.start(min(HEAD_TIME, self.timeout))
+        return bool(first)
+
+    def _begin(self, head: h11.Request) -> None:
+        """Take a request up; its body's time runs."""
+        self.command, self.path = head.method.decode(), head.target.decode()
+        self.request_version = f"HTTP/{head.http_version.decode()}"
+        self.requestline = f"{self.command} {self.path} {self.request_version}"
+        self.headers = self.MessageClass(io.BytesIO())
+        for name, value in head.headers.raw_items():
+            self.headers[name.decode()] = value.decode("latin-1")
+        length = self.headers.get("Content-Length")
+        self.content_length = None if length is None else int(length)
+        wish = "," + self.headers.get("Connection", "").lower().replace(" ", "") + ","
+        self.close_connection = ",close," in wish if head.http_version == b"1.1" else ",keep-alive," not in wish
+        self._intake.start(min(BODY_TIME, self.timeout), SLOWEST, MOST_OVERHEAD * self.most_bytes)
+        self.environ = self.get_environ()
+        self.application = self.server.application
+
+    def _asks_for_websocket(self) -> bool:
+        ask = self.environ.get
+        tokens = [token.strip() for token in ask("HTTP_CONNECTION", "").lower().split(",")]
+        upgrade = "upgrade" in tokens and ask("HTTP_UPGRADE", "").lower() == "websocket"
+        return upgrade and self.command == "GET" and ask("PATH_INFO", "").startswith(WEBSOCKETS)
+
+    def _check_handshake(self) -> None:
+        if not self._asks_for_websocket():
+            return
+        if self.environ.get("HTTP_SEC_WEBSOCKET_VERSION") not in self.SUPPORTED_VERSIONS:
+            raise MalformedRequest("Sec-WebSocket-Version: should be 13.")
+        try:
+            size = len(base64.b64decode(self.environ.get("HTTP_SEC_WEBSOCKET_KEY", "")))
+        except ValueError:
+            size = 0
+        if size != 16 or self.request_version != "HTTP/1.1":
+            raise MalformedRequest("Sec-WebSocket-Key: should be 16 bytes in base64, in a request of HTTP/1.1.")
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what is not a request, in the shape that all errors have."""
+        log.debug("%s: %s", self.client_address, error)
+        status, body = HTTPStatus(error.status), msgspec.json.encode(error_body(error.failure()))
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        )
+        self.socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    def _linger(self) -> None:
+        """Close our side, and wait for the client to close its own: while bytes of it are unread, closing all
+        would make the kernel take back the answer that it has not read yet."""
+        if self.server.closed:
+            return
+        left = MOST_LINGERING * self.most_bytes
+        with suppress(OSError), gevent.Timeout(LINGER, False):
+            self.socket.shutdown(socket.SHUT_WR)
+            while left > 0 and (thrown := len(self.socket.recv(PIECE))):
+                left -= thrown
+                gevent.sleep(1e-6)
+
+    def _write(self, data: bytes) -> None:
+        if self.command != "HEAD":
+            super()._write(data)
+
+    def _sendall(self, data: bytes) -> None:
+        try:
+            # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
+            for start in range(0, len(data), PIECE):
+                super()._sendall(data[start : start + PIECE])
+        except OSError as error:
+            # One that takes nothing has left as well; of this error pywsgi knows that it is the client's.
+            raise BrokenPipeError(errno.EPIPE, f"the client takes no more: {error}") from error
+
+    def _left(self) -> bool:
+        if not hasattr(socket, "TCP_INFO"):
+            return False
+        try:
+            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
+        except OSError:
+            return True
