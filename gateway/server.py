@@ -15,6 +15,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
+from gateway.presence import Connected
 from gateway.websocket import PIECE, PacedWebSocket
 from shared.errors import SetupError
 from shared.settings import Settings
@@ -25,10 +26,9 @@ UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest 
 BACKLOG = 1024
 MOST_CLIENTS = 20_000  # connections; more wait for one to end
 STOP = 5.0  # seconds that requests have to end once the server stops
-ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
 
-LEFT = "crofai.left"
-"""In the WSGI environment: a function that tells whether the client has closed its end."""
+PRESENCE = "crofai.presence"
+"""In the WSGI environment: the client's Presence."""
 
 
 def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class _Handler(WebSocketHandler):
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
-        environ[LEFT] = self._left
+        environ[PRESENCE] = Connected(self.socket)
         return environ
 
     def upgrade_connection(self) -> Any:
@@ -87,14 +87,6 @@ class _Handler(WebSocketHandler):
         # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
         for start in range(0, len(data), PIECE):
             super()._sendall(data[start : start + PIECE])
-
-    def _left(self) -> bool:
-        if not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
-        except OSError:
-            return True
 
 
 def _listen(settings: Settings) -> socket.socket:
