@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check setup dev clients lock bench-batching bench-slow-reader clean help
+.PHONY: up test check setup dev clients lock bench-batching bench-leaving bench-slow-reader clean help
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -42,6 +42,9 @@ bench-batching: setup dev ## the cluster's throughput against the same engine al
 
 bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
 	$(BIN)/python -m bench.slow_reader $(ARGS)
+
+bench-leaving: setup dev ## how soon the engine is free once a client has left
+	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.leaving $(ARGS)
 
 lock: setup ## pin the newest packages that pyproject.toml allows
 	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py

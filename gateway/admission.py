@@ -3,9 +3,9 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from gevent.pool import Group
 from redis.exceptions import RedisError
 
 from gateway.outages import patiently, reaching_queue
+from gateway.presence import Presence
 from gateway.relay import Relay
 from gateway.roster import Roster
 from shared import queues
@@ -33,12 +34,9 @@ SWEEP = 0.25  # seconds between looks for clients that have not come back
 
 @dataclass(frozen=True)
 class Client:
-    """Who waits for an answer: whether it has left, and how many seconds it may stay away.
+    """Who waits for an answer: whether it is there, and how many seconds it may stay away."""
 
-    One without a `left` is served by a greenlet that ends when it leaves.
-    """
-
-    left: Callable[[], bool] = lambda: False
+    presence: Presence = field(default_factory=Presence)
     grace: float = 0.0
 
 
@@ -50,7 +48,7 @@ class Answer:
     """
 
     def __init__(
-        self, job: Job | Record, chunks: Iterator[list[Chunk]], *, after: int = 0, resumable: bool = False
+        self, job: Job | Record, chunks: Generator[list[Chunk]], *, after: int = 0, resumable: bool = False
     ) -> None:
         self.job = job
         self.resumable = resumable
@@ -68,6 +66,10 @@ class Answer:
                 if len(chunks) > 1:
                     yield chunks[:-1]
                 raise Relayed(self.end.failure)
+
+    def close(self) -> None:
+        """No more of it is wanted."""
+        self._chunks.close()
 
 
 class Admission:
@@ -104,7 +106,7 @@ class Admission:
         job, reader = self._job(job_id or new_job_id(), holder, tier, model, body), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
-            chunks = self._relay.follow(inbox, job.deadline, client.left)
+            chunks = self._relay.follow(inbox, job.deadline, client.presence)
             answer = Answer(job, chunks, resumable=client.grace > 0)
             with self._reading(answer, reader, client):
                 self._admit(job, reader)
@@ -122,7 +124,7 @@ class Admission:
             with reaching_queue():
                 self._log.claim(job.id, self._gateway_id, reader)
             inbox.lag()
-            chunks = self._relay.follow(inbox, job.deadline, client.left, after)
+            chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
             answer = Answer(job, chunks, after=after, resumable=True)
             with self._reading(answer, reader, client):
                 yield answer
@@ -171,6 +173,7 @@ class Admission:
         try:
             yield
         finally:
+            answer.close()
             # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
             if answer.end is None:
                 self._leaving.spawn(self._leave, answer.job, reader, client.grace)

@@ -26,6 +26,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from gateway.api.errors import error_body
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Body, Intake, check_start, read_head
+from gateway.presence import Connected
 from gateway.websocket import PIECE, PacedWebSocket
 from shared.errors import MalformedRequest, RequestError
 
@@ -33,11 +34,10 @@ log = logging.getLogger(__name__)
 
 LINGER = 5.0  # seconds that a client has to read the last answer, and to stop sending
 MOST_LINGERING = 4  # times as much as a body may have is thrown away meanwhile
-ESTABLISHED = 1  # the first byte of TCP_INFO, from linux/tcp.h: both ends are open
 WEBSOCKETS = "/socket.io/"
 
-LEFT = "crofai.left"
-"""In the WSGI environment: a function that tells whether the client has closed its end."""
+PRESENCE = "crofai.presence"
+"""In the WSGI environment: the client's Presence."""
 
 
 class Handler(WebSocketHandler):
@@ -85,7 +85,8 @@ class Handler(WebSocketHandler):
         in_chunks = "HTTP_TRANSFER_ENCODING" in environ
         waits = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         self.wsgi_input = Body(self.rfile, self.content_length, self.socket if waits else None, in_chunks)
-        return environ | {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, LEFT: self._left}
+        ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: Connected(self.socket)}
+        return environ | ours
 
     def finalize_headers(self) -> None:
         if self.code != HTTPStatus.SWITCHING_PROTOCOLS and (self.close_connection or not self.wsgi_input.whole):
@@ -187,11 +188,3 @@ class Handler(WebSocketHandler):
         except OSError as error:
             # One that takes nothing has left as well; of this error pywsgi knows that it is the client's.
             raise BrokenPipeError(errno.EPIPE, f"the client takes no more: {error}") from error
-
-    def _left(self) -> bool:
-        if not hasattr(socket, "TCP_INFO"):
-            return False
-        try:
-            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
-        except OSError:
-            return True

@@ -8,7 +8,7 @@ and a lost message costs milliseconds, never a token.
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -20,6 +20,7 @@ from gevent.event import Event
 from redis.exceptions import RedisError
 
 from gateway.outages import patiently
+from gateway.presence import Presence
 from shared import redis_keys as keys
 from shared.errors import Cancelled, JobLost, Timeout
 from shared.joblog import JobLog
@@ -74,6 +75,10 @@ class Inbox:
                 taken.append(chunk)
         return taken
 
+    def stir(self) -> None:
+        """Have the reader look around, though there may be nothing to take."""
+        self._ready.set()
+
     def wait(self, seconds: float) -> bool:
         """Wait for something to take; False if nothing came."""
         return bool(self._ready.wait(seconds))
@@ -105,16 +110,18 @@ class Relay:
             if not self._inboxes[job_id]:
                 del self._inboxes[job_id]
 
-    def follow(
-        self, inbox: Inbox, deadline: float, left: Callable[[], bool], after: int = 0
-    ) -> Iterator[list[Chunk]]:
+    def follow(self, inbox: Inbox, deadline: float, presence: Presence, after: int = 0) -> Generator[list[Chunk]]:
         """All chunks of a job that follow number `after`, in lists of what is there at the time; an empty list
         whenever there was none for a second.
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
-        once `left` says so, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
+        once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
         """
-        cursor, idle = after, 0.0
+        with presence.watch(inbox.stir):
+            yield from self._follow(inbox, deadline, presence, after)
+
+    def _follow(self, inbox: Inbox, deadline: float, presence: Presence, cursor: int) -> Generator[list[Chunk]]:
+        idle = 0.0
         while True:
             chunks = self._catch_up(inbox, cursor) if inbox.lagging else inbox.take(cursor)
             if chunks:
@@ -122,19 +129,19 @@ class Relay:
                 yield chunks
                 if chunks[-1].end is not None:
                     return
-            elif not inbox.lagging and not self._wait(inbox, deadline, left):
+            elif not inbox.lagging and not self._wait(inbox, deadline, presence):
                 idle += LOOK
                 yield []
                 if idle >= IDLE:
                     idle = 0.0
                     inbox.lag()
 
-    def _wait(self, inbox: Inbox, deadline: float, left: Callable[[], bool]) -> bool:
+    def _wait(self, inbox: Inbox, deadline: float, presence: Presence) -> bool:
         """Wait for something to take; False if nothing came for a moment."""
         now = time.time()
         if now >= deadline:
             raise Timeout
-        if left():
+        if presence.left():
             raise Cancelled
         return inbox.wait(min(LOOK, deadline - now))
 

@@ -48,6 +48,7 @@ class Runner:
         self._on_death = on_death
         self._jobs: dict[str, asyncio.Task[Outcome]] = {}
         self._generations: dict[str, asyncio.Task[End]] = {}
+        self._unwanted: set[str] = set()
         self._leaving = False
 
     @property
@@ -67,7 +68,7 @@ class Runner:
         task = self._jobs.get(job.id)
         if task is None:
             task = self._jobs[job.id] = asyncio.create_task(self._attempt(job))
-            task.add_done_callback(lambda _: self._jobs.pop(job.id, None))
+            task.add_done_callback(lambda _: self._forget(job.id))
         outcome = await asyncio.shield(task)
         if outcome == "handed over":
             await patiently(lambda: self._lease.hand_over(tag))
@@ -79,6 +80,8 @@ class Runner:
         """Stop generating for a job; does nothing if it is not here. Its log gets a "cancelled" end."""
         if generation := self._generations.get(job_id):
             generation.cancel()
+        elif job_id in self._jobs:
+            self._unwanted.add(job_id)  # its attempt was opened before the mark, and is not yet known here
 
     async def hand_over(self) -> None:
         """Stop all jobs where they are, and leave them to other workers."""
@@ -86,6 +89,10 @@ class Runner:
         for generation in self._generations.values():
             generation.cancel()
         await asyncio.gather(*self._jobs.values(), return_exceptions=True)
+
+    def _forget(self, job_id: str) -> None:
+        del self._jobs[job_id]
+        self._unwanted.discard(job_id)
 
     async def _attempt(self, job: Job) -> Outcome:
         token = uuid.uuid4().hex
@@ -129,6 +136,8 @@ class Runner:
         elsewhere: this worker leaves, or its engine has died."""
         if self._leaving:
             return None
+        if job.id in self._unwanted:
+            return _cancelled(line)
         generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
@@ -138,9 +147,7 @@ class Runner:
         except asyncio.CancelledError:
             if self._leaving:
                 return None
-            return End(
-                state="cancelled", usage=Usage(completion_tokens=line.tokens), failure=Cancelled().failure()
-            )
+            return _cancelled(line)
         except EngineDied:
             self._on_death()
             return None
@@ -171,6 +178,10 @@ def _refusal(start: Start) -> End | None:
     if start.verdict == "exhausted":
         return End(state="failed", failure=Interrupted(EXHAUSTED).failure())
     return None
+
+
+def _cancelled(line: Line) -> End:
+    return End(state="cancelled", usage=Usage(completion_tokens=line.tokens), failure=Cancelled().failure())
 
 
 def _failed(failure: Failure, line: Line) -> End:

@@ -7,7 +7,7 @@ from flask import request
 
 from gateway.admission import MOST_GRACE, Client
 from gateway.bodies import parse_json
-from gateway.http import LEFT
+from gateway.http import PRESENCE
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 
 
@@ -27,7 +27,7 @@ def idempotency_key() -> str | None:
 
 def leaving_client() -> Client:
     """A client of this request that does not come back."""
-    return Client(left=request.environ.get(LEFT, lambda: False))
+    return Client(presence=request.environ[PRESENCE])
 
 
 def waiting_client() -> Client:

@@ -207,6 +207,21 @@ def test_cancellation_ends_a_job() -> None:
     assert play(endless, scenario).log.end.state == "cancelled"
 
 
+def test_cancellation_ends_a_job_whose_attempt_is_being_opened() -> None:
+    """The mark came after the attempt was opened, and the message before the answer that it is."""
+
+    async def scenario(bench: Bench) -> None:
+        running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
+        while not bench.runner.running:
+            await asyncio.sleep(0)
+        bench.runner.cancel("job_1")
+        await running
+        await bench.runner.run(make_job(), "tag2")
+
+    log = play(two_words, scenario).log
+    assert [chunk.end.state for chunk in log.written if chunk.end] == ["cancelled", "succeeded"]
+
+
 def test_a_message_delivered_twice_runs_once() -> None:
     async def scenario(bench: Bench) -> None:
         await asyncio.gather(bench.runner.run(make_job(), "tag1"), bench.runner.run(make_job(), "tag2"))
