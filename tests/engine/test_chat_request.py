@@ -10,7 +10,7 @@ from gateway.bodies.chat import MOST_ANSWERS, ChatRequest
 from shared.errors import InvalidRequest
 from tests.chats import BODIES, CHAT, TURN
 from tests.factories import make_job
-from workers.engines.vllm import _request
+from workers.engines.vllm import parse_request
 
 pytestmark = pytest.mark.engine
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engine
 @pytest.mark.parametrize("fields", BODIES, ids=str)
 def test_vllm_takes_what_the_gateway_takes(fields: dict[str, Any]) -> None:
     job = make_job("job_1", model="m", body=openai_body(CHAT, fields))
-    request = _request(CHAT, job)
+    request = parse_request(CHAT, job)
     assert request.request_id == "job_1"
     params = request.to_sampling_params(request.max_completion_tokens or request.max_tokens, {})
     assert params.n == fields.get("n", 1)
@@ -53,7 +53,7 @@ def test_a_template_gets_no_argument_of_its_renderer() -> None:
 
 def test_answers_that_are_all_the_same_are_given_all_the_same() -> None:
     body = openai_body(CHAT, {"messages": [TURN], "n": MOST_ANSWERS, "temperature": 0})
-    params = _request(CHAT, make_job("job_1", model="m", body=body)).to_sampling_params(9, {})
+    params = parse_request(CHAT, make_job("job_1", model="m", body=body)).to_sampling_params(9, {})
     assert (params.n, params.top_k) == (MOST_ANSWERS, 1)
 
 
@@ -61,6 +61,6 @@ def test_answers_that_are_all_the_same_are_given_all_the_same() -> None:
 def test_what_slips_through_is_refused_without_vllms_words(fields: dict[str, Any]) -> None:
     (name,) = fields
     with pytest.raises(InvalidRequest) as error:
-        _request(CHAT, make_job("job_1", model="m", body={"messages": [TURN]} | fields))
+        parse_request(CHAT, make_job("job_1", model="m", body={"messages": [TURN]} | fields))
     assert error.value.param == name
     assert "Param" not in str(error.value)

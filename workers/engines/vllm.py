@@ -72,7 +72,7 @@ class VllmEngine:
         return following(self._generate(job, recorded), recorded)
 
     async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
-        request = _request(self._model, job)
+        request = parse_request(self._model, job)
         tape = self._recorder.record(f"chatcmpl-{job.id}", recorded)
         try:
             answer = await self._answer(request, job.body)
@@ -261,17 +261,23 @@ async def _serving(llm: Any, args: Any) -> Any:
     return state.openai_serving_chat
 
 
-def _request(model: Model, job: Job) -> Any:
+def parse_request(model: Model, job: Job) -> Any:
+    """The job's body as vLLM's ChatCompletionRequest. Raises InvalidRequest."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
     body = job.body | {"model": model.id, "request_id": job.id}
-    if body.get("n", 1) > 1 and body.get("temperature", 1.0) < GREEDY:
+    if (body.get("n") or 1) > 1 and _is_greedy(body):
         # vLLM refuses several answers that would all be the same; OpenAI gives them.
         body |= {"temperature": 1.0, "top_k": 1}
     try:
         return ChatCompletionRequest.model_validate(body)
     except Exception as error:
         raise refusal(error, job.body) from error
+
+
+def _is_greedy(body: dict[str, Any]) -> bool:
+    temperature = body.get("temperature")
+    return temperature is not None and temperature < GREEDY
 
 
 def _payload(event: str, body: dict[str, Any]) -> bytes | None:

@@ -17,6 +17,10 @@ FIELDS = {
 }
 """Where a client finds what vLLM calls by another name."""
 
+FORM = re.compile("grammar|schema|regex|structured output", re.IGNORECASE)
+FORMS = ("structured_outputs", "response_format", "tools")
+"""Fields that say what form the answer has, and how vLLM speaks of them all."""
+
 # VLLMValidationError adds its attributes to its message.
 DETAILS = re.compile(r" \((parameter|value)=.*\)\Z", re.DOTALL)
 
@@ -43,17 +47,18 @@ def translated(error: dict[str, Any], body: dict[str, Any]) -> RequestError:
         return EngineFailed(message)
     if TOO_LONG.search(message):
         return ContextLengthExceeded(message, param="messages")
+    param = error.get("param") or _named(message, body)
     if OPERATORS.search(message):
-        message = "the model's engine does not take this request"
-    param = error.get("param")
-    return _invalid(message, FIELDS.get(param, param) if param else _named(message, body))
+        message = "the model's engine does not take this"
+    return _invalid(message, FIELDS.get(param, param))
 
 
 def _invalid(message: str, param: str | None) -> InvalidRequest:
-    return InvalidRequest(message if param is None or param in message else f"{param}: {message}", param=param)
+    return InvalidRequest(f"{param}: {message}" if param else message, param=param)
 
 
 def _named(message: str, body: dict[str, Any]) -> str:
     """The field that the message speaks of. What names none comes from the template, which reads the messages."""
-    fields = body.keys() - {"model", "messages", "stream"}
-    return next((word for word in re.findall(r"\w+", message) if word in fields), "messages")
+    forms = FORMS if FORM.search(message) else ()
+    fields = [*re.findall(r"\w+", message), *forms]
+    return next((field for field in fields if field in body.keys() - {"model", "stream"}), "messages")
