@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engine
 @pytest.mark.parametrize("fields", BODIES, ids=str)
 def test_vllm_takes_what_the_gateway_takes(fields: dict[str, Any]) -> None:
     job = make_job("job_1", model="m", body=openai_body(CHAT, fields))
-    request = parse_request(CHAT, job)
+    request = parse_request(CHAT, job, {})
     assert request.request_id == "job_1"
     params = request.to_sampling_params(request.max_completion_tokens or request.max_tokens, {})
     assert params.n == fields.get("n", 1)
@@ -51,16 +51,25 @@ def test_a_template_gets_no_argument_of_its_renderer() -> None:
     assert arguments - {"self", "kwargs"} <= RENDERERS_OWN
 
 
-def test_answers_that_are_all_the_same_are_given_all_the_same() -> None:
-    body = openai_body(CHAT, {"messages": [TURN], "n": MOST_ANSWERS, "temperature": 0})
-    params = parse_request(CHAT, make_job("job_1", model="m", body=body)).to_sampling_params(9, {})
+@pytest.mark.parametrize(("asked", "default"), [({"temperature": 0}, {}), ({}, {"temperature": 0.0})])
+def test_answers_that_are_all_the_same_are_given_all_the_same(
+    asked: dict[str, Any], default: dict[str, Any]
+) -> None:
+    job = make_job("job_1", model="m", body=openai_body(CHAT, {"messages": [TURN], "n": MOST_ANSWERS} | asked))
+    params = parse_request(CHAT, job, default).to_sampling_params(9, default)
     assert (params.n, params.top_k) == (MOST_ANSWERS, 1)
+
+
+def test_a_temperature_that_is_asked_for_holds() -> None:
+    job = make_job("job_1", model="m", body=openai_body(CHAT, {"messages": [TURN], "n": 2, "temperature": 0.5}))
+    params = parse_request(CHAT, job, {"temperature": 0.0}).to_sampling_params(9, {"temperature": 0.0})
+    assert (params.n, params.temperature, params.top_k) == (2, 0.5, 0)
 
 
 @pytest.mark.parametrize("fields", [{"max_tokens": "many"}, {"messages": [{"role": "bot"}, 3]}, {"tools": [{}]}])
 def test_what_slips_through_is_refused_without_vllms_words(fields: dict[str, Any]) -> None:
     (name,) = fields
     with pytest.raises(InvalidRequest) as error:
-        parse_request(CHAT, make_job("job_1", model="m", body={"messages": [TURN]} | fields))
+        parse_request(CHAT, make_job("job_1", model="m", body={"messages": [TURN]} | fields), {})
     assert error.value.param == name
     assert "Param" not in str(error.value)

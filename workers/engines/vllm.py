@@ -7,7 +7,7 @@ vLLM's. A recorder stands between them and the engine and notes which tokens eac
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,7 +72,7 @@ class VllmEngine:
         return following(self._generate(job, recorded), recorded)
 
     async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
-        request = parse_request(self._model, job)
+        request = parse_request(self._model, job, self._chat.default_sampling_params)
         tape = self._recorder.record(f"chatcmpl-{job.id}", recorded)
         try:
             answer = await self._answer(request, job.body)
@@ -261,12 +261,12 @@ async def _serving(llm: Any, args: Any) -> Any:
     return state.openai_serving_chat
 
 
-def parse_request(model: Model, job: Job) -> Any:
-    """The job's body as vLLM's ChatCompletionRequest. Raises InvalidRequest."""
+def parse_request(model: Model, job: Job, defaults: Mapping[str, Any]) -> Any:
+    """The job's body as vLLM's ChatCompletionRequest; `defaults` are the model's. Raises InvalidRequest."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
     body = job.body | {"model": model.id, "request_id": job.id}
-    if (body.get("n") or 1) > 1 and _is_greedy(body):
+    if (body.get("n") or 1) > 1 and _is_greedy({**defaults, **body}):
         # vLLM refuses several answers that would all be the same; OpenAI gives them.
         body |= {"temperature": 1.0, "top_k": 1}
     try:
@@ -275,8 +275,8 @@ def parse_request(model: Model, job: Job) -> Any:
         raise refusal(error, job.body) from error
 
 
-def _is_greedy(body: dict[str, Any]) -> bool:
-    temperature = body.get("temperature")
+def _is_greedy(sampling: Mapping[str, Any]) -> bool:
+    temperature = sampling.get("temperature")
     return temperature is not None and temperature < GREEDY
 
 
