@@ -120,6 +120,16 @@ class Model(BaseModel):
     quantization: str | None = None
     engine_args: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether its engine reads tool calls out of its answers."""
+        return bool(self.engine_args.get("enable_auto_tool_choice") and self.engine_args.get("tool_call_parser"))
+
+    @property
+    def thinks(self) -> bool:
+        """Whether its engine reads the model's reasoning out of its answers."""
+        return bool(self.engine_args.get("reasoning_parser") or self.engine_args.get("reasoning_config"))
+
     @model_validator(mode="before")
     @classmethod
     def _derive_kind(cls, fields: Any) -> Any:

@@ -6,6 +6,7 @@ CrofError
 ├── InvalidName                  an operator's name for a key and its account is not one (no HTTP status)
 └── RequestError                 travels to the client: status, code, message, param
     ├── InvalidRequest      400  a field is missing, of the wrong type or out of range
+    │   └── ContextLengthExceeded  the conversation leaves no room for an answer
     ├── MalformedRequest    400  these bytes are no HTTP request, or its body breaks off
     ├── InvalidKey          401  no API key, or not one of ours
     ├── TierRequired        403  the key's tier may not use this endpoint
@@ -74,6 +75,12 @@ class InvalidRequest(RequestError):
 
     status = 400
     code = "invalid_request"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The conversation is longer than the model's context. Send fewer or shorter messages."""
+
+    code = "context_length_exceeded"
 
 
 class MalformedRequest(RequestError):

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from shared.catalog import Model, load_catalog
-from shared.errors import EngineFailed, Interrupted, InvalidRequest
+from shared.errors import ContextLengthExceeded, EngineFailed, Interrupted, InvalidRequest
 from shared.messages import Chunk, Job
 from tests.factories import make_job
 from workers.engines import make_engine
@@ -27,13 +28,20 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 CHAT = {"messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0, "max_tokens": 12}
 IMAGE = {"prompt": "a cat", "seed": 7}
 BAD = {
-    "chat": [
-        ({"messages": []}, None),
-        (CHAT | {"max_tokens": -1}, "max_tokens"),
-        (CHAT | {"max_tokens": "many"}, "max_tokens"),
-    ],
-    "image": [({"prompt": ""}, "prompt")],
+    "chat": (CHAT | {"messages": [{"role": "user", "content": "word " * 3000}]}, "messages"),
+    "image": ({"prompt": ""}, "prompt"),
 }
+"""What only an engine can tell."""
+LOST = {"type": "json_schema", "json_schema": {"name": "lost", "schema": {"$ref": "#/nowhere"}}}
+BAD_FOR_VLLM = [
+    ({"stop_token_ids": [10**6]}, "stop_token_ids", "49152"),
+    ({"logit_bias": {"1000000": 5}}, "logit_bias", "49152"),
+    ({"structured_outputs": {"regex": "("}}, "structured_outputs", "regex"),
+    ({"structured_outputs": {"grammar": "::"}}, "structured_outputs", "grammar"),
+    ({"response_format": LOST}, "response_format", "/nowhere"),
+    ({"max_tokens": 2048, "min_tokens": 2048}, "min_tokens", "less than or equal to"),
+    ({"thinking_token_budget": 5}, "thinking_token_budget", "the model's engine does not take this"),
+]
 
 
 class Bench:
@@ -301,10 +309,37 @@ async def hang_and_go_on(engine: Engine) -> None:
 
 
 def test_a_bad_request_names_its_field(bench: Bench) -> None:
-    for body, param in BAD[bench.model.kind]:
-        with pytest.raises(InvalidRequest) as error:
-            bench.answer(bench.job(body))
-        assert param is None or error.value.param == param
+    body, param = BAD[bench.model.kind]
+    with pytest.raises(InvalidRequest) as error:
+        bench.answer(bench.job(body))
+    assert error.value.param == param
+    assert isinstance(error.value, ContextLengthExceeded) == (bench.model.kind == "chat")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("fields", "param", "words"), BAD_FOR_VLLM, ids=str)
+def test_vllms_refusals_are_in_words_for_clients(
+    chat: Bench, fields: dict[str, Any], param: str, words: str, stream: bool
+) -> None:
+    if chat.in_process:
+        pytest.skip("vLLM only")
+    with pytest.raises(InvalidRequest) as error:
+        chat.answer(chat.job(CHAT | fields | {"stream": stream}))
+    assert error.value.param == param
+    assert str(error.value).startswith(f"{param}: ")
+    assert words in str(error.value)
+    assert not re.search(r"--\w|parameter=|Error\b", str(error.value))
+
+
+def test_several_answers_at_temperature_0_are_the_same(chat: Bench) -> None:
+    if chat.in_process:
+        pytest.skip("vLLM only")
+    (whole,), _ = chat.answer(chat.job(CHAT | {"n": 2}))
+    (alone,), _ = chat.answer(chat.job(CHAT))
+    texts = [
+        [choice["message"]["content"] for choice in json.loads(each.payload)["choices"]] for each in (whole, alone)
+    ]
+    assert texts[0] == texts[1] * 2
 
 
 def test_nothing_hangs_on_an_engine_that_ends(bench: Bench) -> None:

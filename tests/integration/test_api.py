@@ -100,10 +100,11 @@ CHAT: dict[str, Any] = {"messages": [TURN]}
         ("/v1/free/idle", CHAT, "free", 503, "model_unavailable", "model"),
         ("/v1/free/fast", {}, "free", 400, "invalid_request", "messages"),
         ("/v1/free/fast", CHAT | {"max_token": 1}, "free", 400, "invalid_request", "max_token"),
-        ("/v1/free/pictures", CHAT, "free", 400, "invalid_request", "prompt"),
+        ("/v1/free/pictures", CHAT, "free", 400, "invalid_request", "messages"),
         ("/v1/chat/completions", CHAT, "free", 400, "invalid_request", "model"),
         ("/v1/chat/completions", CHAT | {"model": "nix"}, "free", 404, "model_not_found", "model"),
         ("/v1/chat/completions", {"model": "fast"}, "free", 400, "invalid_request", "messages"),
+        ("/v1/chat/completions", CHAT | {"model": "fast", "n": 9}, "free", 400, "invalid_request", "n"),
         ("/v1/nothing", CHAT, "free", 404, "not_found", None),
     ],
 )
@@ -153,9 +154,14 @@ def test_so_is_one_that_is_sent_in_parts(simulated: Cluster, key: str) -> None:
 
 def test_the_engines_refusal_keeps_its_status(simulated: Cluster, key: str) -> None:
     for stream in (True, False):
-        body = {"model": "fast", "messages": [TURN], "max_tokens": -1, "stream": stream}
+        body = {"model": "fast", "messages": [{"role": "user", "content": "word " * 4096}], "stream": stream}
         response = post(simulated, "/v1/chat/completions", body, key)
-        assert (response.status_code, error(response)["param"]) == (400, "max_tokens")
+        found = error(response)
+        assert (response.status_code, found["code"], found["param"]) == (
+            400,
+            "context_length_exceeded",
+            "messages",
+        )
 
 
 def test_a_wrong_method_is_told(simulated: Cluster) -> None:

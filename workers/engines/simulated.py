@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.catalog import Model
-from shared.errors import EngineFailed, InvalidRequest, SetupError
+from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, SetupError
 from shared.messages import Chunk, Job, Usage
 from workers.engines.base import Done, Piece, Progress, Stream
 from workers.engines.continuation import following
@@ -86,6 +86,8 @@ class SimulatedEngine:
 
     async def _chat(self, job: Job, known: int) -> Stream:
         prompt = _prompt(job.body)
+        if 0 < self._model.context <= len(prompt.split()):
+            raise ContextLengthExceeded(param="messages")
         words, finish_reason = self._answer(prompt, _most_tokens(job.body))
         usage = Usage(prompt_tokens=len(prompt.split()), completion_tokens=len(words))
         async with self._slots:
@@ -163,18 +165,13 @@ class _Steps:
 
 
 def _prompt(body: dict[str, Any]) -> str:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise InvalidRequest("messages: should be a list with at least one message", param="messages")
-    if not isinstance(messages[-1], dict):
-        raise InvalidRequest("messages: should hold objects with role and content", param="messages")
-    return str(messages[-1].get("content") or "")
+    """The text of the last message."""
+    content = body["messages"][-1].get("content") or ""
+    return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
 
 
 def _most_tokens(body: dict[str, Any]) -> int | None:
-    most = body.get("max_completion_tokens") or body.get("max_tokens")
-    if most is not None and (not isinstance(most, int) or most < 1):
-        raise InvalidRequest(f"max_tokens: should be a whole number above 0, got {most!r}", param="max_tokens")
+    most: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
     return most
 
 

@@ -7,20 +7,22 @@ vLLM's. A recorder stands between them and the engine and notes which tokens eac
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from shared.catalog import Model
-from shared.errors import EngineFailed, Interrupted, InvalidRequest, ModelNotFound, RequestError, SetupError
+from shared.errors import EngineFailed, Interrupted, SetupError
 from shared.messages import Chunk, Job, Usage
 from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
 from workers.engines.continuation import following
+from workers.engines.vllm_refusals import refusal, translated
 from workers.weights import locate
 
 DEFAULT_CAPACITY = 256
+GREEDY = 1e-5  # temperatures below are none
 
 # The chunk that opens a stream says who speaks, and nothing yet; the token that set it off is the next one's.
 ROLE = b'"delta":{"role":'
@@ -70,15 +72,15 @@ class VllmEngine:
         return following(self._generate(job, recorded), recorded)
 
     async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
-        request = _request(self._model, job)
+        request = parse_request(self._model, job, self._chat.default_sampling_params)
         tape = self._recorder.record(f"chatcmpl-{job.id}", recorded)
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request, job.body)
             if isinstance(answer, bytes):
                 yield Piece(payload=answer, tokens=tape.take())
             else:
                 async for event in answer:
-                    if (payload := _payload(event)) is not None:
+                    if (payload := _payload(event, job.body)) is not None:
                         yield Piece(payload=payload, tokens=[] if ROLE in payload else tape.take())
             yield Done(finish_reason=tape.finish_reason, usage=tape.usage())
         except EngineFailed as error:
@@ -111,7 +113,7 @@ class VllmEngine:
         self._llm.output_processor.propagate_error(EngineFailed("the engine was closed"))
         await asyncio.to_thread(self._llm.shutdown)
 
-    async def _answer(self, request: Any) -> bytes | AsyncGenerator[str, None]:
+    async def _answer(self, request: Any, body: dict[str, Any]) -> bytes | AsyncGenerator[str, None]:
         """The serving layer's answer: one body, or a stream of server-sent events."""
         from vllm.entrypoints.serve.engine.protocol import ErrorResponse
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -121,12 +123,12 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineDied("the engine has died") from error
         except Exception as error:
-            raise _refusal(error) from error
+            raise refusal(error, body) from error
         if _cancelled():
             # The serving class takes it for a client that has gone, and answers that.
             raise asyncio.CancelledError
         if isinstance(answer, ErrorResponse):
-            raise _error(answer.error.model_dump())
+            raise translated(answer.error.model_dump(), body)
         if hasattr(answer, "__aiter__"):
             return cast("AsyncGenerator[str, None]", answer)
         return bytes(answer.model_dump_json(), "utf-8")
@@ -259,27 +261,32 @@ async def _serving(llm: Any, args: Any) -> Any:
     return state.openai_serving_chat
 
 
-def _request(model: Model, job: Job) -> Any:
-    from pydantic import ValidationError
+def parse_request(model: Model, job: Job, defaults: Mapping[str, Any]) -> Any:
+    """The job's body as vLLM's ChatCompletionRequest; `defaults` are the model's. Raises InvalidRequest."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
+    body = job.body | {"model": model.id, "request_id": job.id}
+    if (body.get("n") or 1) > 1 and _is_greedy({**defaults, **body}):
+        # vLLM refuses several answers that would all be the same; OpenAI gives them.
+        body |= {"temperature": 1.0, "top_k": 1}
     try:
-        return ChatCompletionRequest.model_validate(job.body | {"model": model.id, "request_id": job.id})
-    except ValidationError as error:
-        first = error.errors()[0]
-        param = ".".join(str(part) for part in first["loc"])
-        raise InvalidRequest(f"{param}: {first['msg']}" if param else first["msg"], param=param or None) from None
+        return ChatCompletionRequest.model_validate(body)
     except Exception as error:
-        raise _refusal(error) from error
+        raise refusal(error, job.body) from error
 
 
-def _payload(event: str) -> bytes | None:
+def _is_greedy(sampling: Mapping[str, Any]) -> bool:
+    temperature = sampling.get("temperature")
+    return temperature is not None and temperature < GREEDY
+
+
+def _payload(event: str, body: dict[str, Any]) -> bytes | None:
     """The JSON in a server-sent event; None for the end mark. Raises the error it carries, if it does."""
     payload = event.removeprefix("data: ").rstrip()
     if payload == "[DONE]":
         return None
     if payload.startswith('{"error"'):
-        raise _error(msgspec.json.decode(payload)["error"])
+        raise translated(msgspec.json.decode(payload)["error"], body)
     return payload.encode()
 
 
@@ -287,22 +294,6 @@ def _cancelled() -> bool:
     """Whether the task was asked to end."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _refusal(error: Exception) -> RequestError:
-    """What vLLM's own server would answer to this exception."""
-    from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
-
-    return _error(create_error_response(error).error.model_dump())
-
-
-def _error(error: dict[str, Any]) -> RequestError:
-    """vLLM's error as ours."""
-    if error["code"] == 404:
-        return ModelNotFound(error["message"], param="model")
-    if 400 <= error["code"] < 500:
-        return InvalidRequest(error["message"], param=error.get("param"))
-    return EngineFailed(error["message"])
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

@@ -1,0 +1,77 @@
+"""Whether the fields of a chat request agree with each other, and with the model it is for."""
+
+from gateway.bodies.chat import ChatRequest
+from gateway.bodies.shapes import refusal
+from gateway.bodies.tools import NamedTool, Tool
+from shared.catalog import Model
+
+RENDERERS_OWN = frozenset(
+    "conversation tools documents chat_template add_generation_prompt continue_final_message tokenize padding "
+    "truncation max_length return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs".split()
+)
+"""Arguments of the function that renders templates, which a template's variables would replace."""
+
+
+def agree(model: Model, request: ChatRequest) -> None:
+    """Hold the fields against each other and the model. Raises InvalidRequest."""
+    if request.stream_options is not None and not request.stream:
+        raise refusal("stream_options", "needs `stream`: true")
+    if request.top_logprobs and not request.logprobs:
+        raise refusal("top_logprobs", "needs `logprobs`: true")
+    _templates_agree(request)
+    _lengths_agree(model, request)
+    _formats_agree(request)
+    _tools_agree(model, request)
+
+
+def check_length(model: Model, param: str, tokens: int | None) -> None:
+    """Refuse an answer that could be longer than the model's context, which is in tokens."""
+    if tokens is not None and 0 < model.context < tokens:
+        raise refusal(param, f"should be at most {model.context}, the context of '{model.id}', got {tokens}")
+
+
+def _templates_agree(request: ChatRequest) -> None:
+    if request.continue_final_message and request.add_generation_prompt:
+        raise refusal("add_generation_prompt", "should be false, or left out, beside `continue_final_message`")
+    for name in request.chat_template_kwargs or ():
+        if name in RENDERERS_OWN:
+            raise refusal(f"chat_template_kwargs.{name}", "is not a variable of templates; leave it out")
+
+
+def _lengths_agree(model: Model, request: ChatRequest) -> None:
+    check_length(model, "max_tokens", request.max_tokens)
+    check_length(model, "max_completion_tokens", request.max_completion_tokens)
+    most = request.max_completion_tokens or request.max_tokens or model.max_tokens
+    if request.min_tokens and 0 < most < request.min_tokens:
+        raise refusal("min_tokens", f"should be at most {most}, as long as the answer, got {request.min_tokens}")
+    if request.thinking_token_budget is not None and not model.thinks:
+        raise refusal("thinking_token_budget", f"'{model.id}' does not think before it answers; leave it out")
+
+
+def _formats_agree(request: ChatRequest) -> None:
+    if request.structured_outputs is None:
+        return
+    if request.response_format is not None and request.response_format.type != "text":
+        raise refusal("structured_outputs", "send this or `response_format`, not both")
+    if isinstance(request.tool_choice, NamedTool):
+        raise refusal("structured_outputs", "send this or a `tool_choice` that names a function, not both")
+
+
+def _tools_agree(model: Model, request: ChatRequest) -> None:
+    choice = request.tool_choice
+    if choice == "none":
+        return
+    if request.tools is None:
+        if choice is not None:
+            raise refusal("tool_choice", "needs `tools`")
+    elif not model.calls_tools:
+        fix = f"'{model.id}' does not call tools; leave them out, or set `tool_choice` to \"none\""
+        raise refusal("tools" if choice is None else "tool_choice", fix)
+    elif isinstance(choice, NamedTool) and all(
+        choice.function.name != tool.function.name for tool in request.tools
+    ):
+        raise refusal("tool_choice.function.name", "should be the name of one of `tools`")
+
+
+def _names(tools: list[Tool]) -> set[str]:
+    return {tool.function.name for tool in tools}

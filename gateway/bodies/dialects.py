@@ -1,0 +1,92 @@
+"""Each dialect's body → the one OpenAI-shaped body that travels inside."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gateway.bodies.agreement import agree, check_length
+from gateway.bodies.chat import WITHOUT_EFFECT, ChatRequest, Sampling
+from gateway.bodies.objects import MOST_INTEGER
+from gateway.bodies.shapes import Body, Shape, fit, present, refusal
+from shared.catalog import Model
+
+
+class Turn(Shape):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Turns = Annotated[list[Turn], Field(min_length=1, fail_fast=True)]
+
+
+class SeedChat(Sampling):
+    """Body of POST /v1/free/{model} for a chat model."""
+
+    messages: Turns
+
+
+class SocketChat(Sampling):
+    """A Socket.IO `prompt` for a chat model."""
+
+    context: Turns
+
+
+class Image(Body):
+    """Body of POST /v1/free/{model}, or a Socket.IO `prompt`, for an image model."""
+
+    prompt: str = Field(min_length=1, max_length=4000)
+    negative_prompt: str | None = Field(None, max_length=4000)
+    size: str | None = None
+    seed: int | None = Field(None, ge=0, le=MOST_INTEGER)
+    steps: int | None = Field(None, ge=1, le=1000)
+    guidance_scale: float | None = Field(None, ge=0, le=1000)
+
+
+def seed_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """The seed's JSON dialect → an OpenAI-shaped body, always streamed inside."""
+    return _image(data) if model.kind == "image" else _chat(model, SeedChat, data, "messages")
+
+
+def socket_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """The seed's Socket.IO dialect, less `model` and `token` → an OpenAI-shaped body."""
+    return _image(data) if model.kind == "image" else _chat(model, SocketChat, data, "context")
+
+
+def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion request as OpenAI has it. Raises InvalidRequest for what no engine should see."""
+    if model.kind != "chat":
+        raise refusal("model", f"'{model.id}' makes images, it does not chat")
+    given = _conversing(data, "messages")
+    request = fit(ChatRequest, given)
+    agree(model, request)
+    body = {name: value for name, value in given.items() if name not in WITHOUT_EFFECT}
+    if request.max_tokens is None and request.max_completion_tokens is None:
+        body["max_tokens"] = model.max_tokens
+    if request.continue_final_message:
+        # vLLM would otherwise open the next message, and refuse to do both.
+        body["add_generation_prompt"] = False
+    return body | {"model": model.id}
+
+
+def _chat(model: Model, shape: type[Sampling], data: dict[str, Any], conversation: str) -> dict[str, Any]:
+    given = _conversing(data, conversation)
+    check_length(model, "max_tokens", fit(shape, given).max_tokens)
+    messages = given.pop(conversation)
+    return {"model": model.id, "messages": messages, "max_tokens": model.max_tokens} | given | {"stream": True}
+
+
+def _conversing(data: dict[str, Any], conversation: str) -> dict[str, Any]:
+    """What is present of a chat, and of its messages."""
+    given = present(data)
+    messages = given.get(conversation)
+    if isinstance(messages, list):
+        given[conversation] = [present(each) if isinstance(each, dict) else each for each in messages]
+    return given
+
+
+def _image(data: dict[str, Any]) -> dict[str, Any]:
+    given = present(data)
+    fit(Image, given)
+    return given

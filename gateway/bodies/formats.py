@@ -1,0 +1,60 @@
+"""What form an answer must have: OpenAI's response formats, and vLLM's constraints."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.bodies.shapes import Name, Shape
+
+
+class Schema(Shape):
+    name: Name
+    description: str | None = None
+    definition: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class PlainFormat(Shape):
+    type: Literal["text", "json_object"]
+
+
+class SchemaFormat(Shape):
+    type: Literal["json_schema"]
+    json_schema: Schema
+
+
+FORMATS = {"text": "|plain", "json_object": "|plain", "json_schema": "|schema"}
+
+
+def _kind_of_format(form: Any) -> str | None:
+    if not isinstance(form, dict):
+        return "|plain"
+    kind = form.get("type")
+    return FORMATS.get(kind) if isinstance(kind, str) else None
+
+
+ResponseFormat = Annotated[
+    Annotated[PlainFormat, Tag("|plain")] | Annotated[SchemaFormat, Tag("|schema")],
+    Discriminator(
+        _kind_of_format,
+        custom_error_type="member:type",
+        custom_error_message="should be 'text', 'json_object' or 'json_schema'",
+    ),
+]
+
+
+class StructuredOutputs(Shape):
+    """vLLM's constraints on an answer, of which a request has one."""
+
+    definition: dict[str, Any] | None = Field(None, alias="json")
+    json_object: Literal[True] | None = None
+    regex: str | None = Field(None, min_length=1)
+    choice: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = None
+    grammar: str | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if sum(value is not None for _, value in self) != 1:
+            raise PydanticCustomError("one_of", "should have one of json, json_object, regex, choice and grammar")
+        return self

@@ -1,0 +1,138 @@
+"""Shapes that a body is held against, and what a client is told when it does not fit: the field and the fix."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from shared.errors import InvalidRequest
+
+LONGEST = 80  # characters of a client's own names and values in a message
+FEW = 12  # fields, that a message may list them all
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+"""The only pattern: EXPECTED says it in words."""
+
+
+class Shape(BaseModel):
+    """An object of these fields and no others, with no text for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Body(Shape):
+    """A whole body. `refused` says of fields that clients know from elsewhere why they are not taken."""
+
+    refused: ClassVar[Mapping[str, str]] = {}
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+
+
+def fit(shape: type[AnyBody], data: Mapping[str, Any]) -> AnyBody:
+    """The data in this shape. Raises InvalidRequest for the first thing that does not fit."""
+    # Before pydantic looks: a misspelt field also leaves the right one missing, and there may be thousands.
+    for name in data:
+        if name not in shape.model_fields:
+            raise _unknown(shape, name)
+    try:
+        return shape.model_validate(data)
+    except ValidationError as error:
+        raise _complaint(shape, error) from None
+
+
+def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what is there: a field that is null is as good as left out, in all dialects."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def refusal(param: str, fix: str) -> InvalidRequest:
+    return InvalidRequest(f"{param}: {fix}", param=param)
+
+
+def _unknown(shape: type[Body], name: str) -> InvalidRequest:
+    param = name[:LONGEST]
+    if reason := shape.refused.get(name):
+        return refusal(param, reason)
+    if near := difflib.get_close_matches(param, shape.model_fields, 1):
+        return refusal(param, f"unknown field: did you mean '{near[0]}'?")
+    if len(shape.model_fields) <= FEW:
+        return refusal(param, f"unknown field; known fields: {', '.join(shape.model_fields)}")
+    return refusal(param, "unknown field; leave it out")
+
+
+def _complaint(shape: type[Body], error: ValidationError) -> InvalidRequest:
+    mistakes = error.errors(include_url=False)
+    mistake: Any = next((each for each in mistakes if each["type"] != "missing"), mistakes[0])
+    kind, given, place = mistake["type"], mistake["input"], list(mistake["loc"])
+    if kind.startswith(MEMBER):
+        name = kind.removeprefix(MEMBER)
+        given = given.get(name)
+        place, kind = [*place, name], "missing" if given is None else kind
+    expected = _expected(shape, kind, place, mistake)
+    whole = isinstance(given, dict | list) and not kind.endswith("_type")
+    got = "" if whole or kind in ("missing", "extra_forbidden") else f", got {_got(given)}"
+    return refusal(_param(place), expected + got)
+
+
+def _expected(shape: type[Body], kind: str, place: list[str | int], mistake: Any) -> str:
+    if kind in NUMBERS and len(place) == 1:
+        return _range(shape.model_fields[str(place[0])])
+    return EXPECTED[kind].format_map(mistake.get("ctx", {})) if kind in EXPECTED else str(mistake["msg"])
+
+
+def _range(field: FieldInfo) -> str:
+    """What a field of numbers takes, such as `should be an integer from 1 to 8`."""
+    kind = "an integer" if int in (field.annotation, *get_args(field.annotation)) else "a number"
+    limits = {name: getattr(limit, name) for limit in field.metadata for name in LIMITS if hasattr(limit, name)}
+    span = "from {ge} to {le}" if "ge" in limits else "above {gt} and up to {le}"
+    return f"should be {kind} {span.format_map(limits)}"
+
+
+def _param(place: list[str | int]) -> str:
+    """Where in the body: `messages[0].content`. Tags are ours, and no part of it."""
+    first, *rest = place
+    parts = (part for part in rest if not (isinstance(part, str) and part.startswith(TAG)))
+    return (str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts))[:LONGEST]
+
+
+def _got(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+MEMBER = "member:"
+"""Begins the type of a mistake in that member of an object which tells its shape; the member's name ends it."""
+
+TAG = "|"
+"""Begins the tags by which pydantic tells the members of a union apart."""
+
+LIMITS = ("ge", "gt", "le")
+NUMBERS = {"int_type", "float_type", "greater_than", "greater_than_equal", "less_than_equal"}
+
+EXPECTED = {
+    "missing": "this field is required",
+    "extra_forbidden": "unknown field; leave it out",
+    "int_type": "should be an integer",
+    "float_type": "should be a number",
+    "bool_type": "should be true or false",
+    "string_type": "should be a text",
+    "string_too_short": "should not be empty",
+    "string_too_long": "should have at most {max_length} characters",
+    "string_pattern_mismatch": "should be 1 to 64 letters, digits, '_' and '-'",
+    "list_type": "should be a list",
+    "dict_type": "should be an object",
+    "model_type": "should be an object",
+    "too_short": "should not be empty",
+    "too_long": "should have at most {max_length} members, got {actual_length}",
+    "greater_than": "should be above {gt}",
+    "greater_than_equal": "should be at least {ge}",
+    "less_than_equal": "should be at most {le}",
+    "literal_error": "should be {expected}",
+}
+"""Our words for pydantic's mistakes; a shape's own come with theirs."""
