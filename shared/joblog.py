@@ -21,6 +21,7 @@ from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 MOST_DEAD = 1000  # dead letters; the oldest go first
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
+Fate = Literal["stands", "left", "unknown"]
 Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
 
 
@@ -142,6 +143,13 @@ class JobLog:
         if any(value is None for value in found):
             return None
         return msgspec.convert([value.decode() for value in found], Record, strict=False)
+
+    def fate(self, job_id: str) -> Fate:
+        """Whether a job stands, with or without an end, was cancelled because its reader left, or is unknown."""
+        state, cancelled = self._redis.hmget(keys.job(job_id), ["state", "cancelled"])
+        if state is None:
+            return "unknown"
+        return "left" if cancelled == b"left" and state != b"succeeded" else "stands"
 
     def claim(self, job_id: str, gateway_id: str, reader: str) -> bool:
         """Have the job's chunks published to this gateway, too; `reader` is who reads them now.

@@ -12,6 +12,8 @@ import pytest
 import requests
 import socketio
 
+from shared import redis_keys as keys
+from shared.joblog import JobLog
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 
@@ -230,6 +232,46 @@ def test_a_request_that_is_sent_again_is_the_same_job(running: Cluster, key: str
     assert len({answer.headers["X-Job-Id"] for answer in answers}) == 1
     assert len({answer.text for answer in answers}) == 1
     assert ask(running, key, whole, "two").headers["X-Job-Id"] != answers[0].headers["X-Job-Id"]
+
+
+def cut_off(running: Cluster, key: str, idempotency: str, most: int) -> str:
+    """Begin a stream with an Idempotency-Key and leave it; the job's id."""
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key=idempotency)
+    with requests.post(url, json=BODY, headers=asked, stream=True, timeout=20) as response:
+        assert len(list(events(response, most))) == most
+        return response.headers["X-Job-Id"]
+
+
+def test_who_is_cut_off_and_sends_again_has_not_left(running: Cluster, key: str) -> None:
+    job_id = cut_off(running, key, "cut off", 5)
+    time.sleep(1.5)  # longer than the gateway needs to notice
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key="cut off")
+    with requests.post(url, json=BODY, headers=asked, stream=True, timeout=20) as again:
+        assert again.headers["X-Job-Id"] == job_id
+        assert "".join(text for _, text in events(again)) == WORDS
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_was_given_up_is_begun_anew(running: Cluster, key: str, ended: bool) -> None:
+    """As when the client stays away for too long. The job may have no worker yet to write its end."""
+    job_id = cut_off(running, key, f"given up {ended}", 5)
+    log, client = JobLog(running.valkey.client, log_ttl=60), running.valkey.client
+    log.leave(job_id, "m", client.hget(keys.job(job_id), "reader").decode())
+    if ended:
+        wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 5, "the job to be cancelled")
+    again = ask(running, key, BODY, f"given up {ended}")
+    assert again.headers["X-Job-Id"] != job_id
+    assert "".join(text for _, text in events(again)) == WORDS
+
+
+def test_what_was_cancelled_by_its_id_stays_so(running: Cluster, key: str) -> None:
+    job_id = cut_off(running, key, "cancelled", 5)
+    requests.delete(f"{running.url}/v1/jobs/{job_id}", headers=headers(key), timeout=10)
+    again = ask(running, key, BODY, "cancelled")
+    assert again.headers["X-Job-Id"] == job_id
+    assert '"code":"cancelled"' in again.text.replace(" ", "")
 
 
 def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:
