@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from gateway.outages import patiently
 from gateway.presence import Presence
 from shared import redis_keys as keys
-from shared.errors import Cancelled, JobLost, Timeout
+from shared.errors import Cancelled, GatewayStopping, JobLost, Timeout
 from shared.joblog import JobLog
 from shared.messages import Chunk, decode_frames
 
@@ -97,6 +97,7 @@ class Relay:
         self._outage_timeout = outage_timeout
         self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self.listening = Event()
+        self._stopping = False
 
     @contextmanager
     def inbox(self, job_id: str) -> Iterator[Inbox]:
@@ -115,7 +116,8 @@ class Relay:
         whenever there was none for a second.
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
-        once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
+        once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away,
+        GatewayStopping once `stop` says so.
         """
         with presence.watch(inbox.stir):
             yield from self._follow(inbox, deadline, presence, after)
@@ -139,6 +141,8 @@ class Relay:
     def _wait(self, inbox: Inbox, deadline: float, presence: Presence) -> bool:
         """Wait for something to take; False if nothing came for a moment."""
         now = time.time()
+        if self._stopping:
+            raise GatewayStopping
         if now >= deadline:
             raise Timeout
         if presence.left():
@@ -154,6 +158,20 @@ class Relay:
         elif not chunks and patiently(lambda: self._log.record(inbox.job_id), self._outage_timeout) is None:
             raise JobLost
         return chunks
+
+    def stop(self, seconds: float) -> None:
+        """Let readers come to their ends for so many seconds; then tell those that still wait to come again."""
+        self._be_left(seconds)
+        self._stopping = True
+        for waiting in chain.from_iterable(list(self._inboxes.values())):
+            waiting.stir()
+        self._be_left(LOOK)
+
+    def _be_left(self, seconds: float) -> None:
+        """Wait until nobody reads any more, but no longer than that."""
+        end = time.monotonic() + seconds
+        while self._inboxes and time.monotonic() < end:
+            gevent.sleep(0.05)
 
     def run(self) -> None:
         """Receive until killed, through any number of lost connections."""

@@ -274,6 +274,43 @@ def test_what_was_cancelled_by_its_id_stays_so(running: Cluster, key: str) -> No
     assert '"code":"cancelled"' in again.text.replace(" ", "")
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_gateway_that_stops_sends_its_clients_to_another(tmp_path: Path, stream: bool) -> None:
+    words = " ".join(f"w{number}" for number in range(200))
+    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": f"echo {words}"}]}
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        first = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            assert first.stop(12) == 0
+        assert '"code":"gateway_stopping"' in told.result().text.replace(" ", "")
+        if not stream:
+            assert told.result().status_code == 503
+            assert told.result().headers["Retry-After"] == "1"
+        running.start_gateway()
+        answer = ask(running, key, body, "one")
+        found = job(running, answer.headers["X-Job-Id"], key)
+        assert (found["state"], found["text"], found["attempt"]) == ("succeeded", words, 1)
+        assert len([name for name in client.keys("job:*") if not name.endswith(b":log")]) == 1
+
+
+def test_an_answer_that_is_nearly_there_is_waited_for(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        body = {"model": "m", "messages": [{"role": "user", "content": "echo " + "a " * 50 + "z"}]}
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            assert gateway.stop(12) == 0
+        assert told.result().status_code == 200
+        assert told.result().json()["choices"][0]["message"]["content"] == "a " * 50 + "z"
+
+
 def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:
     answers = [ask(running, key, BODY, "stream") for _ in range(2)]
     assert [answer.text.count("data: ") for answer in answers] == [answers[0].text.count("data: ")] * 2
