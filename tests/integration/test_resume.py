@@ -128,6 +128,21 @@ def test_socket_io_goes_on_through_any_gateway(tmp_path: Path) -> None:
         again.close()
 
 
+def test_who_has_all_but_the_end_gets_it(running: Cluster, key: str) -> None:
+    """The number of the last piece counts the end of the answer; the connection may be lost between the two."""
+    first = _Resumer(running.url)
+    prompt = {"model": "m", "context": [{"role": "user", "content": "echo a b c"}], "token": key}
+    first.emit("prompt", prompt | {"resume_within": 10})
+    wait_for(lambda: first.chunks, 10, "the end")
+    first.close()
+    again = _Resumer(running.url)
+    again.emit("resume", {"job": first.job, "number": first.pieces[-1]["number"], "token": key})
+    wait_for(lambda: again.chunks, 5, "the end")
+    assert (again.chunks, again.pieces) == (["ENDOFMESSAGE"], [])
+    assert rest(running, first.job, 1000, key) == ""
+    again.close()
+
+
 class _Resumer:
     """A Socket.IO client that knows of pieces."""
 
