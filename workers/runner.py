@@ -96,9 +96,7 @@ class Runner:
 
     async def _attempt(self, job: Job) -> Outcome:
         token = uuid.uuid4().hex
-        start = await patiently(
-            lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts, token)
-        )
+        start = await patiently(lambda: self._writer.begin(job.id, self._worker_id, self._max_attempts, token))
         if start.verdict == "fenced":
             return "fenced"
         if start.verdict in ("ended", "lost"):

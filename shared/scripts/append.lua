@@ -1,5 +1,5 @@
 -- Append chunks to the logs of many jobs, and publish them: one message a gateway (hop 6).
--- KEYS  a pair a job: 1 job hash   2 job log
+-- KEYS  1 jobs of the model that have no end, then a pair for each job: job hash, job log
 -- ARGV  1 seconds to keep a job's records after its end, then for each job:
 --         attempt, number of the first chunk, end state ('' while it runs), n, chunk 1 … chunk n (JSON)
 -- →     a verdict a job:
@@ -30,6 +30,7 @@ local function append(job, log, attempt, first, state, chunks)
     if state ~= '' then
         redis.call('HSET', job, 'state', state)
         redis.call('HDEL', job, 'job')
+        redis.call('ZREM', KEYS[1], held[4])
         redis.call('EXPIRE', job, ARGV[1])
         redis.call('EXPIRE', log, ARGV[1])
     elseif length == 0 then
@@ -45,7 +46,7 @@ local function append(job, log, attempt, first, state, chunks)
     return held[5] and state == '' and 'cancelled' or 'ok'
 end
 
-for pair = 1, #KEYS, 2 do
+for pair = 2, #KEYS, 2 do
     local attempt, first, state, count = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
     local chunks = {}
     for number = 1, count do chunks[number] = ARGV[at + 3 + number] end

@@ -32,12 +32,12 @@ class Bench:
     def write(self, call: Callable[[JobWriter], Awaitable[T]]) -> T:
         async def run() -> T:
             async with redis.asyncio.Redis.from_url(self._url) as client:
-                return await call(JobWriter(client, live_ttl=100, log_ttl=10))
+                return await call(JobWriter(client, "m", live_ttl=100, log_ttl=10))
 
         return asyncio.run(run())
 
     def begin(self, job_id: str = "job_1", most: int = 2, token: str | None = None) -> Start:
-        return self.write(lambda writer: writer.begin(job_id, "m", "w1", most, token or uuid.uuid4().hex))
+        return self.write(lambda writer: writer.begin(job_id, "w1", most, token or uuid.uuid4().hex))
 
     def append(self, *batch: Append) -> list[str]:
         return self.write(lambda writer: writer.append(batch))

@@ -28,7 +28,7 @@ class FakeLog:
         self.buried: list[str] = []
         self.verdict = "ok"
 
-    async def begin(self, job_id: str, model: str, worker_id: str, most: int, token: str) -> Start:
+    async def begin(self, job_id: str, worker_id: str, most: int, token: str) -> Start:
         self.begun += 1
         return self.start
 
