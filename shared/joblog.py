@@ -195,13 +195,16 @@ class JobLog:
 
 
 class JobWriter:
-    """The end of a model's worker: opens attempts and appends, fenced by the attempt's number.
+    """The end of a model's worker: opens attempts and appends, fenced by the attempt's number and the worker's id.
 
     Raises redis errors.
     """
 
-    def __init__(self, client: "redis.asyncio.Redis", model: str, *, live_ttl: int, log_ttl: int) -> None:
+    def __init__(
+        self, client: "redis.asyncio.Redis", model: str, worker_id: str, *, live_ttl: int, log_ttl: int
+    ) -> None:
         self._redis = client
+        self._worker_id = worker_id
         self._waiting = keys.waiting(model)
         self._open = keys.open_jobs(model)
         self._begin = client.register_script(script("begin"))
@@ -210,14 +213,14 @@ class JobWriter:
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
-    async def begin(self, job_id: str, worker_id: str, max_attempts: int, token: str) -> Start:
+    async def begin(self, job_id: str, max_attempts: int, token: str) -> Start:
         """Open the next attempt at a job; earlier attempts can write nothing from now on.
 
         May be repeated with the same `token`, which is to be random: that opens the same attempt.
         """
         verdict, attempt, length = await self._begin(
             keys=[keys.job(job_id), keys.log(job_id), self._waiting],
-            args=[job_id, worker_id, max_attempts, self._live_ttl, token],
+            args=[job_id, self._worker_id, max_attempts, self._live_ttl, token],
         )
         return Start(verdict.decode(), attempt, length)
 
@@ -228,7 +231,7 @@ class JobWriter:
 
     async def hand_over(self, job_id: str, attempt: int) -> None:
         """End an attempt that is not to be counted among those that failed. May be repeated."""
-        await self._hand_over(keys=[keys.job(job_id)], args=[attempt])
+        await self._hand_over(keys=[keys.job(job_id)], args=[attempt, self._worker_id])
 
     async def bury(self, job: Job, reason: str) -> None:
         """Keep a job that is given up, for the operator to see. May be repeated."""
@@ -241,7 +244,7 @@ class JobWriter:
     async def append(self, batch: Sequence[Append]) -> list[str]:
         """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""
         names = [self._open]
-        args: list[Any] = [self._log_ttl]
+        args: list[Any] = [self._log_ttl, self._worker_id]
         for item in batch:
             names += [keys.job(item.job_id), keys.log(item.job_id)]
             args += [item.attempt, item.first, item.state or "", len(item.chunks), *item.chunks]
