@@ -312,6 +312,20 @@ def test_a_gateway_that_stops_sends_its_clients_to_another(tmp_path: Path, strea
         assert len([name for name in client.keys("job:*") if not name.endswith(b":log")]) == 1
 
 
+def test_so_does_one_that_cannot_reach_redis(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, BODY | {"stream": False}, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            running.valkey.stop()
+            assert gateway.stop(20) == 0
+        assert (told.result().status_code, told.result().headers["Retry-After"]) == (503, "1")
+        assert told.result().json()["error"]["code"] == "gateway_stopping"
+
+
 def test_an_answer_that_is_nearly_there_is_waited_for(tmp_path: Path) -> None:
     with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
         gateway = running.start_gateway()
