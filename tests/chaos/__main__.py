@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +27,10 @@ def main() -> int:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
     if found["violations"]:
         print(f'\nlogs: {folder}\nreplay: make chaos ARGS="{again}"', file=sys.stderr)
-    return 1 if found["violations"] else 0
+        return 1
+    if not args.keep:
+        shutil.rmtree(folder)
+    return 0
 
 
 def _arguments() -> argparse.Namespace:

@@ -65,7 +65,11 @@ def _ask(schedule: Schedule, running: System, ledger: Ledger, numbers: "itertool
     while ledger.now() < schedule.duration:
         request = schedule.request(next(numbers))
         entry = ledger.open(request)
-        CLIENTS[request.kind](running.urls, running.keys[request.premium], entry).run()
+        client = CLIENTS[request.kind](running.urls, running.keys[request.premium], entry)
+        try:
+            client.run()
+        except Exception as error:
+            entry.wrong(f"what it got cannot be read: {error!r}")
 
 
 def _strike(striker: Striker, strike: Strike, ledger: Ledger) -> None:
