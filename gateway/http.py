@@ -164,7 +164,7 @@ class Handler(WebSocketHandler):
             raise MalformedRequest("Sec-WebSocket-Key: should be 16 bytes in base64, in a request of HTTP/1.1.")
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what is not a request, in the shape that all errors have."""
+        """Answer without the application, in the shape that all errors have."""
         log.debug("%s: %s", self.client_address, error)
         status, body = HTTPStatus(error.status), msgspec.json.encode(error_body(error.failure()))
         again = f"Retry-After: {error.retry_after}\r\n" if error.retry_after else ""

@@ -17,7 +17,13 @@ QUIET = 60.0  # seconds in which everything comes to rest once nobody asks any m
 MOST_GROWTH = 64 * 2**20  # bytes of a gateway's memory over what it has before the first request
 RETRYABLE = {
     429: {"queue_full"},
-    503: {"model_unavailable", "queue_unreachable", "accounts_unreachable", "gateway_stopping"},
+    503: {
+        "model_unavailable",
+        "queue_unreachable",
+        "accounts_unreachable",
+        "gateway_stopping",
+        "too_many_clients",
+    },
 }
 LOST = ("job_lost", "not_found")
 ENDED = ("succeeded", "failed", "cancelled")
