@@ -22,21 +22,21 @@ class HttpClient(Client):
     LOST = (requests.RequestException,)
     timeout = 20.0
 
+    def run(self) -> None:
+        with requests.Session() as self.session:
+            if self.request.pace is not None:
+                self.session.mount("http://", _Narrow())
+            super().run()
+
     def headers(self, **more: object) -> dict[str, str]:
         named = {name.replace("_", "-"): str(value) for name, value in more.items()}
         return {"X-API-Key": self._key} | named
 
     def post(self, url: str, body: dict[str, Any], **more: object) -> requests.Response:
         headers = self.headers(Idempotency_Key=f"request {self.request.number}", **more)
-        return self.session().post(
+        return self.session.post(
             f"{url}/v1/chat/completions", json=body, headers=headers, stream=True, timeout=self.timeout
         )
-
-    def session(self) -> requests.Session:
-        session = requests.Session()
-        if self.request.pace is not None:
-            session.mount("http://", _Narrow())
-        return session
 
     def accepted(self, response: requests.Response) -> bool:
         """Whether this is an answer; a refusal is noted."""
@@ -89,7 +89,7 @@ class EventsClient(HttpClient):
         if self.entry.jobs:
             path = f"{url}/v1/jobs/{self.entry.jobs[-1]}/events"
             headers = self.headers(X_Resume_Within=GRACE, Last_Event_ID=self._number)
-            return self.session().get(path, headers=headers, stream=True, timeout=self.timeout)
+            return self.session.get(path, headers=headers, stream=True, timeout=self.timeout)
         grace = 0 if self.request.leaves else GRACE
         body = self.body() | {"stream": True, "stream_options": {"include_usage": True}}
         return self.post(url, body, X_Resume_Within=grace)
@@ -149,7 +149,7 @@ class PollClient(EventsClient):
                 if self.accepted(response):
                     next(self._events(response), None)
             return
-        response = self.session().get(f"{url}/v1/jobs/{self.entry.jobs[-1]}", headers=self.headers(), timeout=10)
+        response = self.session.get(f"{url}/v1/jobs/{self.entry.jobs[-1]}", headers=self.headers(), timeout=10)
         if response.status_code != 200:
             code = _error(response).get("code", "no code")
             self.entry.refused(response.status_code, code, response.headers.get("Retry-After"))
