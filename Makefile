@@ -4,7 +4,7 @@
 #   PYTHON       the Python to use; default: python3.11, python3.12 or python3, whichever fits first
 #   TORCH_INDEX  a package index with torch's CPU build. Without it pip takes what its own index has, which
 #                may be the build for NVIDIA GPUs: it works on a CPU, too, but is several GB larger.
-#   ARGS         options for `crofai up` and the benchmarks, such as ARGS="--port 9000 --no-images"
+#   ARGS         options for `crofai up`, chaos and the benchmarks, such as ARGS="--port 9000 --no-images"
 
 PYTHON ?=
 TORCH_INDEX ?=
@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check setup dev clients lock bench-batching bench-leaving bench-slow-reader clean help
+.PHONY: up test check chaos setup dev clients lock bench-batching bench-leaving bench-slow-reader clean help
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -36,6 +36,9 @@ check: setup dev ## style, types, layering and unit tests, in under a minute
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit
+
+chaos: setup dev ## kill everything under load, two minutes, and look at every answer
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
 	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)

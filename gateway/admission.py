@@ -22,7 +22,7 @@ from shared import queues
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import ModelUnavailable, NotFound, QueueFull, QueueUnreachable, Relayed, TierRequired
-from shared.joblog import JobLog, Record
+from shared.joblog import Fate, JobLog, Record
 from shared.messages import Chunk, End, Job, new_job_id
 from shared.settings import Settings
 
@@ -129,9 +129,9 @@ class Admission:
             with self._reading(answer, reader, client):
                 yield answer
 
-    def is_gone(self, job_id: str) -> bool:
-        """Whether there is no such job, or none any more. Raises redis errors."""
-        return self._log.record(job_id) is None
+    def fate(self, job_id: str) -> Fate:
+        """What has become of a job, as JobLog.fate. Raises redis errors."""
+        return self._log.fate(job_id)
 
     def find(self, holder: Holder, job_id: str) -> Record:
         """A job of this account. Raises NotFound or QueueUnreachable."""

@@ -52,9 +52,10 @@ class Gateway:
             gevent.spawn(_for_ever, run)
         self.relay.listening.wait(5)
 
-    def leave(self) -> None:
-        """End what Socket.IO clients have open."""
+    def leave(self, seconds: float) -> None:
+        """End what Socket.IO clients have open at once, and other answers after so many seconds."""
         gevent.joinall([gevent.spawn(namespace.leave) for namespace in self.namespaces], timeout=10)
+        self.relay.stop(seconds)
 
     def settle(self) -> None:
         """Once nothing is open any more: write down what is still to be."""

@@ -28,7 +28,7 @@ from gateway.api.errors import error_body
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Body, Intake, check_start, read_head
 from gateway.presence import Connected
 from gateway.websocket import PIECE, PacedWebSocket
-from shared.errors import MalformedRequest, RequestError
+from shared.errors import GatewayStopping, MalformedRequest, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,14 @@ class Handler(WebSocketHandler):
             self.environ["wsgi.websocket"] = self.websocket
         return answer
 
+    def handle_error(self, kind: Any, error: Any, traceback: Any) -> None:
+        """A request that is ended because the server stops is told so, if nothing of its answer was sent."""
+        if issubclass(kind, gevent.GreenletExit) and not (self.headers_sent or self.connection_upgraded):
+            self.close_connection = True
+            self._refuse(GatewayStopping())
+        else:
+            super().handle_error(kind, error, traceback)
+
     def _await_request(self) -> bool:
         """Wait for a first byte, idle; False if none comes. From then on, the head's time runs."""
         self._intake.pause()
@@ -156,13 +164,15 @@ class Handler(WebSocketHandler):
             raise MalformedRequest("Sec-WebSocket-Key: should be 16 bytes in base64, in a request of HTTP/1.1.")
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what is not a request, in the shape that all errors have."""
+        """Answer without the application, in the shape that all errors have."""
         log.debug("%s: %s", self.client_address, error)
         status, body = HTTPStatus(error.status), msgspec.json.encode(error_body(error.failure()))
+        again = f"Retry-After: {error.retry_after}\r\n" if error.retry_after else ""
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{again}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        self.socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.socket.sendall(head.encode() + body)
 
     def _linger(self) -> None:
         """Close our side, and wait for the client to close its own: while bytes of it are unread, closing all

@@ -1,12 +1,14 @@
 """`Idempotency-Key`: the same request, sent again, is the same job. Hop 2.
 
 A client that does not know whether its request arrived sends it again with the same key, and joins the job that
-runs, or gets the answer that it has had. Keys are an account's own, and are kept as long as its job can be.
+runs, or gets the answer that it has had. So the job of a client that is cut off goes on for a while; one that was
+cancelled because nobody came is begun anew. Keys are an account's own, and are kept as long as its job can be.
 """
 
 import hashlib
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -24,6 +26,7 @@ from shared.messages import new_job_id
 from shared.settings import Settings
 
 LONGEST = 255  # characters
+COMING_BACK = 20.0  # seconds that a client has to send its request again
 ADMITTED = 2.0  # seconds in which a job is admitted, once its key is taken
 
 
@@ -47,6 +50,7 @@ class Idempotency:
             return self._admission.submit(holder, tier, model, body, client)
         if not key.isprintable() or not 0 < len(key) <= LONGEST:
             raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
+        client = replace(client, grace=max(client.grace, COMING_BACK))
         job_id, digest = new_job_id(), _digest(tier, model.id, body)
         with reaching_queue():
             known = self._claim(holder, key, f"{job_id} {digest}")
@@ -62,20 +66,21 @@ class Idempotency:
         name = keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
         while True:
             known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
-            if known is None or self._appears(known.decode().split(" ")[0]):
+            if known is None or self._stands(known.decode().split(" ")[0]):
                 return None if known is None else str(known.decode())
-            # It was refused at the door, and may be sent again.
+            # It was refused at the door, or given up, and may be sent again.
             if self._replace(keys=[name], args=[known, mine, self._ttl]):
                 return None
 
-    def _appears(self, job_id: str) -> bool:
-        """Whether there is such a job; one whose key was just taken is about to be admitted, or refused."""
+    def _stands(self, job_id: str) -> bool:
+        """Whether there is such a job, and it was not given up because its client had left.
+
+        One whose key was just taken is about to be admitted, or refused.
+        """
         deadline = time.monotonic() + ADMITTED
-        while self._admission.is_gone(job_id):
-            if time.monotonic() > deadline:
-                return False
+        while (fate := self._admission.fate(job_id)) == "unknown" and time.monotonic() <= deadline:
             gevent.sleep(0.05)
-        return True
+        return fate == "stands"
 
 
 def _digest(*parts: Any) -> str:

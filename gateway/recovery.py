@@ -1,8 +1,10 @@
 """Jobs whose message was lost on its way from the queue to a worker, or never reached the queue. Hop 3.
 
 Kombu takes a message off its queue and notes its lease in two steps: a worker killed in between takes the message
-with it. So does a gateway that is killed between admitting a job and enqueuing it. Both leave a job that waits and
-has no message. It is enqueued again; should it then run twice after all, attempts see to it that it is told once.
+with it, at its first delivery or at a later one. A gateway may be killed between admitting a job and enqueuing it.
+And a Redis that is killed may forget a job's end, whose worker acknowledges the message afterwards. All leave a
+job that has neither an end nor a message. It is enqueued again; should it then run twice after all, attempts see
+to it that it is told once.
 """
 
 import logging
@@ -21,6 +23,8 @@ from shared.joblog import JobLog
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+MOMENT = 1.0  # seconds; no message takes that long from its queue to its lease
 
 
 class Recovery:
@@ -48,11 +52,12 @@ class Recovery:
                 log.warning("cannot look for lost messages: %s", error)
 
     def recover(self, model: str) -> None:
-        """Enqueue the jobs again that have waited for two leases and have no message."""
+        """Enqueue the jobs again that are two leases old, and have neither an end nor a message."""
         latest = time.time() + self._job_timeout - 2 * self._interval
-        overdue = self._log.overdue(model, latest)
-        delivered = self._log.delivered(model) if overdue else set()
-        for job_id in overdue:
-            if job_id not in delivered and (job := self._log.waiting_job(job_id)):
+        if not (stranded := self._log.stranded(model, latest)):
+            return
+        gevent.sleep(MOMENT)
+        for job_id in set(stranded).intersection(self._log.stranded(model, latest)):
+            if job := self._log.open_job(job_id, model):
                 log.warning("job %s %s: its message was lost, enqueued again", job_id, model)
                 queues.enqueue(self._celery, job)

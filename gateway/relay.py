@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 import gevent
 import msgspec
@@ -22,14 +22,15 @@ from redis.exceptions import RedisError
 from gateway.outages import patiently
 from gateway.presence import Presence
 from shared import redis_keys as keys
-from shared.errors import Cancelled, JobLost, Timeout
+from shared.errors import Cancelled, GatewayStopping, JobLost, Timeout
 from shared.joblog import JobLog
-from shared.messages import Chunk, decode_frames
+from shared.messages import Chunk, EndState, decode_frames
 
 log = logging.getLogger(__name__)
 
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
 PAGE = 32  # chunks read at a time: a slow reader has to come back before the log expires
+ENDED = get_args(EndState)
 LOOK = 1.0  # seconds between looks whether the client is still there
 
 
@@ -97,6 +98,7 @@ class Relay:
         self._outage_timeout = outage_timeout
         self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self.listening = Event()
+        self._stopping = False
 
     @contextmanager
     def inbox(self, job_id: str) -> Iterator[Inbox]:
@@ -115,7 +117,8 @@ class Relay:
         whenever there was none for a second.
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
-        once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away.
+        once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away,
+        GatewayStopping once `stop` says so.
         """
         with presence.watch(inbox.stir):
             yield from self._follow(inbox, deadline, presence, after)
@@ -139,6 +142,8 @@ class Relay:
     def _wait(self, inbox: Inbox, deadline: float, presence: Presence) -> bool:
         """Wait for something to take; False if nothing came for a moment."""
         now = time.time()
+        if self._stopping:
+            raise GatewayStopping
         if now >= deadline:
             raise Timeout
         if presence.left():
@@ -148,12 +153,38 @@ class Relay:
     def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
         """The next page of the log; the inbox lags on while there may be more."""
         inbox.caught_up()
-        chunks = patiently(lambda: self._log.read(inbox.job_id, cursor, PAGE), self._outage_timeout)
+        chunks = self._read(inbox.job_id, cursor)
+        if not chunks and self._has_ended(inbox.job_id):
+            # What came meanwhile, or the last chunk once more: a Socket.IO client may have counted the end with
+            # the text before it, and come back because it has not heard it.
+            chunks = self._read(inbox.job_id, cursor) or self._read(inbox.job_id, -1)
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
-        elif not chunks and patiently(lambda: self._log.record(inbox.job_id), self._outage_timeout) is None:
-            raise JobLost
         return chunks
+
+    def _read(self, job_id: str, after: int) -> list[Chunk]:
+        return patiently(lambda: self._log.read(job_id, after, PAGE), self._outage_timeout)
+
+    def _has_ended(self, job_id: str) -> bool:
+        """Raises JobLost if there is no such job any more."""
+        job = patiently(lambda: self._log.record(job_id), self._outage_timeout)
+        if job is None:
+            raise JobLost
+        return job.state in ENDED
+
+    def stop(self, seconds: float) -> None:
+        """Let readers come to their ends for so many seconds; then tell those that still wait to come again."""
+        self._be_left(seconds)
+        self._stopping = True
+        for waiting in chain.from_iterable(list(self._inboxes.values())):
+            waiting.stir()
+        self._be_left(LOOK)
+
+    def _be_left(self, seconds: float) -> None:
+        """Wait until nobody reads any more, but no longer than that."""
+        end = time.monotonic() + seconds
+        while self._inboxes and time.monotonic() < end:
+            gevent.sleep(0.05)
 
     def run(self) -> None:
         """Receive until killed, through any number of lost connections."""

@@ -20,10 +20,12 @@ UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest 
 BACKLOG = 1024
 MOST_CLIENTS = 20_000  # connections; more wait for one to end
 STOP = 5.0  # seconds that requests have to end once the server stops
+IDLE = 1.0  # seconds for what has not ended then, such as connections that nobody uses
+MOST_LEAVING = 9.0  # seconds in which all that has been done
 
 
-def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Then `leave` ends what Socket.IO has open; requests have STOP seconds.
+def serve(app: Flask, settings: Settings, leave: Callable[[float], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Then `leave` ends what is open; requests have STOP seconds.
 
     Raises SetupError if the port cannot be had.
     """
@@ -36,13 +38,14 @@ def serve(app: Flask, settings: Settings, leave: Callable[[], None]) -> None:
     def stop() -> None:
         log.info("stopping: %d connections", len(clients))
         server.close()
-        leave()
-        server.stop(STOP)
+        leave(STOP)
+        server.stop(IDLE)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(name, stop)
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    server.serve_forever()
+    # Its own patience, a second, begins when the listener is closed, and would end requests that have STOP.
+    server.serve_forever(stop_timeout=MOST_LEAVING)
     # Requests that were ended have their jobs to cancel.
     clients.join(STOP)
 

@@ -26,6 +26,7 @@ CrofError
     ├── ModelUnavailable    503  the model is known, but no worker serves it
     ├── TooManyClients      503  the gateway has as many as it takes
     ├── QueueUnreachable    503  Redis does not answer
+    ├── GatewayStopping     503  this gateway ends before the job does
     ├── AccountsUnreachable 503  the database of accounts does not answer
     └── Timeout             504  the job did not end in its time
 """
@@ -214,6 +215,14 @@ class QueueUnreachable(RequestError):
     status = 503
     code = "queue_unreachable"
     retry_after = 5
+
+
+class GatewayStopping(RequestError):
+    """This gateway is about to stop. Send the request again; with its Idempotency-Key it is the same job."""
+
+    status = 503
+    code = "gateway_stopping"
+    retry_after = 1
 
 
 class AccountsUnreachable(RequestError):

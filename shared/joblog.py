@@ -21,6 +21,7 @@ from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 MOST_DEAD = 1000  # dead letters; the oldest go first
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
+Fate = Literal["stands", "left", "unknown"]
 Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
 
 
@@ -92,7 +93,12 @@ class JobLog:
         ttl = int(job.deadline - now) + self._log_ttl
         bounds = [most_waiting, most_waiting * MESSAGES]
         found: int | None = self._admit(
-            keys=[keys.job(job.id), keys.waiting(job.model), *queues.lists(job.model)],
+            keys=[
+                keys.job(job.id),
+                keys.waiting(job.model),
+                keys.open_jobs(job.model),
+                *queues.lists(job.model),
+            ],
             args=[job.id, now, job.deadline, *bounds, ttl, *chain.from_iterable(record.items())],
         )
         return found
@@ -105,32 +111,42 @@ class JobLog:
                 pipe.zcount(keys.waiting(model), now, "inf")
             return list(pipe.execute())
 
-    def overdue(self, model: str, deadline: float) -> list[str]:
-        """Ids of jobs that have not begun, of those whose deadline comes before this time."""
-        found: Any = self._redis.zrange(keys.waiting(model), time.time(), deadline, byscore=True)
-        return [job_id.decode() for job_id in found]
+    def stranded(self, model: str, deadline: float) -> list[str]:
+        """Ids of jobs that have no end and no message, of those whose deadline comes before this time.
 
-    def delivered(self, model: str) -> set[str]:
+        A message that is just being delivered is seen in neither place: only what is stranded again a moment
+        later has none.
+        """
+        found: Any = self._redis.zrange(keys.open_jobs(model), "-inf", deadline, byscore=True)
+        # Most are in the hands of workers. The queue, which may be long, is read only if that is not enough.
+        held = _jobs(self._redis.hvals(keys.lease(model))) if found else set()
+        overdue = [job_id for name in found if (job_id := name.decode()) not in held]
+        delivered = self._delivered(model) if overdue else set()
+        return [job_id for job_id in overdue if job_id not in delivered]
+
+    def _delivered(self, model: str) -> set[str]:
         """Ids of the model's jobs that have a message: in its queue, or in the hands of a worker."""
         with self._redis.pipeline(transaction=True) as pipe:
             for name in queues.lists(model):
                 pipe.lrange(name, 0, -1)
             pipe.hvals(keys.lease(model))
-            found = pipe.execute()
-        return {job_id for messages in found for message in messages if (job_id := queues.job_id(message))}
+            return set().union(*map(_jobs, pipe.execute()))
 
-    def waiting_job(self, job_id: str) -> Job | None:
-        """A job that has not begun; None if it has by now, or is gone."""
-        state, data = self._redis.hmget(keys.job(job_id), ["state", "job"])
-        return Job.decode(data) if state == b"queued" and data else None
+    def open_job(self, job_id: str, model: str) -> Job | None:
+        """A job that has no end; None if it has one by now, or is gone."""
+        data: Any = self._redis.hget(keys.job(job_id), "job")
+        if data is None:
+            self._redis.zrem(keys.open_jobs(model), job_id)
+        return Job.decode(data) if data else None
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
+        With -1 it is the last chunk.
 
         What is being read is kept: a slow reader may need longer than a log lives.
         """
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.log(job_id), after, after + most - 1)
+            pipe.lrange(keys.log(job_id), after, after + most - 1 if after >= 0 else -1)
             pipe.expire(keys.log(job_id), self._log_ttl, gt=True)
             pipe.expire(keys.job(job_id), self._log_ttl, gt=True)
             found: list[bytes] = pipe.execute()[0]
@@ -142,6 +158,13 @@ class JobLog:
         if any(value is None for value in found):
             return None
         return msgspec.convert([value.decode() for value in found], Record, strict=False)
+
+    def fate(self, job_id: str) -> Fate:
+        """Whether a job stands, with or without an end, was cancelled because its reader left, or is unknown."""
+        state, cancelled = self._redis.hmget(keys.job(job_id), ["state", "cancelled"])
+        if state is None:
+            return "unknown"
+        return "left" if cancelled == b"left" and state != b"succeeded" else "stands"
 
     def claim(self, job_id: str, gateway_id: str, reader: str) -> bool:
         """Have the job's chunks published to this gateway, too; `reader` is who reads them now.
@@ -172,24 +195,32 @@ class JobLog:
 
 
 class JobWriter:
-    """The worker's end: opens attempts and appends, fenced by the attempt's number. Raises redis errors."""
+    """The end of a model's worker: opens attempts and appends, fenced by the attempt's number and the worker's id.
 
-    def __init__(self, client: "redis.asyncio.Redis", *, live_ttl: int, log_ttl: int) -> None:
+    Raises redis errors.
+    """
+
+    def __init__(
+        self, client: "redis.asyncio.Redis", model: str, worker_id: str, *, live_ttl: int, log_ttl: int
+    ) -> None:
         self._redis = client
+        self._worker_id = worker_id
+        self._waiting = keys.waiting(model)
+        self._open = keys.open_jobs(model)
         self._begin = client.register_script(script("begin"))
         self._hand_over = client.register_script(script("hand_over"))
         self._append = client.register_script(script("append"))
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
-    async def begin(self, job_id: str, model: str, worker_id: str, max_attempts: int, token: str) -> Start:
+    async def begin(self, job_id: str, max_attempts: int, token: str) -> Start:
         """Open the next attempt at a job; earlier attempts can write nothing from now on.
 
         May be repeated with the same `token`, which is to be random: that opens the same attempt.
         """
         verdict, attempt, length = await self._begin(
-            keys=[keys.job(job_id), keys.log(job_id), keys.waiting(model)],
-            args=[job_id, worker_id, max_attempts, self._live_ttl, token],
+            keys=[keys.job(job_id), keys.log(job_id), self._waiting],
+            args=[job_id, self._worker_id, max_attempts, self._live_ttl, token],
         )
         return Start(verdict.decode(), attempt, length)
 
@@ -200,7 +231,7 @@ class JobWriter:
 
     async def hand_over(self, job_id: str, attempt: int) -> None:
         """End an attempt that is not to be counted among those that failed. May be repeated."""
-        await self._hand_over(keys=[keys.job(job_id)], args=[attempt])
+        await self._hand_over(keys=[keys.job(job_id)], args=[attempt, self._worker_id])
 
     async def bury(self, job: Job, reason: str) -> None:
         """Keep a job that is given up, for the operator to see. May be repeated."""
@@ -212,8 +243,8 @@ class JobWriter:
 
     async def append(self, batch: Sequence[Append]) -> list[str]:
         """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""
-        names: list[str] = []
-        args: list[Any] = [self._log_ttl]
+        names = [self._open]
+        args: list[Any] = [self._log_ttl, self._worker_id]
         for item in batch:
             names += [keys.job(item.job_id), keys.log(item.job_id)]
             args += [item.attempt, item.first, item.state or "", len(item.chunks), *item.chunks]
@@ -222,6 +253,11 @@ class JobWriter:
 
 def _cancelling(job_id: str, model: str) -> list[str]:
     return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
+
+
+def _jobs(messages: Any) -> set[str]:
+    """Ids of the jobs of these messages."""
+    return {job_id for message in messages if (job_id := queues.job_id(message))}
 
 
 def script(name: str) -> str:

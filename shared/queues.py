@@ -39,7 +39,7 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
         "visibility_timeout": settings.lease,
         "unacked_restore_interval": max(1.0, settings.lease / 10),
         "unacked_restore_throttle": 1,
-        "unacked_mutex_expire": 10,
+        "unacked_mutex_expire": 2,  # of a worker killed in mid-sweep, whose place another takes
         "priority_steps": PRIORITY_STEPS,
         "sep": keys.PRIORITY_SEPARATOR,
         "socket_timeout": 5,

@@ -6,9 +6,10 @@ but for the channel's in scripts/append.lua.
 | model.<model>[:p<n>]   | list    | kombu   | waiting Celery messages, one list a priority; until taken        |
 | lease:<model>          | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
 | lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
-| lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 10 s                    |
+| lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 2 s                     |
 | _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
 | waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
+| open:<model>           | zset    | joblog  | ids of jobs that have no end, by deadline; expires as waiting    |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
 | idem:<account>:<hash>  | string  | gateway | the job of an Idempotency-Key; expires after the job             |
@@ -46,6 +47,10 @@ def lease_mutex(model: str) -> str:
 
 def waiting(model: str) -> str:
     return f"waiting:{model}"
+
+
+def open_jobs(model: str) -> str:
+    return f"open:{model}"
 
 
 def idempotency(account: str, key: str) -> str:

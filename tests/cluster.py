@@ -147,10 +147,14 @@ class Cluster:
     def start_gateway(self) -> Process:
         """Start a gateway and wait until it answers; `url` is the last one's."""
         port = free_port()
-        gateway = self._start("gateway", ["-m", "gateway"], {"CROFAI_PORT": str(port)})
+        gateway = self.spawn_gateway(port)
         self.url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _connects(port), 30, "the gateway to listen", gateway)
+        wait_for(lambda: connects(port), 30, "the gateway to listen", gateway)
         return gateway
+
+    def spawn_gateway(self, port: int) -> Process:
+        """Start a gateway and return at once."""
+        return self._start("gateway", ["-m", "gateway"], {"CROFAI_PORT": str(port)})
 
     def start_worker(self, model: str, engine: str | None = "simulated", *, timeout: float = 30) -> Process:
         """Start a worker and wait until it is ready. `engine` None is the catalogue's."""
@@ -211,7 +215,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _connects(port: int) -> bool:
+def connects(port: int) -> bool:
+    """Whether anybody listens there."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

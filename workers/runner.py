@@ -35,7 +35,6 @@ class Runner:
         writer: JobWriter,
         lease: Lease,
         *,
-        worker_id: str,
         max_attempts: int,
         on_death: Callable[[], None],
     ) -> None:
@@ -43,7 +42,6 @@ class Runner:
         self._outbox = outbox
         self._writer = writer
         self._lease = lease
-        self._worker_id = worker_id
         self._max_attempts = max_attempts
         self._on_death = on_death
         self._jobs: dict[str, asyncio.Task[Outcome]] = {}
@@ -96,9 +94,7 @@ class Runner:
 
     async def _attempt(self, job: Job) -> Outcome:
         token = uuid.uuid4().hex
-        start = await patiently(
-            lambda: self._writer.begin(job.id, job.model, self._worker_id, self._max_attempts, token)
-        )
+        start = await patiently(lambda: self._writer.begin(job.id, self._max_attempts, token))
         if start.verdict == "fenced":
             return "fenced"
         if start.verdict in ("ended", "lost"):

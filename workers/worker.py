@@ -95,7 +95,7 @@ class _Crew:
     def __init__(self, settings: Settings, model: Model, engine: Engine, worker_id: str) -> None:
         client = _client(settings)
         live_ttl = int(settings.job_timeout * 2 + settings.log_ttl)
-        writer = JobWriter(client, live_ttl=live_ttl, log_ttl=settings.log_ttl)
+        writer = JobWriter(client, model.id, worker_id, live_ttl=live_ttl, log_ttl=settings.log_ttl)
         self.died = threading.Event()
         self.outbox = Outbox(writer)
         self.lease = Lease(client, model.id, settings.lease)
@@ -104,7 +104,6 @@ class _Crew:
             self.outbox,
             writer,
             self.lease,
-            worker_id=worker_id,
             max_attempts=settings.max_attempts,
             on_death=self.die,
         )

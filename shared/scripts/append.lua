@@ -1,15 +1,16 @@
 -- Append chunks to the logs of many jobs, and publish them: one message a gateway (hop 6).
--- KEYS  a pair a job: 1 job hash   2 job log
--- ARGV  1 seconds to keep a job's records after its end, then for each job:
+-- KEYS  1 jobs of the model that have no end, then a pair for each job: job hash, job log
+-- ARGV  1 seconds to keep a job's records after its end   2 worker id, then for each job:
 --         attempt, number of the first chunk, end state ('' while it runs), n, chunk 1 … chunk n (JSON)
 -- →     a verdict a job:
 --       ok         written, and published
 --       cancelled  written, but the client has gone: stop the engine
---       fenced     refused: the attempt is over, somebody else has the job or it has ended
+--       fenced     refused: the attempt is over, somebody else has the job or it has ended. The worker counts, too:
+--                  a Redis that lost the beginning of an attempt gives its number again
 --       lost       refused: Redis has no record of the job
 --       behind:<n> refused: the log ends at n, before the first chunk given (Redis lost its tail)
 -- A call that is repeated because its reply was lost writes nothing twice: numbers decide.
-local verdicts, frames, at = {}, {}, 2
+local verdicts, frames, at = {}, {}, 3
 
 local function push(log, chunks, from)
     for first = from, #chunks, 500 do
@@ -18,11 +19,11 @@ local function push(log, chunks, from)
 end
 
 local function append(job, log, attempt, first, state, chunks)
-    local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled')
+    local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled', 'worker')
     if not held[1] then return 'lost' end
     local length = redis.call('LLEN', log)
     local repeated = length - (first - 1)
-    if held[1] ~= attempt then return 'fenced' end
+    if held[1] ~= attempt or held[6] ~= ARGV[2] then return 'fenced' end
     if held[2] ~= 'running' then return repeated == #chunks and 'ok' or 'fenced' end
     if repeated < 0 then return 'behind:' .. length end
 
@@ -30,6 +31,7 @@ local function append(job, log, attempt, first, state, chunks)
     if state ~= '' then
         redis.call('HSET', job, 'state', state)
         redis.call('HDEL', job, 'job')
+        redis.call('ZREM', KEYS[1], held[4])
         redis.call('EXPIRE', job, ARGV[1])
         redis.call('EXPIRE', log, ARGV[1])
     elseif length == 0 then
@@ -45,7 +47,7 @@ local function append(job, log, attempt, first, state, chunks)
     return held[5] and state == '' and 'cancelled' or 'ok'
 end
 
-for pair = 1, #KEYS, 2 do
+for pair = 2, #KEYS, 2 do
     local attempt, first, state, count = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
     local chunks = {}
     for number = 1, count do chunks[number] = ARGV[at + 3 + number] end

@@ -5,8 +5,9 @@
 local job = redis.call('HMGET', KEYS[1], 'state', 'reader')
 if job[1] ~= 'queued' and job[1] ~= 'running' then return 0 end
 if ARGV[2] and job[2] ~= ARGV[2] then return 0 end
--- First the mark, then the message: a worker that misses the message sees the mark.
-redis.call('HSET', KEYS[1], 'cancelled', 1)
+-- First the mark, then the message: a worker that misses the message sees the mark. It tells why: a request whose
+-- client only left may be sent again.
+redis.call('HSETNX', KEYS[1], 'cancelled', ARGV[2] and 'left' or 'asked')
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('PUBLISH', KEYS[3], ARGV[1])
 return 1

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
 from shared import redis_keys as keys
+from shared.joblog import JobLog
 from tests.cluster import Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
+from tests.factories import make_job
 from tests.streams import Stream, streams
 
 pytestmark = pytest.mark.integration
@@ -61,12 +64,17 @@ def test_answers_go_on_on_another_worker(running: Cluster, leave: Callable[[Proc
 
 def check(running: Cluster, opened: list[Stream]) -> None:
     client = running.valkey.client
+    check_text(opened)
     for stream in opened:
-        assert stream.text == WORDS
         assert stream.usage is not None
         assert stream.usage["completion_tokens"] == 200
     wait_for(lambda: client.hlen(keys.lease("m")) == 0, 10, "all messages to be given back")
     assert sum(client.llen(key) for key in client.keys("model.*")) == 0
+
+
+def check_text(opened: list[Stream]) -> None:
+    assert [stream.error for stream in opened] == [None] * len(opened)
+    assert [stream.text for stream in opened] == [WORDS] * len(opened)
 
 
 @pytest.mark.parametrize("running", [{"max_attempts": 3}], indirect=True)
@@ -140,3 +148,43 @@ def test_a_job_whose_message_is_lost_is_answered_all_the_same(running: Cluster) 
         client.delete("model.m:p3")
         worker.signal(signal.SIGCONT)
     assert [stream.text for stream in opened] == ["a b c"] * 2
+
+
+def test_so_is_one_whose_message_is_lost_on_its_way_to_a_second_worker(running: Cluster) -> None:
+    worker = running.start_worker("m")
+    client = running.valkey.client
+    with streams(running, "m", f"echo {WORDS}", 1) as opened:
+        wait_for(lambda: len(opened[0].texts) > 10, 20, "the stream to be under way")
+        worker.kill()
+        client.delete(keys.lease("m"), keys.lease_index("m"))
+        running.start_worker("m")
+    check_text(opened)
+
+
+def test_an_end_that_redis_forgot_is_written_again(running: Cluster) -> None:
+    """The worker was told that it is written, and has given its message back."""
+    running.start_worker("m")
+    client = running.valkey.client
+    with streams(running, "m", "echo a b c", 1):
+        pass
+    (job,) = (name for name in client.keys("job:*") if not name.endswith(b":log"))
+    job_id = job.decode().removeprefix("job:")
+    wait_for(lambda: client.hlen(keys.lease("m")) == 0, 10, "the message to be given back")
+    forget_the_end(client, job_id)
+    wait_for(lambda: client.hget(job, "state") == b"succeeded", 20, "the job to end again")
+    log = JobLog(client, log_ttl=60).read(job_id)
+    assert [number for number, chunk in enumerate(log, 1) if chunk.end] == [len(log)]
+    assert client.zcard(keys.open_jobs("m")) == 0
+
+
+def forget_the_end(client: "redis.Redis", job_id: str) -> None:
+    """As an append-only file without its last command."""
+    record = {name.decode(): value.decode() for name, value in client.hgetall(keys.job(job_id)).items()}
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "echo a b c"}]}
+    fields = {name: record[name] for name in ("model", "kind", "account", "tier", "reply_to")}
+    job = make_job(
+        job_id, body=body, created=float(record["created"]), deadline=float(record["deadline"]), **fields
+    )
+    client.rpop(keys.log(job_id))
+    client.hset(keys.job(job_id), mapping={"state": "running", "job": job.encode()})
+    client.zadd(keys.open_jobs("m"), {job_id: 0})  # as old as need be

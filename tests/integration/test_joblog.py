@@ -29,15 +29,15 @@ class Bench:
         self.log = JobLog(server.client, log_ttl=10)
         self.redis = server.client
 
-    def write(self, call: Callable[[JobWriter], Awaitable[T]]) -> T:
+    def write(self, call: Callable[[JobWriter], Awaitable[T]], worker: str = "w1") -> T:
         async def run() -> T:
             async with redis.asyncio.Redis.from_url(self._url) as client:
-                return await call(JobWriter(client, live_ttl=100, log_ttl=10))
+                return await call(JobWriter(client, "m", worker, live_ttl=100, log_ttl=10))
 
         return asyncio.run(run())
 
     def begin(self, job_id: str = "job_1", most: int = 2, token: str | None = None) -> Start:
-        return self.write(lambda writer: writer.begin(job_id, "m", "w1", most, token or uuid.uuid4().hex))
+        return self.write(lambda writer: writer.begin(job_id, most, token or uuid.uuid4().hex))
 
     def append(self, *batch: Append) -> list[str]:
         return self.write(lambda writer: writer.append(batch))
@@ -90,6 +90,16 @@ def test_an_attempt_that_is_over_writes_nothing(bench: Bench) -> None:
     assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
     assert bench.texts() == []
     assert bench.append(Append("job_1", 2, 1, two(2))) == ["ok"]
+
+
+def test_an_attempt_whose_number_was_given_again_is_over(bench: Bench) -> None:
+    """Redis was killed, and forgot that the attempt had begun; another worker begins it."""
+    bench.begin()
+    bench.redis.hset(keys.job("job_1"), mapping={"state": "queued", "attempt": 0})
+    assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
+    assert bench.write(lambda writer: writer.begin("job_1", 2, "token"), worker="w2") == ("run", 1, 0)
+    assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
+    assert bench.write(lambda writer: writer.append([Append("job_1", 1, 1, two())]), worker="w2") == ["ok"]
 
 
 def test_a_repeated_append_writes_nothing_twice(bench: Bench) -> None:

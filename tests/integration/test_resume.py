@@ -12,6 +12,8 @@ import pytest
 import requests
 import socketio
 
+from shared import redis_keys as keys
+from shared.joblog import JobLog
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 
@@ -126,6 +128,21 @@ def test_socket_io_goes_on_through_any_gateway(tmp_path: Path) -> None:
         again.close()
 
 
+def test_who_has_all_but_the_end_gets_it(running: Cluster, key: str) -> None:
+    """The number of the last piece counts the end of the answer; the connection may be lost between the two."""
+    first = _Resumer(running.url)
+    prompt = {"model": "m", "context": [{"role": "user", "content": "echo a b c"}], "token": key}
+    first.emit("prompt", prompt | {"resume_within": 10})
+    wait_for(lambda: first.chunks, 10, "the end")
+    first.close()
+    again = _Resumer(running.url)
+    again.emit("resume", {"job": first.job, "number": first.pieces[-1]["number"], "token": key})
+    wait_for(lambda: again.chunks, 5, "the end")
+    assert (again.chunks, again.pieces) == (["ENDOFMESSAGE"], [])
+    assert rest(running, first.job, 1000, key) == ""
+    again.close()
+
+
 class _Resumer:
     """A Socket.IO client that knows of pieces."""
 
@@ -230,6 +247,97 @@ def test_a_request_that_is_sent_again_is_the_same_job(running: Cluster, key: str
     assert len({answer.headers["X-Job-Id"] for answer in answers}) == 1
     assert len({answer.text for answer in answers}) == 1
     assert ask(running, key, whole, "two").headers["X-Job-Id"] != answers[0].headers["X-Job-Id"]
+
+
+def cut_off(running: Cluster, key: str, idempotency: str, most: int) -> str:
+    """Begin a stream with an Idempotency-Key and leave it; the job's id."""
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key=idempotency)
+    with requests.post(url, json=BODY, headers=asked, stream=True, timeout=20) as response:
+        assert len(list(events(response, most))) == most
+        return response.headers["X-Job-Id"]
+
+
+def test_who_is_cut_off_and_sends_again_has_not_left(running: Cluster, key: str) -> None:
+    job_id = cut_off(running, key, "cut off", 5)
+    time.sleep(1.5)  # longer than the gateway needs to notice
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key="cut off")
+    with requests.post(url, json=BODY, headers=asked, stream=True, timeout=20) as again:
+        assert again.headers["X-Job-Id"] == job_id
+        assert "".join(text for _, text in events(again)) == WORDS
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_was_given_up_is_begun_anew(running: Cluster, key: str, ended: bool) -> None:
+    """As when the client stays away for too long. The job may have no worker yet to write its end."""
+    job_id = cut_off(running, key, f"given up {ended}", 5)
+    log, client = JobLog(running.valkey.client, log_ttl=60), running.valkey.client
+    log.leave(job_id, "m", client.hget(keys.job(job_id), "reader").decode())
+    if ended:
+        wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 5, "the job to be cancelled")
+    again = ask(running, key, BODY, f"given up {ended}")
+    assert again.headers["X-Job-Id"] != job_id
+    assert "".join(text for _, text in events(again)) == WORDS
+
+
+def test_what_was_cancelled_by_its_id_stays_so(running: Cluster, key: str) -> None:
+    job_id = cut_off(running, key, "cancelled", 5)
+    requests.delete(f"{running.url}/v1/jobs/{job_id}", headers=headers(key), timeout=10)
+    again = ask(running, key, BODY, "cancelled")
+    assert again.headers["X-Job-Id"] == job_id
+    assert '"code":"cancelled"' in again.text.replace(" ", "")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_gateway_that_stops_sends_its_clients_to_another(tmp_path: Path, stream: bool) -> None:
+    words = " ".join(f"w{number}" for number in range(200))
+    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": f"echo {words}"}]}
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        first = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            assert first.stop(12) == 0
+        assert '"code":"gateway_stopping"' in told.result().text.replace(" ", "")
+        if not stream:
+            assert told.result().status_code == 503
+            assert told.result().headers["Retry-After"] == "1"
+        running.start_gateway()
+        answer = ask(running, key, body, "one")
+        found = job(running, answer.headers["X-Job-Id"], key)
+        assert (found["state"], found["text"], found["attempt"]) == ("succeeded", words, 1)
+        assert len([name for name in client.keys("job:*") if not name.endswith(b":log")]) == 1
+
+
+def test_so_does_one_that_cannot_reach_redis(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, BODY | {"stream": False}, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            running.valkey.stop()
+            assert gateway.stop(20) == 0
+        assert (told.result().status_code, told.result().headers["Retry-After"]) == (503, "1")
+        assert told.result().json()["error"]["code"] == "gateway_stopping"
+
+
+def test_an_answer_that_is_nearly_there_is_waited_for(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        body = {"model": "m", "messages": [{"role": "user", "content": "echo " + "a " * 50 + "z"}]}
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            assert gateway.stop(12) == 0
+        assert told.result().status_code == 200
+        assert told.result().json()["choices"][0]["message"]["content"] == "a " * 50 + "z"
 
 
 def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:

@@ -28,7 +28,7 @@ class FakeLog:
         self.buried: list[str] = []
         self.verdict = "ok"
 
-    async def begin(self, job_id: str, model: str, worker_id: str, most: int, token: str) -> Start:
+    async def begin(self, job_id: str, most: int, token: str) -> Start:
         self.begun += 1
         return self.start
 
@@ -88,7 +88,7 @@ class Bench:
         self.done = True
         self.outbox = Outbox(self.log)  # type: ignore[arg-type]
         parts: Any = (FakeEngine(behave), self.outbox, self.log, self.lease)
-        self.runner = Runner(*parts, worker_id="w", max_attempts=2, on_death=self.die)
+        self.runner = Runner(*parts, max_attempts=2, on_death=self.die)
 
     def die(self) -> None:
         self.deaths += 1

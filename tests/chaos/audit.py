@@ -1,0 +1,189 @@
+"""What must be true after a run: of every request, of every job in Redis, and of the processes."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+from gateway import views
+from shared import queues
+from shared import redis_keys as keys
+from shared.joblog import JobLog
+from shared.messages import Chunk, End
+from tests.chaos.ledger import Entry, Ledger
+from tests.chaos.schedule import Request
+from tests.chaos.system import MODEL, SETTINGS, System
+
+QUIET = 60.0  # seconds in which everything comes to rest once nobody asks any more
+MOST_GROWTH = 64 * 2**20  # bytes of a gateway's memory over what it has before the first request
+RETRYABLE = {
+    429: {"queue_full"},
+    503: {
+        "model_unavailable",
+        "queue_unreachable",
+        "accounts_unreachable",
+        "gateway_stopping",
+        "too_many_clients",
+    },
+}
+LOST = ("job_lost", "not_found")
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must not be; `entry` is the request it befell, if it is one's."""
+
+    what: str
+    entry: Entry | None = None
+
+
+class Audit:
+    """Looks at a system that has come to rest, with the ledger of what it was asked."""
+
+    def __init__(self, system: System, ledger: Ledger) -> None:
+        self._redis = system.valkey.client
+        self._log = JobLog(self._redis, log_ttl=SETTINGS["log_ttl"])
+        self._ledger = ledger
+        self._entries = {f"r{entry.request.number}": entry for entry in ledger.entries}
+        self.orphans = 0
+
+    def wait_for_rest(self) -> None:
+        """Wait until nothing is left over, or it is clear that it stays."""
+        deadline = time.monotonic() + QUIET
+        while time.monotonic() < deadline and (self._left_over() or self._open_jobs()):
+            time.sleep(0.25)
+
+    def violations(self) -> list[Violation]:
+        found = [Violation(trouble) for trouble in self._ledger.troubles]
+        for entry in self._ledger.entries:
+            found += [Violation(what, entry) for what in self._of_client(entry)]
+        found += [Violation(f"left over in Redis: {what}") for what in self._left_over()]
+        return found + self._of_jobs() + self._of_memory()
+
+    def _of_client(self, entry: Entry) -> list[str]:
+        """What is wrong with what one client saw."""
+        wanted, found = entry.request, list(entry.faults)
+        if entry.end == "answered":
+            found += _differences(wanted, entry.text, entry.usage, entry.finish_reason)
+        elif not wanted.text.startswith(entry.text):
+            found.append(f"got {_where(wanted.text, entry.text)}")
+        if not self._may_end(entry):
+            found.append(f"ended with {entry.end!r}" if entry.end else "never ended")
+        for status, code, retry_after in entry.refusals:
+            if code in LOST and self._may_be_lost():
+                continue
+            if code not in RETRYABLE.get(status, ()):
+                found.append(f"refused with {status} {code}, which is not to be tried again")
+            elif entry.request.kind != "socket" and retry_after is None:
+                found.append(f"refused with {status} {code} without Retry-After")
+        return found
+
+    def _may_end(self, entry: Entry) -> bool:
+        if entry.end in LOST:
+            return self._may_be_lost()
+        leaves = entry.request.leaves is not None
+        return entry.end == "answered" or (leaves and entry.end in ("left", "cancelled"))
+
+    def _may_be_lost(self) -> bool:
+        """A Valkey that is killed may lose what it had not written to its file."""
+        return self._ledger.was_struck("kill-valkey", "power-cut")
+
+    def _of_jobs(self) -> list[Violation]:
+        """What is wrong with the jobs' logs, those of clients that know nothing of them included."""
+        found = []
+        succeeded: defaultdict[str, list[str]] = defaultdict(list)
+        for job_id, state in self._states().items():
+            chunks = self._chunks(job_id)
+            text = views.text(chunks)
+            name = text.split("w", 1)[0]
+            entry = self._entries.get(name)
+            known = any(job_id in other.jobs for other in self._ledger.entries)
+            self.orphans += not known
+            found += [Violation(f"{job_id} {what}", entry) for what in _faults(state, chunks, known)]
+            if state == "succeeded" and entry is not None:
+                succeeded[name].append(job_id)
+                wrong = _counted(entry.request, text, chunks[-1].end)
+                found += [Violation(f"{job_id}: {what}", entry) for what in wrong]
+        for name, jobs in succeeded.items():
+            entry = self._entries[name]
+            # A prompt over Socket.IO has no Idempotency-Key: sent again, it is another job.
+            if len(jobs) > 1 and entry.request.kind != "socket":
+                found.append(Violation(f"was run and counted {len(jobs)} times: {', '.join(jobs)}", entry))
+        return found
+
+    def _of_memory(self) -> list[Violation]:
+        found = []
+        first: dict[str, int] = {}
+        for _, name, size in self._ledger.memory:
+            first.setdefault(name.split(" life")[0], size)
+        for name, before in first.items():
+            most = max(size for _, other, size in self._ledger.memory if other.startswith(name))
+            if most - before > MOST_GROWTH:
+                found.append(Violation(f"{name} grew from {before >> 20} to {most >> 20} MiB"))
+        return found
+
+    def _left_over(self) -> list[str]:
+        """Messages, leases and marks that should be gone."""
+        lists = {name: self._redis.llen(name) for name in queues.lists(MODEL)}
+        counted = {
+            **lists,
+            keys.lease(MODEL): self._redis.hlen(keys.lease(MODEL)),
+            keys.lease_index(MODEL): self._redis.zcard(keys.lease_index(MODEL)),
+            keys.waiting(MODEL): self._redis.zcard(keys.waiting(MODEL)),
+            keys.DEAD: self._redis.llen(keys.DEAD),
+        }
+        return [f"{count} in {name}" for name, count in counted.items() if count]
+
+    def _open_jobs(self) -> list[str]:
+        return [job_id for job_id, state in self._states().items() if state not in ENDED]
+
+    def _states(self) -> dict[str, str]:
+        names = [name.decode() for name in self._redis.scan_iter("job:job_*", count=1000)]
+        jobs = [name for name in names if not name.endswith(":log")]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for name in jobs:
+                pipe.hget(name, "state")
+            states = pipe.execute()
+        return {name[4:]: (state or b"").decode() for name, state in zip(jobs, states, strict=True)}
+
+    def _chunks(self, job_id: str) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        while page := self._log.read(job_id, len(chunks)):
+            chunks += page
+        return chunks
+
+
+def _faults(state: str, chunks: list[Chunk], known: bool) -> list[str]:
+    """What is wrong with a job's log."""
+    ends = [number for number, chunk in enumerate(chunks, 1) if chunk.end is not None]
+    if state not in ENDED:
+        return [f"is still {state}, and {'its client was told of it' if known else 'no client knows of it'}"]
+    return [] if ends == [len(chunks)] else [f"is {state}, and has ends at {ends} of {len(chunks)} chunks"]
+
+
+def _counted(wanted: Request, text: str, end: End | None) -> list[str]:
+    """What is wrong with the text and the end that a log has."""
+    if end is None:
+        return ["has no end"]
+    usage = {name: getattr(end.usage, name) for name in wanted.usage}
+    return _differences(wanted, text, usage, end.finish_reason)
+
+
+def _differences(wanted: Request, text: str, usage: dict[str, int] | None, finish_reason: str | None) -> list[str]:
+    found = []
+    if text != wanted.text:
+        found.append(f"got {_where(wanted.text, text)}")
+    if usage is None or {name: usage.get(name) for name in wanted.usage} != wanted.usage:
+        found.append(f"was counted as {usage}, should be {wanted.usage}")
+    if finish_reason != wanted.finish_reason:
+        found.append(f"ended by {finish_reason!r}, should be {wanted.finish_reason!r}")
+    return found
+
+
+def _where(wanted: str, text: str) -> str:
+    """Where two texts part."""
+    at = next(
+        (n for n, (a, b) in enumerate(zip(wanted, text, strict=False)) if a != b), min(len(wanted), len(text))
+    )
+    around = slice(max(0, at - 20), at + 30)
+    return f"another text from character {at} of {len(wanted)} on: {text[around]!r}, should be {wanted[around]!r}"

@@ -1,0 +1,122 @@
+"""The system under test: processes that have their places, and are started again whenever they end."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.chaos.schedule import GATEWAYS, LEASE, WORKERS
+from tests.cluster import Cluster, Process, cluster, connects, free_port, wait_for
+from tests.conftest import simulated_model
+
+MODEL = "m"
+
+SETTINGS: dict[str, Any] = {
+    "lease": LEASE,
+    "job_timeout": 90,
+    "outage_timeout": 20,
+    "drain_timeout": 2,
+    "report_interval": 0.5,
+    # Every log is there at the end, to be looked at.
+    "log_ttl": 3600,
+    # A job may be struck again and again; two deaths would end it as one that kills its workers.
+    "max_attempts": 1000,
+}
+
+
+class Place:
+    """Where one process lives after the other. `struck` is held by the fault that has it at present."""
+
+    def __init__(self, name: str, start: Callable[[], Process]) -> None:
+        self.name = name
+        self.struck = threading.Lock()
+        self.lives = 0
+        self._start = start
+        self.start()
+
+    def start(self) -> None:
+        self.process = self._start()
+        self.lives += 1
+
+
+class System:
+    """Two gateways at addresses of their own, three workers of one model, and a Valkey as `crofai up` has it."""
+
+    def __init__(self, running: Cluster) -> None:
+        self.cluster = running
+        self.valkey = running.valkey
+        self.valkey_struck = threading.Lock()
+        self.keys = {True: running.key("premium"), False: running.key("free")}
+        ports = [free_port() for _ in range(GATEWAYS)]
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self.gateways = [Place(f"gateway {n}", partial(running.spawn_gateway, p)) for n, p in enumerate(ports)]
+        self.workers = [Place(f"worker {n}", partial(running.spawn_worker, MODEL)) for n in range(WORKERS)]
+        for port, place in zip(ports, self.gateways, strict=True):
+            wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
+        wait_for(lambda: self.ready() == WORKERS, 30, "the workers to be ready")
+
+    @property
+    def places(self) -> list[Place]:
+        return [*self.gateways, *self.workers]
+
+    def ready(self) -> int:
+        """How many workers are ready."""
+        return sum(report.state == "ready" for report in self.cluster.registry.workers(MODEL))
+
+    def journal(self) -> list[Path]:
+        """The files that Valkey appends to."""
+        return list((self.valkey.folder / "appendonlydir").glob("*.incr.aof"))
+
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself, which nothing should; says what."""
+        found = []
+        for place in self.places:
+            if place.struck.acquire(blocking=False):
+                try:
+                    if not place.process.alive:
+                        status = place.process.wait(0)
+                        found.append(f"{place.name} ended by itself with {status}:\n{place.process.tail(15)}")
+                        place.start()
+                finally:
+                    place.struck.release()
+        return found
+
+    def leave(self) -> list[str]:
+        """SIGTERM to all; says what does not end in order, or stays."""
+        found = []
+        for place in (*self.workers, *self.gateways):
+            try:
+                if status := place.process.stop(40):
+                    found.append(
+                        f"{place.name} ended with {status} when it was told to:\n{place.process.tail(15)}"
+                    )
+            except AssertionError as error:
+                found.append(str(error))
+        return found + [f"a process is left over: {process}" for process in self._left_over()]
+
+    def _left_over(self) -> list[psutil.Process]:
+        """Processes that know this system's Valkey, but for the Valkey itself."""
+        return [
+            process
+            for process in psutil.process_iter()
+            if _environment(process).get("CROFAI_REDIS_URL") == self.valkey.url
+        ]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return dict(process.environ())
+    except psutil.Error:
+        return {}
+
+
+@contextmanager
+def system(folder: Path) -> Iterator[System]:
+    """A system that is stopped at the end, whatever happens."""
+    models = {MODEL: simulated_model(tokens_per_second=25, capacity=12)}
+    with cluster(folder, models, **SETTINGS) as running:
+        yield System(running)
