@@ -25,6 +25,7 @@ RETRYABLE = {
         "too_many_clients",
     },
 }
+UNWRITTEN = 2.2  # seconds that Valkey may stay behind with its file: twice `everysec`, while its disk is busy
 LOST = ("job_lost", "not_found")
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -70,7 +71,7 @@ class Audit:
         if not self._may_end(entry):
             found.append(f"ended with {entry.end!r}" if entry.end else "never ended")
         for status, code, retry_after in entry.refusals:
-            if code in LOST and self._may_be_lost():
+            if code in LOST and self._may_be_lost(entry):
                 continue
             if code not in RETRYABLE.get(status, ()):
                 found.append(f"refused with {status} {code}, which is not to be tried again")
@@ -80,13 +81,14 @@ class Audit:
 
     def _may_end(self, entry: Entry) -> bool:
         if entry.end in LOST:
-            return self._may_be_lost()
+            return self._may_be_lost(entry)
         leaves = entry.request.leaves is not None
         return entry.end == "answered" or (leaves and entry.end in ("left", "cancelled"))
 
-    def _may_be_lost(self) -> bool:
-        """A Valkey that is killed may lose what it had not written to its file."""
-        return self._ledger.was_struck("kill-valkey", "power-cut")
+    def _may_be_lost(self, entry: Entry) -> bool:
+        """Whether a Valkey that was killed may have forgotten the job: it was told of just before, if at all."""
+        latest = entry.closed if entry.told is None else min(entry.closed, entry.told + UNWRITTEN)
+        return self._ledger.was_struck(entry.opened - UNWRITTEN, latest, "kill-valkey", "power-cut")
 
     def _of_jobs(self) -> list[Violation]:
         """What is wrong with the jobs' logs, those of clients that know nothing of them included."""

@@ -14,6 +14,7 @@ class Entry:
     """One request's fate. Times are seconds since the start of the run.
 
     `end` is "answered", "left" (its client went for good), an error's code, or "" while there is none.
+    `told` is when the client was told of its job.
     """
 
     request: Request
@@ -28,6 +29,7 @@ class Entry:
     silences: list[tuple[float, float]] = field(default_factory=list)
     history: list[tuple[float, str]] = field(default_factory=list)
     opened: float = 0.0
+    told: float | None = None
     closed: float = 0.0
     _news: float | None = None
 
@@ -49,6 +51,7 @@ class Entry:
     def job(self, job_id: str) -> None:
         if job_id not in self.jobs:
             self.jobs.append(job_id)
+            self.told = self.now()
             self.note(f"is {job_id}")
 
     def news(self) -> None:
@@ -98,9 +101,9 @@ class Ledger:
         with self._lock:
             self.troubles.append(what)
 
-    def was_struck(self, *faults: str) -> bool:
-        """Whether any of these has struck."""
-        return any(strike.fault in faults for _, strike in self.struck)
+    def was_struck(self, start: float, end: float, *faults: str) -> bool:
+        """Whether any of these struck in this time."""
+        return any(strike.fault in faults and start <= at <= end for at, strike in self.struck)
 
     def history(self, entry: Entry) -> list[str]:
         """What an entry's client saw, and what was struck meanwhile."""
