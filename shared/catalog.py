@@ -298,6 +298,9 @@ def _quote(name: str) -> str:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that a map has twice, of which PyYAML would silently keep the last."""
 
+    # Of our own: engines' libraries change those of SafeLoader, for the whole process.
+    yaml_constructors = yaml.SafeLoader.yaml_constructors.copy()
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen = set()

@@ -77,6 +77,16 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
     return app
 
 
+def prepare(app: Celery) -> None:
+    """Do what would delay the first job: Celery imports and looks up much when it first sends one.
+
+    Raises kombu.exceptions.OperationalError when Redis does not answer.
+    """
+    with app.producer_pool.acquire(block=True, timeout=5) as producer:
+        producer.connection.ensure_connection(max_retries=1, timeout=5)
+        _ = app.amqp.queues, app.amqp.send_task_message, producer.channel
+
+
 def enqueue(app: Celery, job: Job) -> None:
     """Put a job in its model's queue.
 

@@ -1,6 +1,7 @@
 """All settings: one object, read once from CROFAI_* variables at start, handed to what needs it."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -63,7 +64,7 @@ OTHERS = ("CROFAI_KEY",)
 """Variables that are no settings of a process, but are read where they are used."""
 
 
-def misspelt(names: Iterable[str]) -> dict[str, str]:
+def misspelt(names: Iterable[str] = os.environ) -> dict[str, str]:
     """Variables that mean nothing, by the setting that each is likely to have been meant for.
 
     Only what is near to one: an orchestrator may add variables of its own, such as CROFAI_GATEWAY_SERVICE_HOST.

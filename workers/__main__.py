@@ -10,12 +10,16 @@ from shared.catalog import load_catalog
 from shared.errors import CrofError
 from shared.settings import load_settings
 
+NICE = 5
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="crofai worker", description="Serve one model of the catalogue.")
     parser.add_argument("--model", required=True, help="a name or alias in the catalogue")
     parser.add_argument("--engine", choices=["simulated"], help="run this engine in place of the catalogue's")
     arguments = parser.parse_args()
+    # Where a gateway shares the processor, it comes first: it has little to do, and everybody waits for it.
+    os.nice(NICE)
     # Until Celery takes over, a signal must still run the clean-up: engines have child processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

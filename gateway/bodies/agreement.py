@@ -2,12 +2,13 @@
 
 from gateway.bodies.chat import ChatRequest
 from gateway.bodies.shapes import refusal
-from gateway.bodies.tools import NamedTool, Tool
+from gateway.bodies.tools import NamedTool
 from shared.catalog import Model
 
 RENDERERS_OWN = frozenset(
-    "conversation tools documents chat_template add_generation_prompt continue_final_message tokenize padding "
-    "truncation max_length return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs".split()
+    "conversation messages tools documents chat_template add_generation_prompt continue_final_message "
+    "tokenize padding truncation max_length return_tensors return_dict return_assistant_tokens_mask "
+    "tokenizer_kwargs".split()
 )
 """Arguments of the function that renders templates, which a template's variables would replace."""
 
@@ -71,7 +72,3 @@ def _tools_agree(model: Model, request: ChatRequest) -> None:
         choice.function.name != tool.function.name for tool in request.tools
     ):
         raise refusal("tool_choice.function.name", "should be the name of one of `tools`")
-
-
-def _names(tools: list[Tool]) -> set[str]:
-    return {tool.function.name for tool in tools}

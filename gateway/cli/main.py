@@ -17,7 +17,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         _open_streams()
-        for name, meant in misspelt(os.environ).items():
+        for name, meant in misspelt().items():
             print(f"crofai: warning: {name} is no setting. Did you mean {meant}?", file=sys.stderr)
         try:
             return super().invoke(ctx)

@@ -24,8 +24,8 @@ FORMS = ("structured_outputs", "response_format", "tools")
 # VLLMValidationError adds its attributes to its message.
 DETAILS = re.compile(r" \((parameter|value)=.*\)\Z", re.DOTALL)
 
-OPERATORS = re.compile(r"--[a-z]|\bv?LLM\b|\b[A-Z][a-z]+[A-Z]\w+(Error|Param|Params|Config)\b")
-"""Words for those who run the engine: a flag, a class."""
+OPERATORS = re.compile(r"--[a-z]|\bv?LLM\b|\b[A-Z][a-z]+[A-Z]\w+(Error|Param|Params|Config)\b|\b\w+(\.\w+)+\(\)")
+"""Words for those who run the engine: a flag, a class, a function."""
 
 
 def refusal(error: Exception, body: dict[str, Any]) -> RequestError:
@@ -60,5 +60,6 @@ def _invalid(message: str, param: str | None) -> InvalidRequest:
 def _named(message: str, body: dict[str, Any]) -> str:
     """The field that the message speaks of. What names none comes from the template, which reads the messages."""
     forms = FORMS if FORM.search(message) else ()
-    fields = [*re.findall(r"\w+", message), *forms]
+    # Others may be plain words there, or a client's own: "stop", "tools", "user".
+    fields = [*re.findall(r"\w+_\w+|(?<=[`'\"])\w+(?=[`'\"])", message), *forms]
     return next((field for field in fields if field in body.keys() - {"model", "stream"}), "messages")

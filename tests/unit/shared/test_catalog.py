@@ -310,6 +310,13 @@ FILES = [
 ]
 
 
+def test_dates_are_read_whatever_else_is_loaded(operator: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library of vLLM's makes SafeLoader take them for text, in the whole process."""
+    text = yaml.SafeLoader.yaml_constructors["tag:yaml.org,2002:str"]
+    monkeypatch.setitem(yaml.SafeLoader.yaml_constructors, "tag:yaml.org,2002:timestamp", text)
+    refused(operator("models: {a: 2024-99-99}\n"), "is not valid YAML: month must be in 1..12")
+
+
 class TestMistakes:
     @pytest.mark.parametrize(("fields", "complaint"), FIELDS)
     def test_in_a_field(self, operator: Write, fields: dict[str, object], complaint: str) -> None:

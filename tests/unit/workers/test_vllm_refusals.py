@@ -26,6 +26,14 @@ def test_too_long_a_conversation_keeps_the_engines_numbers() -> None:
         ("Roles must alternate", None, "messages", "messages: Roles must alternate"),
         ("min_p requires --more to be set", None, "min_p", "min_p: the model's engine does not take this"),
         ("see ChatToolsParam", None, "messages", "messages: the model's engine does not take this"),
+        (
+            "render() got multiple values: jinja2.Template.render()",
+            None,
+            "messages",
+            "messages: the model's engine does not take this",
+        ),
+        ("The user has no tools to speak of", None, "messages", "messages: The user has no tools to speak of"),
+        ("'tools' should have names", None, "tools", "tools: 'tools' should have names"),
         ("too many logprobs", "logprobs", "top_logprobs", "top_logprobs: too many logprobs"),
     ],
 )

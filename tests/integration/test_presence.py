@@ -7,6 +7,9 @@ import pytest
 from gevent.event import Event
 
 from gateway.presence import Connected, Presence
+from tests.cluster import wait_for
+
+pytestmark = pytest.mark.integration
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -42,8 +45,7 @@ def test_a_next_request_is_no_leaving(pair: Pair) -> None:
         assert not presence.left()
         client.close()
         ours.recv(100)  # the next look finds what was behind it
-        while not presence.left():
-            assert not told.wait(0.001)
+        wait_for(presence.left, 5, "the end to be seen")
 
 
 def test_a_connection_that_we_closed_is_left(pair: Pair) -> None:
