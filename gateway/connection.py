@@ -60,8 +60,8 @@ class Connection:
         closing chunks come in the order of the prompts."""
         try:
             prompt = text(data)
-        except RequestError:
-            prompt = "null"  # refused in its turn
+        except RequestError as error:
+            begin, prompt = _refusing(error), ""  # in its turn
         if self._refused or not self._has_room(prompt):
             self._refused += 1
         else:
@@ -135,8 +135,17 @@ class Connection:
                 self._send("image", asdict(picture))
 
 
+def _refusing(error: RequestError) -> Begin:
+    def begin(prompt: str, connection: Connection) -> AbstractContextManager[Answer]:
+        raise error
+
+    return begin
+
+
 def text(data: Any) -> str:
     """What a client sent, as JSON text; an object is written out, so that both are read by the same rules."""
+    if isinstance(data, dict) and "_placeholder" in data:  # Socket.IO's, for bytes that come separately
+        raise InvalidRequest("prompt: should be a JSON text or an object, got bytes")
     if isinstance(data, dict):
         return json.dumps(data)
     if not isinstance(data, str):

@@ -50,6 +50,13 @@ class Settings(BaseSettings):
             raise ValueError("should be the URL of a Redis server, such as redis://127.0.0.1:6379/0")
         return url
 
+    @field_validator("data_dir", "models_file", mode="before")
+    @classmethod
+    def _is_named(cls, path: object) -> object:
+        if path == "":
+            raise ValueError("should be a path, or not be set at all")
+        return path
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, level: object) -> object:
@@ -82,4 +89,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"CROFAI_{'_'.join(str(part) for part in first['loc'])}".upper()
-        raise SetupError(f"{variable}={first['input']!r}: {first['msg'].lower()}") from None
+        given = os.environ.get(variable, first["input"])
+        words = first["msg"].removeprefix("Value error, ")
+        raise SetupError(f"{variable}={given!r}: {words[0].lower()}{words[1:]}") from None

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 from gateway import views
 from gateway.admission import Answer
-from gateway.api.requests import api_key, idempotency_key, json_body, leaving_client, waiting_client
+from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
 from gateway.api.streams import JOB_ID, stream
 from gateway.auth import Keyring
 from gateway.bodies import model_name, openai_body
@@ -22,9 +22,10 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
         data = json_body()
         model = catalog.find(model_name(data.get("model")))
         body = openai_body(model, data)
+        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
         if body.get("stream"):
-            return stream(jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client()))
-        with jobs.submit(idempotency_key(), holder, holder.tier, model, body, leaving_client()) as answer:
+            return stream(answering)
+        with answering as answer:
             return Response(_whole(answer), mimetype="application/json", headers={JOB_ID: answer.job.id})
 
     return api

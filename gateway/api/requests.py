@@ -42,6 +42,8 @@ def json_body() -> dict[str, Any]:
     """The body. Raises UnsupportedMedia, BodyTooLarge or InvalidRequest."""
     if not request.is_json:
         raise UnsupportedMedia
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMedia("Content-Encoding: compressed bodies are not read; send the body as it is.")
     most = request.max_content_length
     assert most is not None
     # A body that is sent in parts does not tell its length, and werkzeug cuts it at the bound without a word.

@@ -13,6 +13,8 @@ MOST_INTEGER = 2**63 - 1
 
 def parse_json(data: str | bytes) -> dict[str, Any]:
     """A JSON object from a client. Raises InvalidRequest for anything else."""
+    if not data.strip():
+        raise InvalidRequest("the body is empty; it should be a JSON object")
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

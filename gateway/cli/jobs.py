@@ -94,7 +94,9 @@ def _failing() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OperationalError) as error:
-        raise CommandFailed(f"Redis does not answer: {error}. Is crofai up? Check CROFAI_REDIS_URL.") from error
+        raise CommandFailed(
+            f"Redis does not answer: {str(error).rstrip('.')}. Is crofai up? Else set CROFAI_REDIS_URL."
+        ) from error
 
 
 def _again(job: Job, settings: Settings) -> Job:

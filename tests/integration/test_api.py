@@ -133,6 +133,9 @@ def test_a_body_that_is_not_json_is_refused(simulated: Cluster, key: str) -> Non
     response = requests.post(url, data="hello", headers=headers, timeout=10)
     assert (response.status_code, error(response)["code"]) == (415, "unsupported_media_type")
     headers["Content-Type"] = "application/json"
+    packed = requests.post(url, data="{}", headers=headers | {"Content-Encoding": "gzip"}, timeout=10)
+    assert (packed.status_code, "Content-Encoding" in error(packed)["message"]) == (415, True)
+    assert "empty" in error(requests.post(url, data=" ", headers=headers, timeout=10))["message"]
     response = requests.post(url, data="{", headers=headers, timeout=10)
     assert (response.status_code, error(response)["code"]) == (400, "invalid_request")
 

@@ -226,7 +226,8 @@ def test_headers_that_make_no_sense_are_named(running: Cluster, key: str, name: 
         answer = requests.get(url, headers=headers(key) | {name: value}, timeout=10)
     else:
         url = f"{running.url}/v1/chat/completions"
-        answer = requests.post(url, json=BODY, headers=headers(key) | {name: value}, timeout=10)
+        body = BODY | {"stream": False}
+        answer = requests.post(url, json=body, headers=headers(key) | {name: value}, timeout=10)
     assert answer.status_code == 400
     assert name in answer.json()["error"]["message"]
 

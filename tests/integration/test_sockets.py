@@ -69,6 +69,15 @@ def prompt(text: str, model: str = "fast", **more: Any) -> dict[str, Any]:
     return {"model": model, "context": [{"role": "user", "content": text}], **more}
 
 
+@pytest.mark.parametrize("what", [5, b"\x00\x01", ["x"], None])
+def test_a_prompt_of_the_wrong_kind_is_answered(client: Client, what: Any) -> None:
+    client.emit("prompt", what)
+    client.wait()
+    [error] = client.of("error")
+    assert (error["code"], client.chunks()) == ("invalid_request", ["||AI ERROR||"])
+    assert error["message"].startswith("prompt: should be a JSON text or an object")
+
+
 def test_a_prompt_as_json_text(client: Client, key: str) -> None:
     client.emit("start_stream", key)
     client.emit("prompt", json.dumps(prompt("echo a b", token=key)))

@@ -22,7 +22,14 @@ def test_a_given_database_is_used() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("CROFAI_PORT", "http", "integer"), ("CROFAI_PORT", "70000", "65535"), ("CROFAI_LEASE", "0", "greater")],
+    [
+        ("CROFAI_DATA_DIR", "", ": should be a path, or not be set"),
+        ("CROFAI_REDIS_URL", "foo", ": should be the URL of a"),
+        ("CROFAI_LOG_LEVEL", "loud", "'DEBUG'"),
+        ("CROFAI_PORT", "http", "integer"),
+        ("CROFAI_PORT", "70000", "65535"),
+        ("CROFAI_LEASE", "0", "greater"),
+    ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
     monkeypatch.setenv(name, value)
