@@ -94,7 +94,8 @@ def _lines(stream: io.BufferedReader) -> bytes:
         if not line.endswith(b"\n"):
             raise MalformedRequest("The request ends within its head.")
         # One empty line may come first: some clients end their bodies with one.
-        head = head + line if head or line.strip(b"\r\n") else b""
+        if line.strip(b"\r\n") or lines > 1:
+            head += line
     return head
 
 

@@ -33,6 +33,8 @@ def chunked(body: bytes) -> bytes:
 
 MALFORMED = {
     "no request line": b"hello\r\n\r\n",
+    "two empty lines first": b"\r\n\r\n" + HIDDEN,
+    "bare empty lines first": b"\n\n" + HIDDEN,
     "without a version": b"GET /\r\n\r\n",
     "another version": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
     "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
