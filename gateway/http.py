@@ -2,7 +2,7 @@
 
 gevent's handler writes the responses; what differs here:
 
-* Heads and bodies are read by the clock and by the letter (intake.py). Refusals have the API's own shape.
+* Heads and bodies are read by the clock and by the letter (intake.py, framing.py). Refusals have the API's shape.
 * A connection goes on only behind a request that was read to its end: what follows any other is not a request.
 * Who is still sending when the answer comes gets to read it.
 * Websockets keep their clients' pace (websocket.py). docs/decisions/0002-websockets.md tells why not
@@ -25,7 +25,8 @@ import msgspec
 from geventwebsocket.handler import WebSocketHandler
 
 from gateway.api.errors import error_body
-from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Body, Intake, check_start, read_head
+from gateway.framing import Body, Chunks, Content
+from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, read_head
 from gateway.presence import Connected
 from gateway.websocket import PIECE, PacedWebSocket
 from shared.errors import GatewayStopping, MalformedRequest, RequestError
@@ -83,8 +84,9 @@ class Handler(WebSocketHandler):
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         in_chunks = "HTTP_TRANSFER_ENCODING" in environ
-        waits = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
-        self.wsgi_input = Body(self.rfile, self.content_length, self.socket if waits else None, in_chunks)
+        waits = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        length = self.content_length or 0
+        self.wsgi_input = Body(Chunks(self.rfile, waits) if in_chunks else Content(self.rfile, length, waits))
         ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: Connected(self.socket)}
         return environ | ours
 

@@ -1,17 +1,16 @@
-"""What a client sends over HTTP, by the clock and by the letter: a request's head, then its body. Before hop 1.
+"""What a client sends over HTTP, by the clock, and a request's head, by the letter. Before hop 1.
 
 gevent's own parser takes more than it should, and has no clock. h11 knows what a head may be; anything doubtful is
-refused, because a proxy before us might read it otherwise, and a request could hide in what we make of it.
+refused, because a proxy before us might read it otherwise, and a request could hide in what we make of it. Bodies
+are in framing.py.
 """
 
 import io
 import time
-from collections.abc import Callable
 from typing import Any
 
 import gevent
 import h11
-from gevent.pywsgi import Input
 
 from gateway.turns import Turn
 from shared.errors import BodyTooLarge, HeadTooLarge, MalformedRequest, RequestTimeout
@@ -21,7 +20,7 @@ BODY_TIME = 30.0  # seconds for a body, and as many more as it takes at SLOWEST
 SLOWEST = 1024  # bytes a second
 MOST_HEAD = 32 * 1024  # bytes of a request line and its headers
 MOST_HEADERS = 100
-MOST_OVERHEAD = 8  # times as many bytes as its content may a body in chunks have: more are no chunks worth reading
+MOST_OVERHEAD = 3  # times as many bytes as its content may a body in chunks have: more are no chunks worth reading
 
 
 class Intake(io.RawIOBase):
@@ -63,26 +62,6 @@ class Intake(io.RawIOBase):
         return size
 
 
-class Body(Input):
-    """A request's body. Reading it raises MalformedRequest, RequestTimeout or BodyTooLarge."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of it has been read: only then is what follows on the connection another request."""
-        if self.chunked_input:
-            return self.chunk_length == 0 and not self._chunked_input_error
-        return bool(self.position >= (self.content_length or 0))
-
-    def read(self, length: int | None = None) -> bytes:
-        return _told(super().read, length)
-
-    def readline(self, size: int | None = None) -> bytes:
-        return _told(super().readline, size)
-
-    def _discard(self) -> None:
-        """Nothing: a connection whose request was not read to its end is closed."""
-
-
 def read_head(stream: io.BufferedReader) -> h11.Request:
     """The next request's head. Raises MalformedRequest, HeadTooLarge or RequestTimeout."""
     connection = h11.Connection(h11.SERVER)
@@ -115,7 +94,8 @@ def _lines(stream: io.BufferedReader) -> bytes:
         if not line.endswith(b"\n"):
             raise MalformedRequest("The request ends within its head.")
         # One empty line may come first: some clients end their bodies with one.
-        head = head + line if head or line.strip(b"\r\n") else b""
+        if line.strip(b"\r\n") or lines > 1:
+            head += line
     return head
 
 
@@ -129,10 +109,3 @@ def _check_framing(head: h11.Request) -> None:
     names = {name for name, _ in head.headers}
     if b"transfer-encoding" in names and (b"content-length" in names or head.http_version == b"1.0"):
         raise MalformedRequest("Send Content-Length, or in HTTP/1.1 Transfer-Encoding, but not both.")
-
-
-def _told(read: Callable[[int | None], bytes], size: int | None) -> bytes:
-    try:
-        return read(size)
-    except OSError as error:
-        raise MalformedRequest(f"The body cannot be read: {str(error)[:200]}.") from None

@@ -12,6 +12,7 @@ import websocket
 from tests.cluster import Cluster, Process, wait_for
 from tests.frames import BINARY, TEXT, connect, frame
 from tests.integration.test_sockets import Client
+from tests.wire import answer, dial, request
 
 pytestmark = pytest.mark.integration
 
@@ -80,6 +81,16 @@ def test_a_post_that_cannot_be_taken_is_told_twice(
     name, told = json.loads(event[2:])
     assert (name, told["code"], told["message"], end) == ("error", error["code"], error["message"], "1")
     wait_for(lambda: client.post(b"3").status_code == 400, 5, "the session to end")
+
+
+@pytest.mark.parametrize("framed", [b"\r\n\r\n", b";x\r\n\r\n", b"2\r\n40\r\n\r\n", b"2;a\nzz\r\n40\r\n0\r\n\r\n"])
+def test_chunks_that_are_none_are_refused_with_a_reason(simulated: Cluster, framed: bytes) -> None:
+    path = "/socket.io/?EIO=4&transport=polling"
+    head = request("POST", path, Content_Length="", Transfer_Encoding="chunked")
+    with dial(simulated) as raw:
+        raw.sendall(head + framed)
+        got = answer(raw)
+    assert (got.status, got.error["code"], got.closed) == (400, "malformed_request", True)
 
 
 @pytest.mark.parametrize("body", IGNORED.values(), ids=IGNORED)

@@ -33,6 +33,8 @@ def chunked(body: bytes) -> bytes:
 
 MALFORMED = {
     "no request line": b"hello\r\n\r\n",
+    "two empty lines first": b"\r\n\r\n" + HIDDEN,
+    "bare empty lines first": b"\n\n" + HIDDEN,
     "without a version": b"GET /\r\n\r\n",
     "another version": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
     "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -63,6 +65,17 @@ MALFORMED = {
     "a chunk of no length": chunked(b"zz\r\n" + HIDDEN),
     "a chunk that is longer": chunked(b"1\r\nab\r\n0\r\n\r\n" + HIDDEN),
     "a chunk's length too long": chunked(b"f" * 17 + b"\r\n" + HIDDEN),
+    "a chunk of an empty length": chunked(b"\r\n\r\n" + HIDDEN),
+    "a chunk of nothing but an extension": chunked(b";x\r\n" + HIDDEN),
+    "a second chunk of an empty length": chunked(b"2\r\n{}\r\n\r\n" + HIDDEN),
+    "a chunk's length with a sign": chunked(b"+2\r\n{}\r\n0\r\n\r\n" + HIDDEN),
+    "a chunk's length that ends bare": chunked(b"2\n{}\r\n0\r\n\r\n" + HIDDEN),
+    "a chunk's extension that hides a line": chunked(b"2;a\nzz\r\n{}\r\n0\r\n\r\n" + HIDDEN),
+    "a chunk's extension with a bare return": chunked(b"2;a\rzz\r\n{}\r\n0\r\n\r\n" + HIDDEN),
+    "a chunk's extension without a name": chunked(b"2;=a\r\n{}\r\n0\r\n\r\n" + HIDDEN),
+    "a trailer that hides a line": chunked(b"0\r\nX-A: a\nzz\r\n\r\n" + HIDDEN),
+    "a trailer without a name": chunked(b"0\r\n: 1\r\n\r\n" + HIDDEN),
+    "too long a trailer": chunked(b"0\r\nX-A: " + b"x" * 40_000 + b"\r\n\r\n" + HIDDEN),
     "a chunk's end missing": chunked(b"1\nab\r\n" + HIDDEN),
     "a chunk's extension too long": chunked(b"1;" + b"x" * 9000 + HIDDEN),
     "a trailer that is none": chunked(b"0\r\n\xff: 1\r\n\r\n" + HIDDEN),
@@ -190,6 +203,20 @@ def test_requests_in_one_go_are_answered_one_after_the_other(simulated: Cluster,
     assert text.count(b"HTTP/1.1 200 OK") == 3
     assert text.count(b'{"response":"here"}') == 2
     assert text.count(b"HTTP/1.1 400 ") == 1
+
+
+def test_chunks_may_have_extensions_and_trailers(simulated: Cluster, quiet: Process, key: str) -> None:
+    framed = b'%x;a ; b=c;d="e; \\" f"\r\n%b\r\n%X\r\n%b\r\n000;z\r\nX-A: 1\r\nX-B:\r\n\r\n'
+    sent = chunked(framed % (20, CHAT[:20], len(CHAT) - 20, CHAT[20:])).replace(b"KEY", key.encode())
+    with dial(simulated) as raw:
+        raw.sendall(sent + b"nonsense\r\n\r\n")
+        text = remains(raw)
+    assert (text.count(b'{"response":"here"}'), text.count(b"HTTP/1.1 400 ")) == (1, 1)
+
+
+def test_a_body_of_hardly_anything_but_chunks_is_refused(simulated: Cluster, quiet: Process, key: str) -> None:
+    got = exchange(simulated, chunked(b"1;x=y\r\nx\r\n" * 400_000), key)
+    assert (got.status, got.error["code"], got.closed) == (413, "body_too_large", True)
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/nothing", "/v1/free/fast", SOCKETS + "polling"])
