@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MOST_GRACE = 300  # seconds a client may stay away from its job
 SWEEP = 0.25  # seconds between looks for clients that have not come back
+REFUSALS = (TierRequired, ModelUnavailable, QueueFull)  # after which there is no job, for certain
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,16 @@ class Admission:
 
     @contextmanager
     def _reading(self, answer: Answer, reader: str, client: Client) -> Iterator[None]:
+        refused = False
         try:
             yield
+        except REFUSALS:
+            refused = True
+            raise
         finally:
             answer.close()
             # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
-            if answer.end is None:
+            if answer.end is None and not refused:
                 self._leaving.spawn(self._leave, answer.job, reader, client.grace)
 
     def _job(self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:

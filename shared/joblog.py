@@ -19,6 +19,7 @@ from shared import redis_keys as keys
 from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 
 MOST_DEAD = 1000  # dead letters; the oldest go first
+SWEPT = 1000  # most jobs that are left in one call
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
 Fate = Literal["stands", "left", "unknown"]
@@ -183,11 +184,16 @@ class JobLog:
         self._redis.zadd(keys.LEAVING, {entry: time.time() + seconds})
 
     def sweep(self) -> None:
-        """Leave the jobs whose time is over."""
-        due: Any = self._redis.zrange(keys.LEAVING, "-inf", time.time(), byscore=True, offset=0, num=100)
-        for entry in due:
-            self.leave(*msgspec.json.decode(entry, type=tuple[str, str, str]))
-            self._redis.zrem(keys.LEAVING, entry)
+        """Leave the jobs whose time is over, SWEPT of them at most. May be repeated."""
+        due: Any = self._redis.zrange(keys.LEAVING, "-inf", time.time(), byscore=True, offset=0, num=SWEPT)
+        if not due:
+            return
+        with self._redis.pipeline(transaction=False) as pipe:
+            for entry in due:
+                job_id, model, reader = msgspec.json.decode(entry, type=tuple[str, str, str])
+                self._leave(keys=_cancelling(job_id, model), args=[job_id, reader], client=pipe)
+            pipe.zrem(keys.LEAVING, *due)
+            pipe.execute()
 
     def cancel(self, job_id: str, model: str) -> None:
         """Mark the job as unwanted, then tell its workers. A worker that misses the message sees the mark."""

@@ -260,3 +260,11 @@ def test_who_leaves_later_may_come_back(bench: Bench) -> None:
     bench.log.sweep()
     assert bench.begin("job_1").verdict == "cancelled"
     assert bench.begin("job_2").verdict == "run"
+
+
+def test_a_crowd_that_left_does_not_keep_others_waiting(bench: Bench) -> None:
+    for number in range(300):
+        bench.log.leave_later(f"job_{number}", "m", "r1", number - 400)
+    bench.log.sweep()
+    assert bench.redis.zcard(keys.LEAVING) == 0
+    assert bench.begin("job_1").verdict == "cancelled"

@@ -28,10 +28,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     models = {
         "m": simulated_model(tokens_per_second=50),
         "pictures": simulated_model("image", tokens_per_second=20),
+        "nobody": simulated_model(),
     }
     with cluster(tmp_path_factory.mktemp("resume"), models) as running:
         running.start_gateway()
-        for model in models:
+        for model in ("m", "pictures"):
             running.start_worker(model)
         yield running
 
@@ -361,3 +362,16 @@ def test_what_was_refused_may_be_sent_again(running: Cluster, key: str) -> None:
     assert ask(running, key, body, "refused").status_code == 400
     assert ask(running, key, BODY, "refused").status_code == 200
     assert ask(running, key, BODY, "x" * 300).status_code == 400
+
+
+def test_a_request_refused_at_the_door_leaves_nothing_behind(running: Cluster, key: str) -> None:
+    """There is no job that its client could leave, nor one to come back to."""
+    client = running.valkey.client
+    body = {"model": "nobody", "messages": BODY["messages"]}
+    client.delete(keys.LEAVING)
+    refused = ask(running, key, body, "at the door")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
+    # A client that leaves a job marks it so, and in the order of leaving.
+    cut_off(running, key, "after it", 5)
+    wait_for(lambda: client.zcard(keys.LEAVING), 5, "the other client to be missed")
+    assert client.zcard(keys.LEAVING) == 1
