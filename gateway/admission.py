@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,10 +35,25 @@ REFUSALS = (TierRequired, ModelUnavailable, QueueFull)  # after which there is n
 
 @dataclass(frozen=True)
 class Client:
-    """Who waits for an answer: whether it is there, and how many seconds it may stay away."""
+    """Who waits for an answer: whether it is there, and how many seconds it may stay away.
+
+    `grace` is what it asked for itself: it goes on after the number of the last chunk it has. One that only sends
+    its request again, within `again`, knows of no numbers.
+    """
 
     presence: Presence = field(default_factory=Presence)
     grace: float = 0.0
+    again: float = 0.0
+
+    @property
+    def numbers(self) -> bool:
+        """Whether it knows of numbers."""
+        return self.grace > 0
+
+    @property
+    def away(self) -> float:
+        """Seconds for which its job goes on without it."""
+        return max(self.grace, self.again)
 
 
 class Answer:
@@ -108,25 +123,34 @@ class Admission:
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(job, chunks, resumable=client.grace > 0)
+            answer = Answer(job, chunks, resumable=client.numbers)
             with self._reading(answer, reader, client):
                 self._admit(job, reader)
                 self._enqueue(job)
                 yield answer
 
-    @contextmanager
-    def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> Iterator[Answer]:
+    def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> AbstractContextManager[Answer]:
         """The answer of a job that runs or has ended, from the chunk that follows number `after`.
 
         Raises NotFound or QueueUnreachable. Leaving the context is as for `submit`.
         """
+        return self._join(holder, job_id, client, after=after, resumable=True)
+
+    def rejoin(self, holder: Holder, job_id: str, client: Client) -> AbstractContextManager[Answer]:
+        """As `resume` from the beginning, and in the shape that `submit` gives this client."""
+        return self._join(holder, job_id, client, after=0, resumable=client.numbers)
+
+    @contextmanager
+    def _join(
+        self, holder: Holder, job_id: str, client: Client, *, after: int, resumable: bool
+    ) -> Iterator[Answer]:
         job, reader = self.find(holder, job_id), _reader()
         with self._relay.inbox(job.id) as inbox:
             with reaching_queue():
                 self._log.claim(job.id, self._gateway_id, reader)
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
-            answer = Answer(job, chunks, after=after, resumable=True)
+            answer = Answer(job, chunks, after=after, resumable=resumable)
             with self._reading(answer, reader, client):
                 yield answer
 
@@ -181,7 +205,7 @@ class Admission:
             answer.close()
             # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
             if answer.end is None and not refused:
-                self._leaving.spawn(self._leave, answer.job, reader, client.grace)
+                self._leaving.spawn(self._leave, answer.job, reader, client.away)
 
     def _job(self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
         now = time.time()

@@ -42,7 +42,7 @@ class Idempotency:
     def submit(
         self, key: str | None, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
     ) -> AbstractContextManager[Answer]:
-        """As Admission.submit; with a key that is known, as Admission.resume from the beginning.
+        """As Admission.submit; with a key that is known, as Admission.rejoin.
 
         Raises IdempotencyMismatch if the key is that of another request.
         """
@@ -50,7 +50,7 @@ class Idempotency:
             return self._admission.submit(holder, tier, model, body, client)
         if not key.isprintable() or not 0 < len(key) <= LONGEST:
             raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
-        client = replace(client, grace=max(client.grace, COMING_BACK))
+        client = replace(client, again=COMING_BACK)
         job_id, digest = new_job_id(), _digest(tier, model.id, body)
         with reaching_queue():
             known = self._claim(holder, key, f"{job_id} {digest}")
@@ -59,7 +59,7 @@ class Idempotency:
         other, other_digest = known.split(" ")
         if digest != other_digest:
             raise IdempotencyMismatch
-        return self._admission.resume(holder, other, 0, client)
+        return self._admission.rejoin(holder, other, client)
 
     def _claim(self, holder: Holder, key: str, mine: str) -> str | None:
         """Take the key for a new job; what it was taken for already, if it was."""

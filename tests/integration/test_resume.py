@@ -347,6 +347,16 @@ def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:
     assert answers[0].headers["X-Job-Id"] == answers[1].headers["X-Job-Id"]
 
 
+@pytest.mark.parametrize(("within", "numbered"), [("0", False), ("10", True)])
+def test_only_who_asks_for_numbers_gets_them(running: Cluster, key: str, within: str, numbered: bool) -> None:
+    """An Idempotency-Key changes nothing in what a stream looks like, neither at first nor later."""
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key=f"numbers {within}", X_Resume_Within=within)
+    for _ in range(2):
+        answer = requests.post(url, json=BODY, headers=asked, timeout=20)
+        assert [number > 0 for number, _ in events(answer)] == [numbered] * answer.text.count("data: {")
+
+
 def test_the_seeds_dialect_knows_idempotency_too(running: Cluster, key: str) -> None:
     body = {"messages": [{"role": "user", "content": "echo a b"}]}
     answers = [ask(running, key, body, "seed", "/v1/free/m") for _ in range(2)]
