@@ -70,6 +70,7 @@ class JobLog:
         self._admit = client.register_script(script("admit"))
         self._claim = client.register_script(script("claim"))
         self._leave = client.register_script(script("leave"))
+        self._stranded = client.register_script(script("stranded"))
 
     def admit(self, job: Job, reader: str, *, most_waiting: int) -> int | None:
         """Write the job's record, which must exist before the job is enqueued. Idempotent.
@@ -118,20 +119,9 @@ class JobLog:
         A message that is just being delivered is seen in neither place: only what is stranded again a moment
         later has none.
         """
-        found: Any = self._redis.zrange(keys.open_jobs(model), "-inf", deadline, byscore=True)
-        # Most are in the hands of workers. The queue, which may be long, is read only if that is not enough.
-        held = _jobs(self._redis.hvals(keys.lease(model))) if found else set()
-        overdue = [job_id for name in found if (job_id := name.decode()) not in held]
-        delivered = self._delivered(model) if overdue else set()
-        return [job_id for job_id in overdue if job_id not in delivered]
-
-    def _delivered(self, model: str) -> set[str]:
-        """Ids of the model's jobs that have a message: in its queue, or in the hands of a worker."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            for name in queues.lists(model):
-                pipe.lrange(name, 0, -1)
-            pipe.hvals(keys.lease(model))
-            return set().union(*map(_jobs, pipe.execute()))
+        names = [keys.open_jobs(model), keys.lease(model), *queues.lists(model)]
+        found: Any = self._stranded(keys=names, args=[deadline])
+        return [name.decode() for name in found]
 
     def open_job(self, job_id: str, model: str) -> Job | None:
         """A job that has no end; None if it has one by now, or is gone."""
@@ -259,11 +249,6 @@ class JobWriter:
 
 def _cancelling(job_id: str, model: str) -> list[str]:
     return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
-
-
-def _jobs(messages: Any) -> set[str]:
-    """Ids of the jobs of these messages."""
-    return {job_id for message in messages if (job_id := queues.job_id(message))}
 
 
 def script(name: str) -> str:

@@ -10,9 +10,12 @@ import pytest
 import redis
 import redis.asyncio
 
+from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import MESSAGES, Append, JobLog, JobWriter, Start
 from shared.messages import decode_frames
+from shared.queues import make_celery
+from shared.settings import Settings
 from tests.cluster import Valkey
 from tests.factories import last, make_job, piece
 
@@ -268,3 +271,21 @@ def test_a_crowd_that_left_does_not_keep_others_waiting(bench: Bench) -> None:
     bench.log.sweep()
     assert bench.redis.zcard(keys.LEAVING) == 0
     assert bench.begin("job_1").verdict == "cancelled"
+
+
+def test_only_jobs_without_a_message_are_stranded(bench: Bench, valkey_server: Valkey) -> None:
+    """In the queue or in a worker's hands, behind others and large: each message is known for its job's."""
+    app = make_celery(Settings(redis_url=valkey_server.url))
+    body = {"messages": [{"role": "user", "content": '"correlation_id": "job_1" ' + "é" * 50_000}]}
+    for number in range(2, 80):
+        job = make_job(f"job_{number}", body=body, tier="free" if number % 2 else "premium")
+        bench.log.admit(job, "r1", most_waiting=99)
+        queues.enqueue(app, job)
+    for number in range(10):
+        message = bench.redis.rpop("model.m:p6").decode()
+        bench.redis.hset(keys.lease("m"), f"tag {number}", f'[{message}, "", "model.m"]')
+    assert bench.log.stranded("m", time.time() + 100) == ["job_1"]
+    bench.redis.lpop("model.m:p3")
+    bench.redis.hdel(keys.lease("m"), "tag 0")
+    assert sorted(bench.log.stranded("m", time.time() + 100)) == ["job_1", "job_3", "job_78"]
+    assert bench.log.stranded("m", time.time()) == []
