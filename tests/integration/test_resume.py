@@ -12,6 +12,7 @@ import pytest
 import requests
 import socketio
 
+from gateway.idempotency import ADMITTED
 from shared import redis_keys as keys
 from shared.joblog import JobLog
 from tests.cluster import Cluster, cluster, wait_for
@@ -381,6 +382,9 @@ def test_a_request_refused_at_the_door_leaves_nothing_behind(running: Cluster, k
     client.delete(keys.LEAVING)
     refused = ask(running, key, body, "at the door")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
+    again = ask(running, key, BODY | {"max_tokens": 1}, "at the door")
+    assert again.status_code == 200
+    assert again.elapsed.total_seconds() < ADMITTED, "its key was free at once"
     # A client that leaves a job marks it so, and in the order of leaving.
     cut_off(running, key, "after it", 5)
     wait_for(lambda: client.zcard(keys.LEAVING), 5, "the other client to be missed")
