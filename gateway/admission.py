@@ -56,6 +56,10 @@ class Client:
         return max(self.grace, self.again)
 
 
+class GivenUp(Exception):
+    """The job was cancelled because its client had left, just before that came back."""
+
+
 class Answer:
     """A job under way: iterate once for its chunks as they come, in lists; an empty one says that it goes on.
 
@@ -137,17 +141,22 @@ class Admission:
         return self._join(holder, job_id, client, after=after, resumable=True)
 
     def rejoin(self, holder: Holder, job_id: str, client: Client) -> AbstractContextManager[Answer]:
-        """As `resume` from the beginning, and in the shape that `submit` gives this client."""
-        return self._join(holder, job_id, client, after=0, resumable=client.numbers)
+        """As `resume` from the beginning, and in the shape that `submit` gives this client.
+
+        Raises GivenUp, too.
+        """
+        return self._join(holder, job_id, client, after=0, resumable=client.numbers, standing=True)
 
     @contextmanager
     def _join(
-        self, holder: Holder, job_id: str, client: Client, *, after: int, resumable: bool
+        self, holder: Holder, job_id: str, client: Client, *, after: int, resumable: bool, standing: bool = False
     ) -> Iterator[Answer]:
         job, reader = self.find(holder, job_id), _reader()
         with self._relay.inbox(job.id) as inbox:
             with reaching_queue():
-                self._log.claim(job.id, self._gateway_id, reader)
+                claimed = self._log.claim(job.id, self._gateway_id, reader, standing=standing)
+            if standing and not claimed:
+                raise GivenUp
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
             answer = Answer(job, chunks, after=after, resumable=resumable)

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from gateway.admission import REFUSALS, Admission, Answer, Client
+from gateway.admission import REFUSALS, Admission, Answer, Client, GivenUp
 from gateway.outages import reaching_queue
 from shared import redis_keys as keys
 from shared.accounts import Holder
@@ -65,26 +65,35 @@ class Idempotency:
 
         Raises IdempotencyMismatch if the key is that of another request.
         """
-        if key is None:
-            with self._admission.submit(holder, tier, model, body, client) as answer:
+        with ExitStack() as stack:
+            if key is None:
+                yield stack.enter_context(self._admission.submit(holder, tier, model, body, client))
+                return
+            if not key.isprintable() or not 0 < len(key) <= LONGEST:
+                raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
+            client = replace(client, again=COMING_BACK)
+            claim = _Claim(_name(holder, key), new_job_id(), _digest(tier, model.id, body))
+            if answer := self._rejoin(stack, claim, holder, client):
                 yield answer
-            return
-        if not key.isprintable() or not 0 < len(key) <= LONGEST:
-            raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
-        client = replace(client, again=COMING_BACK)
-        claim = _Claim(_name(holder, key), new_job_id(), _digest(tier, model.id, body))
-        with reaching_queue():
-            known = self._take(claim)
-        if known is not None:
-            with self._admission.rejoin(holder, known, client) as answer:
-                yield answer
-            return
-        try:
-            with self._admission.submit(holder, tier, model, body, client, claim.job_id) as answer:
-                yield answer
-        except REFUSALS:
-            self._release(claim)
-            raise
+                return
+            first = self._admission.submit(holder, tier, model, body, client, claim.job_id)
+            try:
+                answer = stack.enter_context(first)
+            except REFUSALS:
+                self._release(claim)
+                raise
+            yield answer
+
+    def _rejoin(self, stack: ExitStack, claim: _Claim, holder: Holder, client: Client) -> Answer | None:
+        """The answer of the job that the key stands for; None if that is this request's own, from now on."""
+        while True:
+            with reaching_queue():
+                known = self._take(claim)
+            if known is None:
+                return None
+            # If it is given up in just this moment, the key can be taken.
+            with suppress(GivenUp):
+                return stack.enter_context(self._admission.rejoin(holder, known, client))
 
     def _take(self, claim: _Claim) -> str | None:
         """Take the key for a new job; the id of the one it was taken for already, if that stands."""

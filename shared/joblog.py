@@ -157,12 +157,14 @@ class JobLog:
             return "unknown"
         return "left" if cancelled == b"left" and state != b"succeeded" else "stands"
 
-    def claim(self, job_id: str, gateway_id: str, reader: str) -> bool:
+    def claim(self, job_id: str, gateway_id: str, reader: str, *, standing: bool = False) -> bool:
         """Have the job's chunks published to this gateway, too; `reader` is who reads them now.
 
-        False if there is no such job. Which reader came last decides what happens when one leaves.
+        False if there is no such job; with `standing`, also if its fate is "left". Which reader came last decides
+        what happens when one leaves.
         """
-        return bool(self._claim(keys=[keys.job(job_id)], args=[gateway_id, reader]))
+        args = [gateway_id, reader, *(["standing"] if standing else [])]
+        return bool(self._claim(keys=[keys.job(job_id)], args=args))
 
     def leave(self, job_id: str, model: str, reader: str) -> None:
         """Cancel the job, unless another reader has come since."""

@@ -233,6 +233,14 @@ def test_the_last_reader_decides(bench: Bench) -> None:
     assert bench.begin().verdict == "cancelled"
 
 
+def test_a_job_that_was_given_up_can_be_claimed_to_see_its_end_only(bench: Bench) -> None:
+    assert bench.log.claim("job_1", "gw2", "r2", standing=True)
+    bench.log.leave("job_1", "m", "r2")
+    assert not bench.log.claim("job_1", "gw3", "r3", standing=True)
+    assert bench.redis.hget(keys.job("job_1"), "reader") == b"r2"
+    assert bench.log.claim("job_1", "gw3", "r3")
+
+
 def test_a_job_that_is_gone_cannot_be_claimed(bench: Bench) -> None:
     assert not bench.log.claim("job_9", "gw2", "r2")
     assert bench.log.record("job_9") is None
