@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
-from gateway.relay import Relay
+from gateway.relay import Relay, Told
 from gateway.roster import Roster
 from shared import queues
 from shared.accounts import Holder
@@ -68,7 +68,7 @@ class Answer:
     """
 
     def __init__(
-        self, job: Job | Record, chunks: Generator[list[Chunk]], *, after: int = 0, resumable: bool = False
+        self, job: Job | Record, chunks: Generator[Told], *, after: int = 0, resumable: bool = False
     ) -> None:
         self.job = job
         self.resumable = resumable
@@ -77,8 +77,8 @@ class Answer:
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[list[Chunk]]:
-        for chunks in self._chunks:
-            self.number += len(chunks)
+        for number, chunks in self._chunks:
+            self.number = number
             self.end = chunks[-1].end if chunks else None
             if self.end is None or self.end.failure is None:
                 yield chunks

@@ -132,16 +132,20 @@ class JobLog:
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
-        With -1 it is the last chunk.
 
         What is being read is kept: a slow reader may need longer than a log lives.
         """
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.log(job_id), after, after + most - 1 if after >= 0 else -1)
+            pipe.lrange(keys.log(job_id), after, after + most - 1)
             pipe.expire(keys.log(job_id), self._log_ttl, gt=True)
             pipe.expire(keys.job(job_id), self._log_ttl, gt=True)
             found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
+
+    def end(self, job_id: str) -> Chunk | None:
+        """The last chunk of a job that has ended; None if its log is gone."""
+        found: Any = self._redis.lindex(keys.log(job_id), -1)
+        return Chunk.decode(found) if found else None
 
     def record(self, job_id: str) -> Record | None:
         """The job's record, or None if there is none (expired, or lost with Redis's data)."""

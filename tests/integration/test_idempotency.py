@@ -17,7 +17,7 @@ from shared.queues import make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
 from tests.cluster import Valkey
-from tests.factories import make_model
+from tests.factories import last, make_model, piece
 
 pytestmark = pytest.mark.integration
 
@@ -60,3 +60,15 @@ def test_who_comes_back_as_its_job_is_given_up_begins_anew(jobs: Idempotency, va
         assert second.job.id != first.job.id
         assert valkey.hget(keys.job(first.job.id), "cancelled") == b"left"
         assert valkey.hget(keys.job(second.job.id), "cancelled") is None
+
+
+def test_an_end_that_is_told_again_is_not_counted_again(jobs: Idempotency, valkey: "redis.Redis") -> None:
+    with asked(jobs) as first:
+        valkey.rpush(keys.log(first.job.id), piece(1, "a").encode(), last(1).encode())
+        valkey.hset(keys.job(first.job.id), "state", "succeeded")
+        with jobs._admission.resume(HOLDER, first.job.id, 2, Client()) as again:
+            assert [chunk.end is not None for chunks in again for chunk in chunks] == [True]
+            assert again.number == 2
+        with jobs._admission.resume(HOLDER, first.job.id, 1, Client()) as again:
+            assert [len(chunks) for chunks in again] == [1]
+            assert again.number == 2
