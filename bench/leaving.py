@@ -27,7 +27,6 @@ from urllib3.connection import HTTPConnection
 from bench.machine import describe
 from shared import redis_keys as keys
 from shared.messages import Frame, decode_frames
-from shared.queues import job_id
 from tests.cluster import ROOT, Cluster, cluster
 from tests.conftest import simulated_model
 
@@ -111,7 +110,7 @@ class Bench:
         valkey = self._running.valkey.client
         _until(lambda: valkey.hlen(keys.lease(model)) == 1 and valkey.zcard(keys.waiting(model)) == 0)
         messages: Any = valkey.hvals(keys.lease(model))
-        return str(job_id(messages[0]))
+        return str(json.loads(messages[0])["headers"]["id"])
 
     def _idle(self, model: str) -> None:
         """Wait until the one before is gone."""

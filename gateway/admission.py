@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
-from gateway.relay import Relay
+from gateway.relay import Relay, Told
 from gateway.roster import Roster
 from shared import queues
 from shared.accounts import Holder
@@ -30,14 +30,34 @@ log = logging.getLogger(__name__)
 
 MOST_GRACE = 300  # seconds a client may stay away from its job
 SWEEP = 0.25  # seconds between looks for clients that have not come back
+REFUSALS = (TierRequired, ModelUnavailable, QueueFull)  # after which there is no job, for certain
 
 
 @dataclass(frozen=True)
 class Client:
-    """Who waits for an answer: whether it is there, and how many seconds it may stay away."""
+    """Who waits for an answer: whether it is there, and how many seconds it may stay away.
+
+    `grace` is what it asked for itself: it goes on after the number of the last chunk it has. One that only sends
+    its request again, within `again`, knows of no numbers.
+    """
 
     presence: Presence = field(default_factory=Presence)
     grace: float = 0.0
+    again: float = 0.0
+
+    @property
+    def numbers(self) -> bool:
+        """Whether it knows of numbers."""
+        return self.grace > 0
+
+    @property
+    def away(self) -> float:
+        """Seconds for which its job goes on without it."""
+        return max(self.grace, self.again)
+
+
+class GivenUp(Exception):
+    """The job was cancelled because its client had left, just before that came back."""
 
 
 class Answer:
@@ -48,7 +68,7 @@ class Answer:
     """
 
     def __init__(
-        self, job: Job | Record, chunks: Generator[list[Chunk]], *, after: int = 0, resumable: bool = False
+        self, job: Job | Record, chunks: Generator[Told], *, after: int = 0, resumable: bool = False
     ) -> None:
         self.job = job
         self.resumable = resumable
@@ -57,8 +77,8 @@ class Answer:
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[list[Chunk]]:
-        for chunks in self._chunks:
-            self.number += len(chunks)
+        for number, chunks in self._chunks:
+            self.number = number
             self.end = chunks[-1].end if chunks else None
             if self.end is None or self.end.failure is None:
                 yield chunks
@@ -107,25 +127,39 @@ class Admission:
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(job, chunks, resumable=client.grace > 0)
+            answer = Answer(job, chunks, resumable=client.numbers)
             with self._reading(answer, reader, client):
                 self._admit(job, reader)
                 self._enqueue(job)
                 yield answer
 
-    @contextmanager
-    def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> Iterator[Answer]:
+    def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> AbstractContextManager[Answer]:
         """The answer of a job that runs or has ended, from the chunk that follows number `after`.
 
         Raises NotFound or QueueUnreachable. Leaving the context is as for `submit`.
         """
+        return self._join(holder, job_id, client, after=after, resumable=True)
+
+    def rejoin(self, holder: Holder, job_id: str, client: Client) -> AbstractContextManager[Answer]:
+        """As `resume` from the beginning, and in the shape that `submit` gives this client.
+
+        Raises GivenUp, too.
+        """
+        return self._join(holder, job_id, client, after=0, resumable=client.numbers, standing=True)
+
+    @contextmanager
+    def _join(
+        self, holder: Holder, job_id: str, client: Client, *, after: int, resumable: bool, standing: bool = False
+    ) -> Iterator[Answer]:
         job, reader = self.find(holder, job_id), _reader()
         with self._relay.inbox(job.id) as inbox:
             with reaching_queue():
-                self._log.claim(job.id, self._gateway_id, reader)
+                claimed = self._log.claim(job.id, self._gateway_id, reader, standing=standing)
+            if standing and not claimed:
+                raise GivenUp
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
-            answer = Answer(job, chunks, after=after, resumable=True)
+            answer = Answer(job, chunks, after=after, resumable=resumable)
             with self._reading(answer, reader, client):
                 yield answer
 
@@ -170,13 +204,17 @@ class Admission:
 
     @contextmanager
     def _reading(self, answer: Answer, reader: str, client: Client) -> Iterator[None]:
+        refused = False
         try:
             yield
+        except REFUSALS:
+            refused = True
+            raise
         finally:
             answer.close()
             # Also after a failure: the job may be in the queue all the same, if only the reply was lost.
-            if answer.end is None:
-                self._leaving.spawn(self._leave, answer.job, reader, client.grace)
+            if answer.end is None and not refused:
+                self._leaving.spawn(self._leave, answer.job, reader, client.away)
 
     def _job(self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
         now = time.time()

@@ -6,16 +6,19 @@ cancelled because nobody came is begun anew. Keys are an account's own, and are 
 """
 
 import hashlib
+import logging
 import time
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gevent
 import msgspec
 import redis
+from redis.exceptions import RedisError
 
-from gateway.admission import Admission, Answer, Client
+from gateway.admission import REFUSALS, Admission, Answer, Client, GivenUp
 from gateway.outages import reaching_queue
 from shared import redis_keys as keys
 from shared.accounts import Holder
@@ -25,9 +28,24 @@ from shared.joblog import script
 from shared.messages import new_job_id
 from shared.settings import Settings
 
+log = logging.getLogger(__name__)
+
 LONGEST = 255  # characters
 COMING_BACK = 20.0  # seconds that a client has to send its request again
 ADMITTED = 2.0  # seconds in which a job is admitted, once its key is taken
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What a request wants a key to stand for: a new job, and all that the request says."""
+
+    name: str
+    job_id: str
+    digest: str
+
+    @property
+    def value(self) -> str:
+        return f"{self.job_id} {self.digest}"
 
 
 class Idempotency:
@@ -39,48 +57,75 @@ class Idempotency:
         self._replace = client.register_script(script("replace"))
         self._ttl = int(settings.job_timeout + settings.log_ttl)
 
+    @contextmanager
     def submit(
         self, key: str | None, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
-    ) -> AbstractContextManager[Answer]:
-        """As Admission.submit; with a key that is known, as Admission.resume from the beginning.
+    ) -> Iterator[Answer]:
+        """As Admission.submit; with a key that is known, as Admission.rejoin.
 
         Raises IdempotencyMismatch if the key is that of another request.
         """
-        if key is None:
-            return self._admission.submit(holder, tier, model, body, client)
-        if not key.isprintable() or not 0 < len(key) <= LONGEST:
-            raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
-        client = replace(client, grace=max(client.grace, COMING_BACK))
-        job_id, digest = new_job_id(), _digest(tier, model.id, body)
-        with reaching_queue():
-            known = self._claim(holder, key, f"{job_id} {digest}")
-        if known is None:
-            return self._admission.submit(holder, tier, model, body, client, job_id)
-        other, other_digest = known.split(" ")
-        if digest != other_digest:
-            raise IdempotencyMismatch
-        return self._admission.resume(holder, other, 0, client)
+        with ExitStack() as stack:
+            if key is None:
+                yield stack.enter_context(self._admission.submit(holder, tier, model, body, client))
+                return
+            if not key.isprintable() or not 0 < len(key) <= LONGEST:
+                raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
+            client = replace(client, again=COMING_BACK)
+            claim = _Claim(_name(holder, key), new_job_id(), _digest(tier, model.id, body))
+            if answer := self._rejoin(stack, claim, holder, client):
+                yield answer
+                return
+            first = self._admission.submit(holder, tier, model, body, client, claim.job_id)
+            try:
+                answer = stack.enter_context(first)
+            except REFUSALS:
+                self._release(claim)
+                raise
+            yield answer
 
-    def _claim(self, holder: Holder, key: str, mine: str) -> str | None:
-        """Take the key for a new job; what it was taken for already, if it was."""
-        name = keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
+    def _rejoin(self, stack: ExitStack, claim: _Claim, holder: Holder, client: Client) -> Answer | None:
+        """The answer of the job that the key stands for; None if that is this request's own, from now on."""
         while True:
-            known: Any = self._redis.set(name, mine, nx=True, get=True, ex=self._ttl)
-            if known is None or self._stands(known.decode().split(" ")[0]):
-                return None if known is None else str(known.decode())
-            # It was refused at the door, or given up, and may be sent again.
-            if self._replace(keys=[name], args=[known, mine, self._ttl]):
+            with reaching_queue():
+                known = self._take(claim)
+            if known is None:
                 return None
+            # If it is given up in just this moment, the key can be taken.
+            with suppress(GivenUp):
+                return stack.enter_context(self._admission.rejoin(holder, known, client))
 
-    def _stands(self, job_id: str) -> bool:
-        """Whether there is such a job, and it was not given up because its client had left.
-
-        One whose key was just taken is about to be admitted, or refused.
-        """
+    def _take(self, claim: _Claim) -> str | None:
+        """Take the key for a new job; the id of the one it was taken for already, if that stands."""
         deadline = time.monotonic() + ADMITTED
-        while (fate := self._admission.fate(job_id)) == "unknown" and time.monotonic() <= deadline:
-            gevent.sleep(0.05)
-        return fate == "stands"
+        while True:
+            known: Any = self._redis.set(claim.name, claim.value, nx=True, get=True, ex=self._ttl)
+            if known is None:
+                return None
+            job_id, digest = known.decode().split(" ")
+            fate = self._admission.fate(job_id)
+            if fate == "stands":
+                if digest != claim.digest:
+                    raise IdempotencyMismatch
+                return str(job_id)
+            # It was given up, or its gateway never said that it was refused.
+            if fate == "left" or time.monotonic() > deadline:
+                if self._replace(keys=[claim.name], args=[known, claim.value, self._ttl]):
+                    return None
+            else:
+                # It is about to be admitted, or refused.
+                gevent.sleep(0.05)
+
+    def _release(self, claim: _Claim) -> None:
+        """Its request was refused: the key is free again."""
+        try:
+            self._replace(keys=[claim.name], args=[claim.value])
+        except RedisError as error:
+            log.warning("the key of a request that was refused stays taken for a while: %s", error)
+
+
+def _name(holder: Holder, key: str) -> str:
+    return keys.idempotency(holder.account, hashlib.sha256(key.encode()).hexdigest())
 
 
 def _digest(*parts: Any) -> str:

@@ -38,6 +38,7 @@ class Recovery:
         self._celery = celery
         self._models = list(models)
         self._interval = settings.lease
+        self._turn = int(1000 * max(0.9 * settings.lease, 2 * MOMENT))  # milliseconds, and longer than it takes
         self._job_timeout = settings.job_timeout
 
     def run(self) -> None:
@@ -45,19 +46,26 @@ class Recovery:
         while True:
             gevent.sleep(self._interval)
             try:
-                if self._redis.set(keys.RECOVERY, 1, nx=True, px=int(self._interval * 900)):
-                    for model in self._models:
-                        self.recover(model)
+                if self._redis.set(keys.RECOVERY, 1, nx=True, px=self._turn):
+                    self.recover()
             except (RedisError, OperationalError) as error:
                 log.warning("cannot look for lost messages: %s", error)
 
-    def recover(self, model: str) -> None:
+    def recover(self) -> None:
         """Enqueue the jobs again that are two leases old, and have neither an end nor a message."""
         latest = time.time() + self._job_timeout - 2 * self._interval
-        if not (stranded := self._log.stranded(model, latest)):
+        # Once for all models: another gateway has its turn soon.
+        if not (stranded := self._stranded(self._models, latest)):
             return
         gevent.sleep(MOMENT)
-        for job_id in set(stranded).intersection(self._log.stranded(model, latest)):
-            if job := self._log.open_job(job_id, model):
-                log.warning("job %s %s: its message was lost, enqueued again", job_id, model)
-                queues.enqueue(self._celery, job)
+        again = self._stranded(stranded, latest)
+        for model, ids in stranded.items():
+            for job_id in ids & again.get(model, set()):
+                if job := self._log.open_job(job_id, model):
+                    log.warning("job %s %s: its message was lost, enqueued again", job_id, model)
+                    queues.enqueue(self._celery, job)
+
+    def _stranded(self, models: Iterable[str], latest: float) -> dict[str, set[str]]:
+        """Ids of stranded jobs, of models that have any."""
+        found = {model: set(self._log.stranded(model, latest)) for model in models}
+        return {model: ids for model, ids in found.items() if ids}

@@ -33,6 +33,9 @@ PAGE = 32  # chunks read at a time: a slow reader has to come back before the lo
 ENDED = get_args(EndState)
 LOOK = 1.0  # seconds between looks whether the client is still there
 
+Told = tuple[int, list[Chunk]]
+"""Chunks, and the number of the last."""
+
 
 class Inbox:
     """Chunks of one job, as they are published. At most `bound` wait; beyond that it only notes that it lags."""
@@ -112,7 +115,7 @@ class Relay:
             if not self._inboxes[job_id]:
                 del self._inboxes[job_id]
 
-    def follow(self, inbox: Inbox, deadline: float, presence: Presence, after: int = 0) -> Generator[list[Chunk]]:
+    def follow(self, inbox: Inbox, deadline: float, presence: Presence, after: int = 0) -> Generator[Told]:
         """All chunks of a job that follow number `after`, in lists of what is there at the time; an empty list
         whenever there was none for a second.
 
@@ -123,18 +126,18 @@ class Relay:
         with presence.watch(inbox.stir):
             yield from self._follow(inbox, deadline, presence, after)
 
-    def _follow(self, inbox: Inbox, deadline: float, presence: Presence, cursor: int) -> Generator[list[Chunk]]:
+    def _follow(self, inbox: Inbox, deadline: float, presence: Presence, cursor: int) -> Generator[Told]:
         idle = 0.0
         while True:
-            chunks = self._catch_up(inbox, cursor) if inbox.lagging else inbox.take(cursor)
+            cursor, chunks = self._catch_up(inbox, cursor) if inbox.lagging else _after(cursor, inbox.take(cursor))
             if chunks:
-                cursor, idle = cursor + len(chunks), 0.0
-                yield chunks
+                idle = 0.0
+                yield cursor, chunks
                 if chunks[-1].end is not None:
                     return
             elif not inbox.lagging and not self._wait(inbox, deadline, presence):
                 idle += LOOK
-                yield []
+                yield cursor, []
                 if idle >= IDLE:
                     idle = 0.0
                     inbox.lag()
@@ -150,20 +153,25 @@ class Relay:
             raise Cancelled
         return inbox.wait(min(LOOK, deadline - now))
 
-    def _catch_up(self, inbox: Inbox, cursor: int) -> list[Chunk]:
+    def _catch_up(self, inbox: Inbox, cursor: int) -> Told:
         """The next page of the log; the inbox lags on while there may be more."""
         inbox.caught_up()
         chunks = self._read(inbox.job_id, cursor)
         if not chunks and self._has_ended(inbox.job_id):
-            # What came meanwhile, or the last chunk once more: a Socket.IO client may have counted the end with
-            # the text before it, and come back because it has not heard it.
-            chunks = self._read(inbox.job_id, cursor) or self._read(inbox.job_id, -1)
+            chunks = self._read(inbox.job_id, cursor)  # what came meanwhile
+            if not chunks and (end := self._end(inbox.job_id)):
+                # Once more: a Socket.IO client may have counted the end with the text before it, and come back
+                # because it has not heard it.
+                return cursor, [end]
         if chunks and chunks[-1].end is None:
             inbox.lagging = True
-        return chunks
+        return _after(cursor, chunks)
 
     def _read(self, job_id: str, after: int) -> list[Chunk]:
         return patiently(lambda: self._log.read(job_id, after, PAGE), self._outage_timeout)
+
+    def _end(self, job_id: str) -> Chunk | None:
+        return patiently(lambda: self._log.end(job_id), self._outage_timeout)
 
     def _has_ended(self, job_id: str) -> bool:
         """Raises JobLost if there is no such job any more."""
@@ -226,3 +234,7 @@ class Relay:
         for frame in frames:
             for inbox in self._inboxes.get(frame.job, ()):
                 inbox.deliver(frame.first, frame.chunks)
+
+
+def _after(cursor: int, chunks: list[Chunk]) -> Told:
+    return cursor + len(chunks), chunks

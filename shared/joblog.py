@@ -19,6 +19,7 @@ from shared import redis_keys as keys
 from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
 
 MOST_DEAD = 1000  # dead letters; the oldest go first
+SWEPT = 1000  # most jobs that are left in one call
 MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
 Fate = Literal["stands", "left", "unknown"]
@@ -69,6 +70,7 @@ class JobLog:
         self._admit = client.register_script(script("admit"))
         self._claim = client.register_script(script("claim"))
         self._leave = client.register_script(script("leave"))
+        self._stranded = client.register_script(script("stranded"))
 
     def admit(self, job: Job, reader: str, *, most_waiting: int) -> int | None:
         """Write the job's record, which must exist before the job is enqueued. Idempotent.
@@ -117,20 +119,9 @@ class JobLog:
         A message that is just being delivered is seen in neither place: only what is stranded again a moment
         later has none.
         """
-        found: Any = self._redis.zrange(keys.open_jobs(model), "-inf", deadline, byscore=True)
-        # Most are in the hands of workers. The queue, which may be long, is read only if that is not enough.
-        held = _jobs(self._redis.hvals(keys.lease(model))) if found else set()
-        overdue = [job_id for name in found if (job_id := name.decode()) not in held]
-        delivered = self._delivered(model) if overdue else set()
-        return [job_id for job_id in overdue if job_id not in delivered]
-
-    def _delivered(self, model: str) -> set[str]:
-        """Ids of the model's jobs that have a message: in its queue, or in the hands of a worker."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            for name in queues.lists(model):
-                pipe.lrange(name, 0, -1)
-            pipe.hvals(keys.lease(model))
-            return set().union(*map(_jobs, pipe.execute()))
+        names = [keys.open_jobs(model), keys.lease(model), *queues.lists(model)]
+        found: Any = self._stranded(keys=names, args=[deadline])
+        return [name.decode() for name in found]
 
     def open_job(self, job_id: str, model: str) -> Job | None:
         """A job that has no end; None if it has one by now, or is gone."""
@@ -141,16 +132,20 @@ class JobLog:
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
-        With -1 it is the last chunk.
 
         What is being read is kept: a slow reader may need longer than a log lives.
         """
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.log(job_id), after, after + most - 1 if after >= 0 else -1)
+            pipe.lrange(keys.log(job_id), after, after + most - 1)
             pipe.expire(keys.log(job_id), self._log_ttl, gt=True)
             pipe.expire(keys.job(job_id), self._log_ttl, gt=True)
             found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
+
+    def end(self, job_id: str) -> Chunk | None:
+        """The last chunk of a job that has ended; None if its log is gone."""
+        found: Any = self._redis.lindex(keys.log(job_id), -1)
+        return Chunk.decode(found) if found else None
 
     def record(self, job_id: str) -> Record | None:
         """The job's record, or None if there is none (expired, or lost with Redis's data)."""
@@ -166,12 +161,14 @@ class JobLog:
             return "unknown"
         return "left" if cancelled == b"left" and state != b"succeeded" else "stands"
 
-    def claim(self, job_id: str, gateway_id: str, reader: str) -> bool:
+    def claim(self, job_id: str, gateway_id: str, reader: str, *, standing: bool = False) -> bool:
         """Have the job's chunks published to this gateway, too; `reader` is who reads them now.
 
-        False if there is no such job. Which reader came last decides what happens when one leaves.
+        False if there is no such job; with `standing`, also if its fate is "left". Which reader came last decides
+        what happens when one leaves.
         """
-        return bool(self._claim(keys=[keys.job(job_id)], args=[gateway_id, reader]))
+        args = [gateway_id, reader, *(["standing"] if standing else [])]
+        return bool(self._claim(keys=[keys.job(job_id)], args=args))
 
     def leave(self, job_id: str, model: str, reader: str) -> None:
         """Cancel the job, unless another reader has come since."""
@@ -183,11 +180,16 @@ class JobLog:
         self._redis.zadd(keys.LEAVING, {entry: time.time() + seconds})
 
     def sweep(self) -> None:
-        """Leave the jobs whose time is over."""
-        due: Any = self._redis.zrange(keys.LEAVING, "-inf", time.time(), byscore=True, offset=0, num=100)
-        for entry in due:
-            self.leave(*msgspec.json.decode(entry, type=tuple[str, str, str]))
-            self._redis.zrem(keys.LEAVING, entry)
+        """Leave the jobs whose time is over, SWEPT of them at most. May be repeated."""
+        due: Any = self._redis.zrange(keys.LEAVING, "-inf", time.time(), byscore=True, offset=0, num=SWEPT)
+        if not due:
+            return
+        with self._redis.pipeline(transaction=False) as pipe:
+            for entry in due:
+                job_id, model, reader = msgspec.json.decode(entry, type=tuple[str, str, str])
+                self._leave(keys=_cancelling(job_id, model), args=[job_id, reader], client=pipe)
+            pipe.zrem(keys.LEAVING, *due)
+            pipe.execute()
 
     def cancel(self, job_id: str, model: str) -> None:
         """Mark the job as unwanted, then tell its workers. A worker that misses the message sees the mark."""
@@ -253,11 +255,6 @@ class JobWriter:
 
 def _cancelling(job_id: str, model: str) -> list[str]:
     return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
-
-
-def _jobs(messages: Any) -> set[str]:
-    """Ids of the jobs of these messages."""
-    return {job_id for message in messages if (job_id := queues.job_id(message))}
 
 
 def script(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-import msgspec
 from celery import Celery
 
 from shared import redis_keys as keys
@@ -104,15 +103,6 @@ def enqueue(app: Celery, job: Job) -> None:
         argsrepr="",
         kwargsrepr="",
     )
-
-
-def job_id(message: bytes) -> str | None:
-    """The job of a message, as it stands in a queue or, in a list with its address, in the lease's hash."""
-    try:
-        content = msgspec.json.decode(message)
-        return str((content[0] if isinstance(content, list) else content)["headers"]["id"])
-    except (msgspec.DecodeError, LookupError, TypeError):
-        return None
 
 
 def lists(model: str) -> list[str]:

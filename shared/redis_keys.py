@@ -15,7 +15,7 @@ but for the channel's in scripts/append.lua.
 | idem:<account>:<hash>  | string  | gateway | the job of an Idempotency-Key; expires after the job             |
 | leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
 | dead                   | list    | joblog  | jobs that were given up, JSON, the newest first; until dropped   |
-| recovery               | string  | gateway | who looks for lost messages; expires after a lease               |
+| recovery               | string  | gateway | who looks for lost messages; expires before the next look         |
 | worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
 | workers                | zset    | worker  | worker ids by their last report; swept by readers                |
 | gw:<gateway>           | channel | joblog  | frames for one gateway process                                   |

@@ -1,6 +1,6 @@
 """Server-sent events of a job: the worker's bytes, passed through. Hop 8.
 
-For a client that may come back, every event has its chunk's number as its `id`: after it follows the rest.
+For a client that knows of numbers, every event has its chunk's number as its `id`: after it follows the rest.
 """
 
 from collections.abc import Iterator

@@ -10,9 +10,12 @@ import pytest
 import redis
 import redis.asyncio
 
+from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import MESSAGES, Append, JobLog, JobWriter, Start
 from shared.messages import decode_frames
+from shared.queues import make_celery
+from shared.settings import Settings
 from tests.cluster import Valkey
 from tests.factories import last, make_job, piece
 
@@ -230,6 +233,14 @@ def test_the_last_reader_decides(bench: Bench) -> None:
     assert bench.begin().verdict == "cancelled"
 
 
+def test_a_job_that_was_given_up_can_be_claimed_to_see_its_end_only(bench: Bench) -> None:
+    assert bench.log.claim("job_1", "gw2", "r2", standing=True)
+    bench.log.leave("job_1", "m", "r2")
+    assert not bench.log.claim("job_1", "gw3", "r3", standing=True)
+    assert bench.redis.hget(keys.job("job_1"), "reader") == b"r2"
+    assert bench.log.claim("job_1", "gw3", "r3")
+
+
 def test_a_job_that_is_gone_cannot_be_claimed(bench: Bench) -> None:
     assert not bench.log.claim("job_9", "gw2", "r2")
     assert bench.log.record("job_9") is None
@@ -260,3 +271,29 @@ def test_who_leaves_later_may_come_back(bench: Bench) -> None:
     bench.log.sweep()
     assert bench.begin("job_1").verdict == "cancelled"
     assert bench.begin("job_2").verdict == "run"
+
+
+def test_a_crowd_that_left_does_not_keep_others_waiting(bench: Bench) -> None:
+    for number in range(300):
+        bench.log.leave_later(f"job_{number}", "m", "r1", number - 400)
+    bench.log.sweep()
+    assert bench.redis.zcard(keys.LEAVING) == 0
+    assert bench.begin("job_1").verdict == "cancelled"
+
+
+def test_only_jobs_without_a_message_are_stranded(bench: Bench, valkey_server: Valkey) -> None:
+    """In the queue or in a worker's hands, behind others and large: each message is known for its job's."""
+    app = make_celery(Settings(redis_url=valkey_server.url))
+    body = {"messages": [{"role": "user", "content": '"correlation_id": "job_1" ' + "é" * 50_000}]}
+    for number in range(2, 80):
+        job = make_job(f"job_{number}", body=body, tier="free" if number % 2 else "premium")
+        bench.log.admit(job, "r1", most_waiting=99)
+        queues.enqueue(app, job)
+    for number in range(10):
+        message = bench.redis.rpop("model.m:p6").decode()
+        bench.redis.hset(keys.lease("m"), f"tag {number}", f'[{message}, "", "model.m"]')
+    assert bench.log.stranded("m", time.time() + 100) == ["job_1"]
+    bench.redis.lpop("model.m:p3")
+    bench.redis.hdel(keys.lease("m"), "tag 0")
+    assert sorted(bench.log.stranded("m", time.time() + 100)) == ["job_1", "job_3", "job_78"]
+    assert bench.log.stranded("m", time.time()) == []

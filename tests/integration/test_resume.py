@@ -12,6 +12,7 @@ import pytest
 import requests
 import socketio
 
+from gateway.idempotency import ADMITTED
 from shared import redis_keys as keys
 from shared.joblog import JobLog
 from tests.cluster import Cluster, cluster, wait_for
@@ -28,10 +29,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     models = {
         "m": simulated_model(tokens_per_second=50),
         "pictures": simulated_model("image", tokens_per_second=20),
+        "nobody": simulated_model(),
     }
     with cluster(tmp_path_factory.mktemp("resume"), models) as running:
         running.start_gateway()
-        for model in models:
+        for model in ("m", "pictures"):
             running.start_worker(model)
         yield running
 
@@ -347,6 +349,16 @@ def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:
     assert answers[0].headers["X-Job-Id"] == answers[1].headers["X-Job-Id"]
 
 
+@pytest.mark.parametrize(("within", "numbered"), [("0", False), ("10", True)])
+def test_only_who_asks_for_numbers_gets_them(running: Cluster, key: str, within: str, numbered: bool) -> None:
+    """An Idempotency-Key changes nothing in what a stream looks like, neither at first nor later."""
+    url = f"{running.url}/v1/chat/completions"
+    asked = headers(key, Idempotency_Key=f"numbers {within}", X_Resume_Within=within)
+    for _ in range(2):
+        answer = requests.post(url, json=BODY, headers=asked, timeout=20)
+        assert [number > 0 for number, _ in events(answer)] == [numbered] * answer.text.count("data: {")
+
+
 def test_the_seeds_dialect_knows_idempotency_too(running: Cluster, key: str) -> None:
     body = {"messages": [{"role": "user", "content": "echo a b"}]}
     answers = [ask(running, key, body, "seed", "/v1/free/m") for _ in range(2)]
@@ -362,3 +374,19 @@ def test_what_was_refused_may_be_sent_again(running: Cluster, key: str) -> None:
     assert ask(running, key, body, "refused").status_code == 400
     assert ask(running, key, BODY, "refused").status_code == 200
     assert ask(running, key, BODY, "x" * 300).status_code == 400
+
+
+def test_a_request_refused_at_the_door_leaves_nothing_behind(running: Cluster, key: str) -> None:
+    """There is no job that its client could leave, nor one to come back to."""
+    client = running.valkey.client
+    body = {"model": "nobody", "messages": BODY["messages"]}
+    client.delete(keys.LEAVING)
+    refused = ask(running, key, body, "at the door")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
+    again = ask(running, key, BODY | {"max_tokens": 1}, "at the door")
+    assert again.status_code == 200
+    assert again.elapsed.total_seconds() < ADMITTED, "its key was free at once"
+    # A client that leaves a job marks it so, and in the order of leaving.
+    cut_off(running, key, "after it", 5)
+    wait_for(lambda: client.zcard(keys.LEAVING), 5, "the other client to be missed")
+    assert client.zcard(keys.LEAVING) == 1

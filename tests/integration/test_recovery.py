@@ -1,0 +1,38 @@
+"""Jobs without a message, of many models at once."""
+
+import time
+
+import pytest
+import redis
+
+from gateway.recovery import MOMENT, Recovery
+from shared import queues
+from shared.joblog import JobLog
+from shared.settings import Settings
+from tests.cluster import Valkey
+from tests.factories import make_job
+
+pytestmark = pytest.mark.integration
+
+MODELS = [f"m{number}" for number in range(5)]
+
+
+@pytest.fixture
+def recovery(valkey_server: Valkey, valkey: "redis.Redis") -> Recovery:
+    """The part of a gateway that looks. Each model has a job that is stranded, and old enough."""
+    settings = Settings(redis_url=valkey_server.url, lease=2)
+    log = JobLog(valkey, log_ttl=10)
+    for model in MODELS:
+        log.admit(make_job(f"job_{model}", model=model), "r", most_waiting=9)
+    return Recovery(settings, valkey, log, queues.make_celery(settings), MODELS)
+
+
+def waiting(client: "redis.Redis") -> list[int]:
+    return [sum(client.llen(name) for name in queues.lists(model)) for model in MODELS]
+
+
+def test_all_models_are_looked_at_in_one_turn(recovery: Recovery, valkey: "redis.Redis") -> None:
+    began = time.monotonic()
+    recovery.recover()
+    assert MOMENT <= time.monotonic() - began < 2 * MOMENT
+    assert waiting(valkey) == [1] * len(MODELS)
