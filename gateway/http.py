@@ -91,13 +91,18 @@ class Handler(WebSocketHandler):
         return environ | ours
 
     def finalize_headers(self) -> None:
-        if self.code != HTTPStatus.SWITCHING_PROTOCOLS and (self.close_connection or not self.wsgi_input.whole):
+        last = self.close_connection or not self.wsgi_input.whole or self._stopping()
+        if self.code != HTTPStatus.SWITCHING_PROTOCOLS and last:
             self.close_connection = True
             others = [header for header in self.response_headers if header[0].lower() != b"connection"]
             self.response_headers = [*others, (b"Connection", b"close")]
         super().finalize_headers()
         if self.command == "HEAD":
             self.response_use_chunked = False  # an end of chunks would be a body
+
+    def _stopping(self) -> bool:
+        """Whether the next request belongs to another gateway. A Socket.IO client that polls has more to fetch."""
+        return bool(self.server.closed) and not self.path.startswith(WEBSOCKETS)
 
     def upgrade_websocket(self) -> Any:
         return self.upgrade_connection() if self._asks_for_websocket() else None
