@@ -27,7 +27,7 @@ from urllib3.connection import HTTPConnection
 from bench.machine import describe
 from shared import redis_keys as keys
 from shared.messages import Frame, decode_frames
-from tests.cluster import ROOT, Cluster, cluster
+from tests.cluster import ROOT, Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 
 PATIENCE = 30.0  # seconds for one event
@@ -141,11 +141,8 @@ def full_queue(running: Cluster) -> Iterator[None]:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a job did not come where it should be, or did not leave")
-        time.sleep(0.0005)
+    """Wait, and look often enough for what is measured in milliseconds."""
+    wait_for(condition, PATIENCE, "a job to come where it should be, or to leave", every=0.0005)
 
 
 def figures(seconds: list[float]) -> dict[str, float]:

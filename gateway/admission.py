@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 from celery import Celery
 from gevent.pool import Group
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from gateway.outages import patiently, reaching_queue
@@ -178,16 +179,18 @@ class Admission:
     def read(self, holder: Holder, job_id: str) -> tuple[Record, list[Chunk]]:
         """A job of this account, and all its chunks so far. Raises NotFound or QueueUnreachable."""
         job = self.find(holder, job_id)
-        chunks: list[Chunk] = []
         with reaching_queue():
-            while page := self._log.read(job_id, len(chunks)):
-                chunks += page
-        return job, chunks
+            return job, self._log.chunks(job_id)
 
     def cancel(self, job: Record) -> None:
         """Cancel a job, whoever reads it. Raises QueueUnreachable."""
         with reaching_queue():
             self._log.cancel(job.id, job.model)
+
+    def prepare(self) -> None:
+        """What would make the first job wait. If Redis does not answer, that will tell."""
+        with suppress(OperationalError):
+            queues.prepare(self._celery)
 
     def run(self) -> None:
         """Cancel, until killed, jobs whose clients have not come back; every gateway does it for all."""

@@ -4,14 +4,11 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import gevent
 import redis
-from celery import Celery
 from flask import Flask, Response, request
-from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -32,7 +29,7 @@ from gateway.sockets import StreamNamespace
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
-from shared.queues import make_celery, prepare
+from shared.queues import make_celery
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,7 +40,6 @@ class Gateway:
     """A WSGI application with Socket.IO inside, and what runs beside it."""
 
     app: Flask
-    celery: Celery
     relay: Relay
     admission: Admission
     recovery: Recovery
@@ -54,12 +50,8 @@ class Gateway:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         for run in (self.relay.run, self.admission.run, self.recovery.run, self.keyring.run):
             gevent.spawn(_for_ever, run)
-        gevent.spawn(self._prepare)
+        gevent.spawn(self.admission.prepare)
         self.relay.listening.wait(5)
-
-    def _prepare(self) -> None:
-        with suppress(OperationalError):  # the first job will tell
-            prepare(self.celery)
 
     def leave(self, seconds: float) -> None:
         """End what Socket.IO clients have open at once, and other answers after so many seconds."""
@@ -115,7 +107,7 @@ def create_gateway(settings: Settings) -> Gateway:
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
-    return Gateway(app, celery, relay, admission, recovery, keyring, namespaces)
+    return Gateway(app, relay, admission, recovery, keyring, namespaces)
 
 
 def _redis(settings: Settings) -> "redis.Redis":

@@ -144,9 +144,9 @@ def _refusing(error: RequestError) -> Begin:
 
 def text(data: Any) -> str:
     """What a client sent, as JSON text; an object is written out, so that both are read by the same rules."""
-    if isinstance(data, dict) and "_placeholder" in data:  # Socket.IO's, for bytes that come separately
-        raise InvalidRequest("prompt: should be a JSON text or an object, got bytes")
     if isinstance(data, dict):
+        if "_placeholder" in data:  # Socket.IO's, for bytes that come separately
+            raise InvalidRequest("prompt: should be a JSON text or an object, got bytes")
         return json.dumps(data)
     if not isinstance(data, str):
         raise InvalidRequest("prompt: should be a JSON text or an object")

@@ -21,10 +21,9 @@ from typing import Any
 
 import gevent
 import h11
-import msgspec
 from geventwebsocket.handler import WebSocketHandler
 
-from gateway.api.errors import error_body
+from gateway.api.errors import error_json, retry_headers
 from gateway.framing import Body, Chunks, Content
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, read_head
 from gateway.presence import Connected
@@ -173,13 +172,10 @@ class Handler(WebSocketHandler):
     def _refuse(self, error: RequestError) -> None:
         """Answer without the application, in the shape that all errors have."""
         log.debug("%s: %s", self.client_address, error)
-        status, body = HTTPStatus(error.status), msgspec.json.encode(error_body(error.failure()))
-        again = f"Retry-After: {error.retry_after}\r\n" if error.retry_after else ""
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{again}"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self.socket.sendall(head.encode() + body)
+        status, body = HTTPStatus(error.status), error_json(error)
+        headers = {"Connection": "close", "Content-Type": "application/json", "Content-Length": len(body)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers | retry_headers(error)).items())
+        self.socket.sendall(f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode() + body)
 
     def _linger(self) -> None:
         """Close our side, and wait for the client to close its own: while bytes of it are unread, closing all

@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import gevent
-import msgspec
 from engineio.exceptions import EngineIOError
 from engineio.packet import CLOSE, MESSAGE, PONG, UPGRADE, Packet
 from engineio.payload import Payload
 from flask_socketio import SocketIO
 from msgspec.structs import asdict
 
-from gateway.api.errors import error_body
+from gateway.api.errors import error_json, retry_headers
 from shared.errors import BodyTooLarge, InvalidRequest, RequestError, TooManyClients
 
 log = logging.getLogger(__name__)
@@ -109,11 +108,9 @@ class Gate:
 
     def _refuse(self, environ: dict[str, Any], start_response: Any, error: RequestError) -> Iterable[bytes]:
         status = HTTPStatus(error.status)
-        headers = [("Content-Type", "application/json"), *self._engine._cors_headers(environ)]
-        if error.retry_after is not None:
-            headers.append(("Retry-After", str(error.retry_after)))
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [msgspec.json.encode(error_body(error.failure()))]
+        headers = [("Content-Type", "application/json"), *retry_headers(error).items()]
+        start_response(f"{status.value} {status.phrase}", [*headers, *self._engine._cors_headers(environ)])
+        return [error_json(error)]
 
 
 def _end(session: Any) -> None:

@@ -142,6 +142,13 @@ class JobLog:
             found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
 
+    def chunks(self, job_id: str) -> list[Chunk]:
+        """All chunks so far."""
+        chunks: list[Chunk] = []
+        while page := self.read(job_id, len(chunks)):
+            chunks += page
+        return chunks
+
     def end(self, job_id: str) -> Chunk | None:
         """The last chunk of a job that has ended; None if its log is gone."""
         found: Any = self._redis.lindex(keys.log(job_id), -1)

@@ -197,8 +197,15 @@ def cluster(folder: Path, models: dict[str, Any] | None = None, **settings: Any)
         running.stop()
 
 
-def wait_for(condition: Callable[[], object], timeout: float, what: str, process: Process | None = None) -> None:
-    """Wait until a condition of another process holds."""
+def wait_for(
+    condition: Callable[[], object],
+    timeout: float,
+    what: str,
+    process: Process | None = None,
+    *,
+    every: float = 0.02,
+) -> None:
+    """Wait until a condition of another process holds, looking again after so many seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if process is not None and not process.alive:
@@ -206,7 +213,7 @@ def wait_for(condition: Callable[[], object], timeout: float, what: str, process
         if time.monotonic() > deadline:
             tail = f":\n{process.tail()}" if process else ""
             raise AssertionError(f"waited {timeout} s in vain for {what}{tail}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import msgspec
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
@@ -34,13 +35,22 @@ def error_body(failure: Failure) -> dict[str, Any]:
     return {"error": error}
 
 
+def error_json(error: RequestError) -> bytes:
+    """The same, as it is sent."""
+    return msgspec.json.encode(error_body(error.failure()))
+
+
+def retry_headers(error: RequestError) -> dict[str, str]:
+    """When to try again, if that may help."""
+    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+
+
 def install(app: Flask) -> None:
     """Turn every error a view raises into JSON."""
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> Response:
-        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        return _response(error.failure(), headers)
+        return _response(error.failure(), retry_headers(error))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:

@@ -6,12 +6,11 @@ For a client that knows of numbers, every event has its chunk's number as its `i
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
-import msgspec
 from flask import Response
 
 from gateway import views
 from gateway.admission import Answer
-from gateway.api.errors import error_body
+from gateway.api.errors import error_json
 from shared.errors import RequestError
 from shared.messages import Chunk
 
@@ -38,7 +37,7 @@ def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], j
             for more in chunks:
                 yield _numbered(answer, more)
         except RequestError as error:
-            yield b"data: %b\n\n" % msgspec.json.encode(error_body(error.failure()))
+            yield b"data: %b\n\n" % error_json(error)
         yield b"data: [DONE]\n\n"
 
 

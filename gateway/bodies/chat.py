@@ -18,13 +18,13 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from gateway.bodies.conversation import Conversation
 from gateway.bodies.formats import ResponseFormat, StructuredOutputs
 from gateway.bodies.objects import MOST_INTEGER
-from gateway.bodies.shapes import Body, Shape
+from gateway.bodies.shapes import Body, Shape, by_type
 from gateway.bodies.tools import ToolChoice, Tools
 
 MOST_ANSWERS = 8
@@ -44,18 +44,10 @@ def _of_tokens(biases: dict[str, float]) -> dict[str, float]:
     return biases
 
 
-def _kind_of_stop(stop: Any) -> str | None:
-    return "|one" if isinstance(stop, str) else "|some" if isinstance(stop, list) else None
-
-
 Stop = Annotated[
     Annotated[StopText, Tag("|one")]
     | Annotated[list[StopText], Field(max_length=4, fail_fast=True), Tag("|some")],
-    Discriminator(
-        _kind_of_stop,
-        custom_error_type="stop",
-        custom_error_message="should be a text, or a list of up to 4 texts",
-    ),
+    by_type({str: "|one", list: "|some"}, "stop", "should be a text, or a list of up to 4 texts"),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.shapes import Shape
+from gateway.bodies.shapes import Shape, by_member, by_type
 
 
 class TextPart(Shape):
@@ -45,14 +45,8 @@ def _kind_of_part(part: Any) -> str:
     return "|unread" if kind in UNREAD else "|refusal" if kind == "refusal" else "|text"
 
 
-def _kind_of_content(content: Any) -> str | None:
-    return "|text" if isinstance(content, str) else "|parts" if isinstance(content, list) else None
-
-
-TEXT_OR_PARTS = Discriminator(
-    _kind_of_content,
-    custom_error_type="text_or_parts",
-    custom_error_message="should be a text, or a list of parts of type 'text'",
+TEXT_OR_PARTS = by_type(
+    {str: "|text", list: "|parts"}, "text_or_parts", "should be a text, or a list of parts of type 'text'"
 )
 Part = Annotated[
     Annotated[TextPart, Tag("|text")]
@@ -113,21 +107,10 @@ KINDS = {
 }
 
 
-def _kind_of_message(message: Any) -> str | None:
-    if not isinstance(message, dict):
-        return "|spoken"
-    role = message.get("role")
-    return KINDS.get(role) if isinstance(role, str) else None
-
-
 Message = Annotated[
     Annotated[Spoken, Tag("|spoken")]
     | Annotated[Answered, Tag("|answered")]
     | Annotated[Returned, Tag("|returned")],
-    Discriminator(
-        _kind_of_message,
-        custom_error_type="member:role",
-        custom_error_message="should be 'system', 'developer', 'user', 'assistant' or 'tool'",
-    ),
+    by_member("role", KINDS, "|spoken", "should be 'system', 'developer', 'user', 'assistant' or 'tool'"),
 ]
 Conversation = Annotated[list[Message], Field(min_length=1, fail_fast=True)]

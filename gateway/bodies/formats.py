@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.shapes import Name, Shape
+from gateway.bodies.shapes import Name, Shape, by_member
 
 
 class Schema(Shape):
@@ -27,20 +27,9 @@ class SchemaFormat(Shape):
 FORMATS = {"text": "|plain", "json_object": "|plain", "json_schema": "|schema"}
 
 
-def _kind_of_format(form: Any) -> str | None:
-    if not isinstance(form, dict):
-        return "|plain"
-    kind = form.get("type")
-    return FORMATS.get(kind) if isinstance(kind, str) else None
-
-
 ResponseFormat = Annotated[
     Annotated[PlainFormat, Tag("|plain")] | Annotated[SchemaFormat, Tag("|schema")],
-    Discriminator(
-        _kind_of_format,
-        custom_error_type="member:type",
-        custom_error_message="should be 'text', 'json_object' or 'json_schema'",
-    ),
+    by_member("type", FORMATS, "|plain", "should be 'text', 'json_object' or 'json_schema'"),
 ]
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from shared.errors import InvalidRequest
@@ -51,6 +51,25 @@ def present(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def refusal(param: str, fix: str) -> InvalidRequest:
     return InvalidRequest(f"{param}: {fix}", param=param)
+
+
+def by_member(name: str, tags: Mapping[str, str], otherwise: str, expected: str) -> Discriminator:
+    """Tells objects of a union apart by this member; what is no object is held against the tag `otherwise`."""
+
+    def tag(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return otherwise
+        kind = value.get(name)
+        return tags.get(kind) if isinstance(kind, str) else None
+
+    return Discriminator(tag, custom_error_type=MEMBER + name, custom_error_message=expected)
+
+
+def by_type(tags: Mapping[type, str], mistake: str, expected: str) -> Discriminator:
+    """Tells the members of a union apart by the type that they have in JSON."""
+    return Discriminator(
+        lambda value: tags.get(type(value)), custom_error_type=mistake, custom_error_message=expected
+    )
 
 
 def _unknown(shape: type[Body], name: str) -> InvalidRequest:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from gateway.bodies.shapes import Name, Shape
+from gateway.bodies.shapes import Name, Shape, by_type
 
 
 class Function(Shape):
@@ -30,16 +30,12 @@ class NamedTool(Shape):
     function: Named
 
 
-def _kind_of_choice(choice: Any) -> str | None:
-    return "|named" if isinstance(choice, dict) else "|mode" if isinstance(choice, str) else None
-
-
 Tools = Annotated[list[Tool], Field(min_length=1, max_length=128, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("|mode")] | Annotated[NamedTool, Tag("|named")],
-    Discriminator(
-        _kind_of_choice,
-        custom_error_type="tool_choice",
-        custom_error_message="should be 'none', 'auto', 'required' or an object that names a function",
+    by_type(
+        {str: "|mode", dict: "|named"},
+        "tool_choice",
+        "should be 'none', 'auto', 'required' or an object that names a function",
     ),
 ]

@@ -9,6 +9,7 @@ from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import JobLog
 from shared.messages import Chunk, End
+from tests.chaos.client import ENDED
 from tests.chaos.ledger import Entry, Ledger
 from tests.chaos.schedule import Request
 from tests.chaos.system import MODEL, SETTINGS, System
@@ -27,7 +28,6 @@ RETRYABLE = {
 }
 UNWRITTEN = 2.2  # seconds that Valkey may stay behind with its file: twice `everysec`, while its disk is busy
 LOST = ("job_lost", "not_found")
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Audit:
         found = []
         succeeded: defaultdict[str, list[str]] = defaultdict(list)
         for job_id, state in self._states().items():
-            chunks = self._chunks(job_id)
+            chunks = self._log.chunks(job_id)
             text = views.text(chunks)
             name = text.split("w", 1)[0]
             entry = self._entries.get(name)
@@ -147,12 +147,6 @@ class Audit:
                 pipe.hget(name, "state")
             states = pipe.execute()
         return {name[4:]: (state or b"").decode() for name, state in zip(jobs, states, strict=True)}
-
-    def _chunks(self, job_id: str) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        while page := self._log.read(job_id, len(chunks)):
-            chunks += page
-        return chunks
 
 
 def _faults(state: str, chunks: list[Chunk], known: bool) -> list[str]:

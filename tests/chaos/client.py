@@ -11,6 +11,7 @@ PATIENCE = 100.0  # seconds; longer than any job may take
 AGAIN = 0.3  # seconds between tries
 GRACE = 120  # seconds within which they come back
 RETRYABLE = (429, 503)
+ENDED = ("succeeded", "failed", "cancelled")
 AWAY = 0.7  # seconds that those who drop stay away
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from tests.chaos.client import GRACE, Client
+from tests.chaos.client import ENDED, GRACE, Client
 
 NARROW = 4096  # bytes of receive buffer of one who reads slowly
-ENDED = ("succeeded", "failed", "cancelled")
 COME_AGAIN = ("queue_unreachable", "gateway_stopping")
 
 
@@ -43,10 +42,13 @@ class HttpClient(Client):
         if response.status_code == 200:
             self.entry.job(response.headers["X-Job-Id"])
             return True
+        self.refuse(response)
+        return False
+
+    def refuse(self, response: requests.Response) -> None:
         code = _error(response).get("code", "no code")
         self.entry.refused(response.status_code, code, response.headers.get("Retry-After"))
         self.fail(response.status_code, code)
-        return False
 
     def finish(self, usage: dict[str, int] | None, finish_reason: str | None) -> None:
         self.entry.usage, self.entry.finish_reason = usage, finish_reason
@@ -150,12 +152,10 @@ class PollClient(EventsClient):
                     next(self._events(response), None)
             return
         response = self.session.get(f"{url}/v1/jobs/{self.entry.jobs[-1]}", headers=self.headers(), timeout=10)
-        if response.status_code != 200:
-            code = _error(response).get("code", "no code")
-            self.entry.refused(response.status_code, code, response.headers.get("Retry-After"))
-            self.fail(response.status_code, code)
-            return
-        self._look(response.json())
+        if response.status_code == 200:
+            self._look(response.json())
+        else:
+            self.refuse(response)
 
     def _look(self, job: dict[str, Any]) -> None:
         if not self.request.text.startswith(job["text"]):

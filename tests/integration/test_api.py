@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from tests.cluster import Cluster, wait_for
+from tests.wire import dial, request
 
 pytestmark = pytest.mark.integration
 
@@ -243,12 +243,8 @@ def test_leaving_stops_an_answer_nobody_has_seen_of(simulated: Cluster, key: str
 
 def send(running: Cluster, path: str, body: Any, key: str) -> socket.socket:
     """A request whose answer is not waited for."""
-    address = urlsplit(running.url)
-    assert address.hostname and address.port
-    client = socket.create_connection((address.hostname, address.port), timeout=10)
-    data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
-    client.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+    client = dial(running)
+    client.sendall(request(path=path, body=json.dumps(body).encode(), X_API_Key=key))
     return client
 
 

@@ -14,6 +14,7 @@ from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.slow_reader import SlowReader
 from tests.streams import streams
+from tests.wire import request
 
 pytestmark = pytest.mark.integration
 
@@ -26,11 +27,10 @@ def connect(running: Cluster) -> socket.socket:
     return stalled
 
 
-def request(running: Cluster, words: int, letters: int = 200, *, stream: bool = True) -> bytes:
+def asking(running: Cluster, words: int, letters: int = 200, *, stream: bool = True) -> bytes:
     prompt = "echo " + " ".join("x" * letters for _ in range(words))
     body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": prompt}]})
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-API-Key: {running.key()}\r\n"
-    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    return request(path="/v1/chat/completions", body=body.encode(), X_API_Key=running.key())
 
 
 def test_stalled_clients_are_cut_off(tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_stalled_clients_are_cut_off(tmp_path: Path) -> None:
         gateway = running.start_gateway()
         running.start_worker("m")
         reader, sender = connect(running), connect(running)
-        reader.sendall(request(running, 4000))
-        sender.sendall(request(running, 10)[:-20])
+        reader.sendall(asking(running, 4000))
+        sender.sendall(asking(running, 10)[:-20])
         client = running.valkey.client
         wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
         wait_for(
@@ -65,7 +65,7 @@ def test_a_slow_reader_of_a_stream_is_not_a_stalled_one(tmp_path: Path) -> None:
         running.start_gateway()
         running.start_worker("m")
         reader = connect(running)
-        reader.sendall(request(running, 300, 3000))
+        reader.sendall(asking(running, 300, 3000))
         answer = b""
         while b"[DONE]" not in answer:
             time.sleep(0.01)
@@ -97,7 +97,7 @@ def test_a_gateway_that_stops_ends_its_requests(tmp_path: Path) -> None:
         running.start_worker("m")
         clients = [connect(running) for _ in range(4)]
         for number, reader in enumerate(clients):
-            reader.sendall(request(running, 1000, 1, stream=number % 2 == 0))
+            reader.sendall(asking(running, 1000, 1, stream=number % 2 == 0))
         client = running.valkey.client
         wait_for(lambda: client.hlen(keys.lease("m")) == 4, 10, "the jobs to run")
         assert gateway.stop(12) == 0
