@@ -110,7 +110,8 @@ class Bench:
         valkey = self._running.valkey.client
         _until(lambda: valkey.hlen(keys.lease(model)) == 1 and valkey.zcard(keys.waiting(model)) == 0)
         messages: Any = valkey.hvals(keys.lease(model))
-        return str(json.loads(messages[0])["headers"]["id"])
+        message, *_ = json.loads(messages[0])  # with its address
+        return str(message["headers"]["id"])
 
     def _idle(self, model: str) -> None:
         """Wait until the one before is gone."""
