@@ -15,9 +15,10 @@ from gevent.pool import Group
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from gateway.line import Lines, Place
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
-from gateway.relay import Relay, Told
+from gateway.relay import Inbox, Relay, Told
 from gateway.roster import Roster
 from shared import queues
 from shared.accounts import Holder
@@ -69,16 +70,41 @@ class Answer:
     """
 
     def __init__(
-        self, job: Job | Record, chunks: Generator[Told], *, after: int = 0, resumable: bool = False
+        self,
+        job: Job | Record,
+        chunks: Generator[Told],
+        inbox: Inbox,
+        lines: Lines,
+        *,
+        after: int = 0,
+        resumable: bool = False,
     ) -> None:
         self.job = job
         self.resumable = resumable
         self.number = after
         self.end: End | None = None
         self._chunks = chunks
+        self._inbox = inbox
+        self._lines = lines
+        self._first: float | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the job stands in its model's line; None if it has begun, as far as is known."""
+        waits = self._first is None and self._inbox.begun is None
+        return self._lines.place(self.job.model, self.job.id) if waits else None
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds from the request's admission to the job's beginning (`queue`), to its first chunk (`ttft`), and
+        until now (`total`); what was not seen here is missing."""
+        moments = {"queue": self._inbox.begun, "ttft": self._first, "total": time.time()}
+        return {name: at - self.job.created for name, at in moments.items() if at is not None}
 
     def __iter__(self) -> Iterator[list[Chunk]]:
         for number, chunks in self._chunks:
+            if chunks and self._first is None:
+                self._first = time.time()
             self.number = number
             self.end = chunks[-1].end if chunks else None
             if self.end is None or self.end.failure is None:
@@ -105,6 +131,7 @@ class Admission:
         self._roster = roster
         self._celery = celery
         self._relay = relay
+        self.lines = Lines(joblog, roster)
         self._leaving = Group()
 
     @contextmanager
@@ -128,7 +155,7 @@ class Admission:
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(job, chunks, resumable=client.numbers)
+            answer = Answer(job, chunks, inbox, self.lines, resumable=client.numbers)
             with self._reading(answer, reader, client):
                 self._admit(job, reader)
                 self._enqueue(job)
@@ -160,7 +187,7 @@ class Admission:
                 raise GivenUp
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
-            answer = Answer(job, chunks, after=after, resumable=resumable)
+            answer = Answer(job, chunks, inbox, self.lines, after=after, resumable=resumable)
             with self._reading(answer, reader, client):
                 yield answer
 

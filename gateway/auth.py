@@ -39,6 +39,7 @@ class Keyring:
         self._now = now
         self._down_until = float("-inf")
         self._threads = ThreadPool(THREADS)
+        self._lookups: dict[str, gevent.Greenlet] = {}
         self._asking = 0
 
     def holder(self, secret: object) -> Holder:
@@ -68,7 +69,7 @@ class Keyring:
         stale = self._stale.get(secret)
         if stale and self._now() < self._down_until:
             return stale
-        asked = gevent.spawn(self._ask, secret)
+        asked = self._lookup(secret)
         asked.join(PATIENCE if stale else None)
         found: Holder | AccountsUnreachable | None = asked.get() if asked.ready() else AccountsUnreachable()
         if isinstance(found, AccountsUnreachable):
@@ -79,6 +80,14 @@ class Keyring:
         if found is None:
             raise InvalidKey
         return found
+
+    def _lookup(self, secret: str) -> gevent.Greenlet:
+        """Under way; those who come with the same key meanwhile wait for the same answer."""
+        asked = self._lookups.get(secret)
+        if asked is None:
+            asked = self._lookups[secret] = gevent.spawn(self._ask, secret)
+            asked.rawlink(lambda _: self._lookups.pop(secret))
+        return asked
 
     def _ask(self, secret: str) -> Holder | AccountsUnreachable | None:
         """Ask the database, and learn from it, in a greenlet of its own: maybe nobody waits any more."""

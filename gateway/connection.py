@@ -112,13 +112,19 @@ class Connection:
         if answer.resumable:
             self._send("job", {"job": answer.job.id, "number": answer.number})
         for chunks in answer:
-            if answer.job.kind == "image":
+            if not chunks:
+                self._show_place(answer)
+            elif answer.job.kind == "image":
                 self._show_images(chunks)
             elif answer.resumable:
                 self._show_pieces(answer, chunks)
             else:
                 for text in _texts(views.text(chunks)):
                     self._send("chunk", text)
+
+    def _show_place(self, answer: Answer) -> None:
+        if place := answer.place:
+            self._send("waiting", place._asdict())
 
     def _show_pieces(self, answer: Answer, chunks: list[Chunk]) -> None:
         """Whole chunks: what has a number is complete up to it."""

@@ -43,12 +43,17 @@ class Inbox:
     def __init__(self, job_id: str, bound: int) -> None:
         self.job_id = job_id
         self.lagging = False
+        self.begun: float | None = None
+        """Unix seconds at which a worker began the job, if that was heard."""
         self._bound = bound
         self._chunks: deque[tuple[int, Chunk]] = deque()
         self._ready = Event()
 
     def deliver(self, first: int, chunks: list[Chunk]) -> None:
-        """Take published chunks; never blocks."""
+        """Take published chunks, or the word that the job has begun, which has none; never blocks."""
+        if not chunks:
+            self.begun = time.time()
+            return
         if not self.lagging and len(self._chunks) + len(chunks) <= self._bound:
             self._chunks.extend(enumerate(chunks, first))
         else:

@@ -2,7 +2,8 @@
 
 A client sends `start_stream` with its key and `prompt` with a JSON text or an object, in either order. It gets
 `chunk` events with plain text, then the chunk ENDOFMESSAGE, or the chunk ||AI ERROR|| on failure. Newer clients
-also get `usage` and `error`, and `progress` and `image` from image models, each before the closing chunk.
+also get `usage` and `error`, and `progress` and `image` from image models, each before the closing chunk; and
+`waiting` about once a second, with `position` and, if they can be told, `seconds`, while the job waits.
 Prompts of one connection are answered one after the other, because chunks do not say which they belong to.
 
 What is no prompt has no answer to close: a wrong key in `start_stream`, a `cancel` that fails, and what ends the

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from gateway.line import Place
 from shared.messages import Chunk
 
 
@@ -56,16 +57,19 @@ def images(chunks: list[Chunk]) -> list[ImageChunk]:
 
 
 def events(chunks: list[Chunk], last: int | None = None) -> bytes:
-    """Server-sent events: the worker's bytes, passed through; numbered if the number of the `last` chunk is given.
-
-    No chunks at all make a comment, which keeps proxies from giving up.
-    """
-    if not chunks:
-        return b": waiting\n\n"
+    """Server-sent events: the worker's bytes, passed through; numbered if the number of the `last` is given."""
     if last is None:
         return b"".join(b"data: %b\n\n" % payload for payload in payloads(chunks))
     numbered = zip(range(last - len(chunks) + 1, last + 1), payloads(chunks), strict=False)
     return b"".join(b"id: %d\ndata: %b\n\n" % event for event in numbered)
+
+
+def comment(place: Place | None) -> bytes:
+    """What a stream has while there is nothing to tell, so that proxies do not give up: where its job stands."""
+    if place is None:
+        return b": waiting\n\n"
+    about = "" if place.seconds is None else f", about {place.seconds:.0f} s"
+    return f": waiting, position {place.position}{about}\n\n".encode()
 
 
 def payloads(chunks: list[Chunk]) -> Iterator[bytes]:

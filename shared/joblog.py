@@ -101,17 +101,25 @@ class JobLog:
                 keys.open_jobs(job.model),
                 *queues.lists(job.model),
             ],
-            args=[job.id, now, job.deadline, *bounds, ttl, *chain.from_iterable(record.items())],
+            args=[
+                *(job.id, job.created, job.deadline, queues.PRIORITIES[job.tier]),
+                *(*bounds, ttl),
+                *chain.from_iterable(record.items()),
+            ],
         )
         return found
 
     def waiting(self, models: Sequence[str]) -> list[int]:
         """How many jobs wait for each of these models; those that run are not counted."""
-        now = time.time()
         with self._redis.pipeline(transaction=False) as pipe:
             for model in models:
-                pipe.zcount(keys.waiting(model), now, "inf")
+                pipe.zcard(keys.waiting(model))
             return list(pipe.execute())
+
+    def line(self, model: str) -> list[str]:
+        """Ids of the jobs that wait for a model, in the order in which they are served."""
+        ids: Any = self._redis.zrange(keys.waiting(model), 0, -1)
+        return [job_id.decode() for job_id in ids]
 
     def stranded(self, model: str, deadline: float) -> list[str]:
         """Ids of jobs that have no end and no message, of those whose deadline comes before this time.

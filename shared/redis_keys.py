@@ -1,5 +1,5 @@
 """Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else,
-but for the channel's in scripts/append.lua.
+but for the channel's in scripts/append.lua and begin.lua.
 
 | name                   | type    | owner   | what, and how long                                               |
 |------------------------|---------|---------|------------------------------------------------------------------|
@@ -8,7 +8,7 @@ but for the channel's in scripts/append.lua.
 | lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
 | lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 2 s                     |
 | _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
-| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
+| waiting:<model>        | zset    | joblog  | ids of jobs not begun, next first; expires after the last one    |
 | open:<model>           | zset    | joblog  | ids of jobs that have no end, by deadline; expires as waiting    |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |

@@ -18,7 +18,10 @@ WorkerState = Literal["loading", "ready", "draining"]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's word on itself. `progress` runs from 0 to 1 while it loads; times are Unix seconds."""
+    """One worker's word on itself. `progress` runs from 0 to 1 while it loads; times are Unix seconds.
+
+    `job_seconds` is how long its last jobs took, on average; 0 if it has done none.
+    """
 
     id: str
     model: str
@@ -29,6 +32,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 0
     running: int = 0
     tokens_per_second: float = 0.0
+    job_seconds: float = 0.0
     started: float = 0.0
     reported: float = 0.0
 

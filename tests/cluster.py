@@ -26,7 +26,9 @@ ROOT = Path(__file__).parent.parent
 class Process:
     """A child process whose output goes to a file."""
 
-    def __init__(self, name: str, command: list[str], log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: list[str], log: Path, env: dict[str, str] | None = None, root: Path = ROOT
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
@@ -35,7 +37,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 env=os.environ | (env or {}),
-                cwd=ROOT,
+                cwd=root,
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -120,10 +122,13 @@ class Valkey:
 
 
 class Cluster:
-    """Valkey, one or more gateways, and workers. `models` is an operator's catalogue."""
+    """Valkey, one or more gateways, and workers, of the checkout `root`; `models` is an operator's catalogue."""
 
-    def __init__(self, folder: Path, models: dict[str, Any] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, models: dict[str, Any] | None = None, *, root: Path = ROOT, **settings: Any
+    ) -> None:
         self.folder = folder
+        self._root = root
         folder.mkdir(parents=True, exist_ok=True)
         self.valkey = Valkey(folder / "valkey").start()
         self.processes: list[Process] = []
@@ -179,7 +184,7 @@ class Cluster:
 
     def _start(self, name: str, arguments: list[str], env: dict[str, str] | None = None) -> Process:
         log = self.folder / f"{name}-{len(self.processes)}.log"
-        process = Process(name, [sys.executable, *arguments], log, self.env | (env or {}))
+        process = Process(name, [sys.executable, *arguments], log, self.env | (env or {}), self._root)
         self.processes.append(process)
         return process
 

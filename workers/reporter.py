@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 import redis
 from msgspec.structs import replace
@@ -13,6 +13,20 @@ from shared.registry import Registry, Report
 log = logging.getLogger(__name__)
 
 
+class Work(Protocol):
+    """What a worker does, as it is now: how many jobs it has in hand, how long the last took, on average and in
+    seconds, and how many tokens it has made in all."""
+
+    @property
+    def running(self) -> list[str]: ...
+
+    @property
+    def job_seconds(self) -> float: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+
 class Reporter:
     """Reports from a thread of its own, because an engine that loads may hold its loop for a minute."""
 
@@ -20,8 +34,7 @@ class Reporter:
         self._registry = registry
         self._report = first
         self._interval = interval
-        self._running: Callable[[], int] = lambda: 0
-        self._tokens: Callable[[], int] = lambda: 0
+        self._work: Work | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -34,9 +47,9 @@ class Reporter:
         log.info("loading %3.0f %%  %s", progress * 100, detail)
         self._change(replace(self._report, progress=progress, detail=detail))
 
-    def ready(self, running: Callable[[], int], tokens: Callable[[], int]) -> None:
-        """From now on count the jobs in hand, and the tokens made."""
-        self._running, self._tokens = running, tokens
+    def ready(self, work: Work) -> None:
+        """From now on tell of this work, too."""
+        self._work = work
         self._change(replace(self._report, state="ready", progress=1.0, detail=""))
 
     def draining(self) -> None:
@@ -55,7 +68,7 @@ class Reporter:
     def _run(self) -> None:
         tokens, then = 0, time.monotonic()
         while not self._stop.is_set():
-            now, made = time.monotonic(), self._tokens()
+            now, made = time.monotonic(), self._work.tokens if self._work else 0
             speed = (made - tokens) / (now - then) if now > then else 0.0
             tokens, then = made, now
             self._send(speed)
@@ -67,9 +80,9 @@ class Reporter:
             log.warning("could not withdraw the report: %s", error)
 
     def _send(self, speed: float) -> None:
-        report = replace(
-            self._report, running=self._running(), tokens_per_second=round(speed, 1), reported=time.time()
-        )
+        report = replace(self._report, tokens_per_second=round(speed, 1), reported=time.time())
+        if work := self._work:
+            report = replace(report, running=len(work.running), job_seconds=round(work.job_seconds, 3))
         try:
             self._registry.report(report)
         except redis.RedisError as error:

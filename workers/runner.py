@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 Outcome = Literal["done", "handed over", "fenced"]
 
+RECENT = 0.1  # the share of the last job in the average of how long they take
+
 EXHAUSTED = "The workers that ran this job died, one after the other."
 
 
@@ -48,6 +50,12 @@ class Runner:
         self._generations: dict[str, asyncio.Task[End]] = {}
         self._unwanted: set[str] = set()
         self._leaving = False
+        self.job_seconds = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Made so far, of all jobs."""
+        return self._outbox.tokens
 
     @property
     def running(self) -> list[str]:
@@ -105,13 +113,21 @@ class Runner:
         recorded = await self._recorded(job, start)
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
+        begun = time.monotonic()
         end = _refusal(start) or await self._generate(job, line, recorded)
         if end is None:
             return await self._leave(job, line)
         verdict = await line.close(end)
         state = end.state if verdict == "ok" else verdict
+        if state == "succeeded":
+            self._note(time.monotonic() - begun)
         log.info("job %s %s: %s, %d tokens", job.id, job.model, state, line.tokens)
         return "fenced" if verdict == "fenced" else "done"
+
+    def _note(self, seconds: float) -> None:
+        """Another job has been done."""
+        weight = RECENT if self.job_seconds else 1.0
+        self.job_seconds += weight * (seconds - self.job_seconds)
 
     async def _leave(self, job: Job, line: Line) -> Outcome:
         """Leave the job to another worker, with all that was said of it."""

@@ -55,7 +55,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
         try:
             _load(loop, engine, reporter, settings.load_timeout)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
-            reporter.ready(lambda: len(crew.runner.running), lambda: crew.outbox.tokens)
+            reporter.ready(crew.runner)
             log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
             watchdog = Watchdog(
                 engine,

@@ -27,7 +27,7 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
     @api.get("/v1/jobs/<job_id>")
     def one(job_id: str) -> Response:
         holder = keyring.holder(api_key())
-        return jsonify(_status(*admission.read(holder, job_id)))
+        return jsonify(status(*admission.read(holder, job_id)))
 
     @api.get("/v1/jobs/<job_id>/events")
     def events(job_id: str) -> Response:
@@ -39,7 +39,11 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
         holder = keyring.holder(api_key())
         job = admission.find(holder, job_id)
         admission.cancel(job)
-        return jsonify(_status(*admission.read(holder, job_id)))
+        return jsonify(status(*admission.read(holder, job_id)))
+
+    def status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
+        place = admission.lines.place(job.model, job.id) if job.state == "queued" else None
+        return _status(job, chunks) | {"waiting": place._asdict() if place else None}
 
     return api
 

@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 from gateway import views
 from gateway.admission import Answer
 from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
-from gateway.api.streams import JOB_ID, stream
+from gateway.api.streams import job_headers, stream
 from gateway.auth import Keyring
 from gateway.bodies import model_name, openai_body
 from gateway.idempotency import Idempotency
@@ -26,7 +26,8 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
         if body.get("stream"):
             return stream(answering)
         with answering as answer:
-            return Response(_whole(answer), mimetype="application/json", headers={JOB_ID: answer.job.id})
+            whole = _whole(answer)
+            return Response(whole, mimetype="application/json", headers=job_headers(answer))
 
     return api
 

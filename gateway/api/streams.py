@@ -25,8 +25,14 @@ def stream(under_way: AbstractContextManager[Answer]) -> Response:
         chunks = iter(answer)
         first = next(chunks)
         events = _events(answer, first, chunks, stack.pop_all())
-        headers = HEADERS | {JOB_ID: answer.job.id}
+        headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
+
+
+def job_headers(answer: Answer) -> dict[str, str]:
+    """What a response says of its job: the id, and in milliseconds how long things took so far."""
+    timings = [f"{name};dur={1000 * seconds:.1f}" for name, seconds in answer.timings.items()]
+    return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)}
 
 
 def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
@@ -42,4 +48,6 @@ def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], j
 
 
 def _numbered(answer: Answer, chunks: list[Chunk]) -> bytes:
+    if not chunks:
+        return views.comment(answer.place)
     return views.events(chunks, answer.number if answer.resumable else None)

@@ -11,7 +11,7 @@
 --       fenced     another attempt was opened since the first call with this token
 -- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
 redis.call('ZREM', KEYS[3], ARGV[1])
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5])
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5], 'reply_to')
 if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
 if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
@@ -26,4 +26,6 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 if job[3] then return {'cancelled', attempt, length} end
 if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length} end
+-- A frame without chunks: those who wait for the job learn that it runs.
+for gateway in string.gmatch(job[5], '%S+') do redis.call('PUBLISH', 'gw:' .. gateway, '["' .. ARGV[1] .. '",0,[]]') end
 return {'run', attempt, length}

@@ -13,7 +13,7 @@ import redis.asyncio
 from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import MESSAGES, Append, JobLog, JobWriter, Start
-from shared.messages import decode_frames
+from shared.messages import Frame, decode_frames
 from shared.queues import make_celery
 from shared.settings import Settings
 from tests.cluster import Valkey
@@ -79,6 +79,8 @@ def test_one_message_carries_the_chunks_of_all_jobs_of_a_gateway(bench: Bench) -
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
         for job_id in ("job_1", "job_2", "job_3"):
             bench.begin(job_id)
+        begun = [decode_frames(pubsub.get_message(timeout=5)["data"]) for _ in range(2)]
+        assert begun == [[Frame("job_1", 0, [])], [Frame("job_2", 0, [])]], "who waits learns that its job runs"
         batch = [Append(job_id, 1, 1, two()) for job_id in ("job_1", "job_2", "job_3")]
         assert bench.append(*batch) == ["ok"] * 3
         message = pubsub.get_message(timeout=5)

@@ -114,6 +114,15 @@ def test_a_slow_database_holds_up_nobody_else(accounts: FakeAccounts) -> None:
     assert asking.get(timeout=5) == HOLDER
 
 
+def test_many_who_come_at_once_with_one_key_ask_once(accounts: FakeAccounts) -> None:
+    asked = []
+    accounts.find = lambda secret: asked.append(secret) or time.sleep(0.05) or HOLDER  # type: ignore[assignment,func-returns-value]
+    keyring = Keyring(accounts, Clock())  # type: ignore[arg-type]
+    asking = [gevent.spawn(keyring.holder, "sk-crof-1") for _ in range(2 * auth.MOST_ASKING)]
+    assert [each.get(timeout=5) for each in asking] == [HOLDER] * len(asking)
+    assert asked == ["sk-crof-1"]
+
+
 def test_a_known_key_waits_a_moment_for_a_slow_database(
     accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway import views
 from gateway.connection import END, FAILURE, MOST_TEXT, _texts
+from gateway.line import Place
 from shared.messages import Chunk
 from tests.factories import last, piece
 
@@ -22,7 +23,12 @@ def test_events_pass_the_payload_through_untouched() -> None:
     event = b"id: 7\ndata: " + odd + b"\n\n"
     assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)], 8) == event
     assert views.events([Chunk(1, [], msgspec.Raw(odd)), last(1)]) == event.removeprefix(b"id: 7\n")
-    assert views.events([], 8).startswith(b":")
+
+
+def test_who_waits_is_told_where_it_stands() -> None:
+    assert views.comment(None) == b": waiting\n\n"
+    assert views.comment(Place(3, None)) == b": waiting, position 3\n\n"
+    assert views.comment(Place(3, 12.4)) == b": waiting, position 3, about 12 s\n\n"
 
 
 @pytest.mark.parametrize("sentinel", [END, FAILURE])
