@@ -102,7 +102,7 @@ class JobLog:
                 *queues.lists(job.model),
             ],
             args=[
-                *(job.id, job.created, job.deadline, queues.PRIORITIES[job.tier]),
+                *(job.id, now, job.deadline, queues.PRIORITIES[job.tier]),
                 *(*bounds, ttl),
                 *chain.from_iterable(record.items()),
             ],
@@ -110,11 +110,18 @@ class JobLog:
         return found
 
     def waiting(self, models: Sequence[str]) -> list[int]:
-        """How many jobs wait for each of these models; those that run are not counted."""
+        """How many jobs wait for each of these models; neither those that run nor those past their deadline."""
+        now = time.time()
         with self._redis.pipeline(transaction=False) as pipe:
             for model in models:
                 pipe.zcard(keys.waiting(model))
-            return list(pipe.execute())
+                pipe.zrange(keys.open_jobs(model), "-inf", now, byscore=True)
+            found: Any = pipe.execute()
+        late = [
+            self._redis.zrem(keys.waiting(model), *ids) if ids else 0
+            for model, ids in zip(models, found[1::2], strict=True)
+        ]
+        return [count - gone for count, gone in zip(found[::2], late, strict=True)]
 
     def line(self, model: str) -> list[str]:
         """Ids of the jobs that wait for a model, in the order in which they are served."""

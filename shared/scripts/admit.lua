@@ -1,12 +1,15 @@
 -- Admit a job, if there is room before its model (hop 2).
 -- KEYS  1 job hash   2 jobs of the model that wait   3 its jobs that have no end   4… the lists of its queue
--- ARGV  1 job id   2 when it was created   3 its deadline (both in Unix seconds)   4 the priority of its message
+-- ARGV  1 job id   2 now   3 its deadline (both in Unix seconds)   4 the priority of its message
 --       5 most jobs that may wait   6 most messages in the lists   7 seconds to keep the records
 --       8… the record's fields and values
 -- →     nil if admitted (again, if the reply was lost), or how many wait already
 -- A job that is cancelled waits no more, but its message stays in its list until a worker drops it: so both
 -- the jobs and the messages have a bound.
 local ERA = 1e11 -- more than any time: those who wait are in the order of their priority, and then of their coming
+for _, late in ipairs(redis.call('ZRANGE', KEYS[3], '-inf', ARGV[2], 'BYSCORE')) do
+    redis.call('ZREM', KEYS[2], late)
+end
 if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
     local waiting, messages = redis.call('ZCARD', KEYS[2]), 0
     for list = 4, #KEYS do messages = messages + redis.call('LLEN', KEYS[list]) end
@@ -15,7 +18,7 @@ if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 8))
 redis.call('EXPIRE', KEYS[1], ARGV[7])
-redis.call('ZADD', KEYS[2], ARGV[4] * ERA + ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[2], 'NX', ARGV[4] * ERA + ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 for jobs = 2, 3 do redis.call('EXPIRE', KEYS[jobs], ARGV[7], redis.call('TTL', KEYS[jobs]) > 0 and 'GT' or 'NX') end
 return nil
