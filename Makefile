@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check chaos setup dev clients lock bench-batching bench-leaving bench-slow-reader clean help
+.PHONY: up test check chaos setup dev clients lock bench-batching bench-leaving bench-relay bench-slow-reader clean help
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -48,6 +48,9 @@ bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and
 
 bench-leaving: setup dev ## how soon the engine is free once a client has left
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.leaving $(ARGS)
+
+bench-relay: setup dev ## tokens that the gateway relays per second of processor time
+	$(BIN)/python -m bench.relay $(ARGS)
 
 lock: setup ## pin the newest packages that pyproject.toml allows
 	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py

@@ -48,7 +48,7 @@ class Gateway:
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
-        for run in (self.relay.run, self.admission.run, self.recovery.run, self.keyring.run):
+        for run in (self.relay.run, self.relay.tick, self.admission.run, self.recovery.run, self.keyring.run):
             gevent.spawn(_for_ever, run)
         gevent.spawn(self.admission.prepare)
         self.relay.listening.wait(5)

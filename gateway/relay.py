@@ -45,9 +45,12 @@ class Inbox:
         self.lagging = False
         self.begun: float | None = None
         """Unix seconds at which a worker began the job, if that was heard."""
+        self.stirred = False
+        """Whether the reader is to look around, whatever has come."""
         self._bound = bound
         self._chunks: deque[tuple[int, Chunk]] = deque()
         self._ready = Event()
+        self._quiet = False
 
     def deliver(self, first: int, chunks: list[Chunk]) -> None:
         """Take published chunks, or the word that the job has begun, which has none; never blocks."""
@@ -58,6 +61,7 @@ class Inbox:
             self._chunks.extend(enumerate(chunks, first))
         else:
             self.lag()
+        self._quiet = False
         self._ready.set()
 
     def lag(self) -> None:
@@ -86,11 +90,18 @@ class Inbox:
 
     def stir(self) -> None:
         """Have the reader look around, though there may be nothing to take."""
+        self.stirred = True
         self._ready.set()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for something to take; False if nothing came."""
-        return bool(self._ready.wait(seconds))
+    def tick(self) -> None:
+        """Stir a reader to whom nothing has come since the last tick, but not at every one."""
+        if self._quiet:
+            self.stir()
+        self._quiet = not self._quiet
+
+    def wait(self) -> None:
+        """Wait for something to take, or to be stirred, which a tick does at the latest."""
+        self._ready.wait()
 
 
 class Relay:
@@ -122,7 +133,7 @@ class Relay:
 
     def follow(self, inbox: Inbox, deadline: float, presence: Presence, after: int = 0) -> Generator[Told]:
         """All chunks of a job that follow number `after`, in lists of what is there at the time; an empty list
-        whenever there was none for a second.
+        whenever there was none for a second, more or less.
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
         once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away,
@@ -140,23 +151,25 @@ class Relay:
                 yield cursor, chunks
                 if chunks[-1].end is not None:
                     return
-            elif not inbox.lagging and not self._wait(inbox, deadline, presence):
+            elif not inbox.lagging and inbox.stirred:
+                self._look_around(inbox, deadline, presence)
                 idle += LOOK
                 yield cursor, []
                 if idle >= IDLE:
                     idle = 0.0
                     inbox.lag()
+            elif not inbox.lagging:
+                inbox.wait()
 
-    def _wait(self, inbox: Inbox, deadline: float, presence: Presence) -> bool:
-        """Wait for something to take; False if nothing came for a moment."""
-        now = time.time()
+    def _look_around(self, inbox: Inbox, deadline: float, presence: Presence) -> None:
+        """Whether to go on waiting: not for every chunk, because that asks the kernel."""
+        inbox.stirred = False
         if self._stopping:
             raise GatewayStopping
-        if now >= deadline:
+        if time.time() >= deadline:
             raise Timeout
         if presence.left():
             raise Cancelled
-        return inbox.wait(min(LOOK, deadline - now))
 
     def _catch_up(self, inbox: Inbox, cursor: int) -> Told:
         """The next page of the log; the inbox lags on while there may be more."""
@@ -198,6 +211,13 @@ class Relay:
         end = time.monotonic() + seconds
         while self._inboxes and time.monotonic() < end:
             gevent.sleep(0.05)
+
+    def tick(self) -> None:
+        """Until killed, have readers to whom nothing comes look around."""
+        while True:
+            gevent.sleep(LOOK / 2)
+            for waiting in chain.from_iterable(list(self._inboxes.values())):
+                waiting.tick()
 
     def run(self) -> None:
         """Receive until killed, through any number of lost connections."""

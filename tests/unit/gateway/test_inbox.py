@@ -1,5 +1,7 @@
 """An inbox is bounded, in order, and knows when it lags."""
 
+import gevent
+
 from gateway.relay import Inbox
 from tests.factories import piece
 
@@ -51,6 +53,31 @@ def test_after_reading_the_log_it_takes_chunks_again() -> None:
 
 def test_waiting_ends_with_a_delivery() -> None:
     inbox = Inbox("j", bound=3)
-    assert not inbox.wait(0.001)
+    waiting = gevent.spawn(inbox.wait)
+    gevent.sleep(0)
+    assert not waiting.dead
     inbox.deliver(1, chunks("a"))
-    assert inbox.wait(0.001)
+    waiting.join(5)
+    assert waiting.successful()
+    assert not inbox.stirred
+
+
+def test_who_waits_in_vain_is_stirred() -> None:
+    inbox = Inbox("j", bound=3)
+    waiting = gevent.spawn(inbox.wait)
+    inbox.tick()
+    inbox.deliver(1, chunks("a"))
+    inbox.tick()
+    assert not inbox.stirred, "something came meanwhile"
+    inbox.tick()
+    assert inbox.stirred
+    waiting.join(5)
+    assert waiting.successful()
+
+
+def test_the_word_that_a_job_has_begun_is_no_chunk() -> None:
+    inbox = Inbox("j", bound=3)
+    assert inbox.begun is None
+    inbox.deliver(0, [])
+    assert inbox.begun is not None
+    assert inbox.take(0) == []
