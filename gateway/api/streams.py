@@ -1,21 +1,37 @@
-"""Server-sent events of a job: the worker's bytes, passed through. Hop 8.
+"""Server-sent events of a job: the worker's bytes, passed through; of images, as OpenAI has them. Hop 8.
 
 For a client that knows of numbers, every event has its chunk's number as its `id`: after it follows the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 
 from flask import Response
 
-from gateway import views
+from gateway import image_events, views
 from gateway.admission import Answer
 from gateway.api.errors import error_json
 from shared.errors import RequestError
-from shared.messages import Chunk
+from shared.messages import Chunk, Kind
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 JOB_ID = "X-Job-Id"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a stream says chunks (with the number of the last, to who knows of numbers), a failure, and its end."""
+
+    chunks: Callable[[list[Chunk], int | None], bytes]
+    failure: Callable[[RequestError], bytes]
+    end: bytes
+
+
+WORDINGS: dict[Kind, Wording] = {
+    "chat": Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n"),
+    "image": Wording(image_events.events, image_events.failure, b""),
+}
 
 
 def stream(under_way: AbstractContextManager[Answer]) -> Response:
@@ -31,15 +47,16 @@ def stream(under_way: AbstractContextManager[Answer]) -> Response:
 
 def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
     """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
+    wording = WORDINGS[answer.job.kind]
+
+    def said(some: list[Chunk]) -> bytes:
+        return wording.chunks(some, answer.number if answer.resumable else None)
+
     with job:
         try:
-            yield _numbered(answer, first)
+            yield said(first)
             for more in chunks:
-                yield _numbered(answer, more)
+                yield said(more)
         except RequestError as error:
-            yield b"data: %b\n\n" % error_json(error)
-        yield b"data: [DONE]\n\n"
-
-
-def _numbered(answer: Answer, chunks: list[Chunk]) -> bytes:
-    return views.events(chunks, answer.number if answer.resumable else None)
+            yield wording.failure(error)
+        yield wording.end

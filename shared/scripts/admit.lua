@@ -16,6 +16,8 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 7))
 redis.call('EXPIRE', KEYS[1], ARGV[6])
 for jobs = 2, 3 do
     redis.call('ZADD', KEYS[jobs], ARGV[3], ARGV[1])
-    redis.call('EXPIRE', KEYS[jobs], ARGV[6])
+    -- Never sooner: another job may have more time than this one.
+    redis.call('EXPIRE', KEYS[jobs], ARGV[6], 'NX')
+    redis.call('EXPIRE', KEYS[jobs], ARGV[6], 'GT')
 end
 return nil
