@@ -15,6 +15,7 @@ from gevent.pool import Group
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from gateway import request_id
 from gateway.line import Lines, Place
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
@@ -37,7 +38,8 @@ REFUSALS = (TierRequired, ModelUnavailable, QueueFull)  # after which there is n
 
 @dataclass(frozen=True)
 class Client:
-    """Who waits for an answer: whether it is there, and how many seconds it may stay away.
+    """Who waits for an answer: whether it is there, how many seconds it may stay away, and for how many it wants
+    its job to go on at most (None: as long as any may).
 
     `grace` is what it asked for itself: it goes on after the number of the last chunk it has. One that only sends
     its request again, within `again`, knows of no numbers.
@@ -46,6 +48,7 @@ class Client:
     presence: Presence = field(default_factory=Presence)
     grace: float = 0.0
     again: float = 0.0
+    timeout: float | None = None
 
     @property
     def numbers(self) -> bool:
@@ -151,7 +154,7 @@ class Admission:
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
-        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body), _reader()
+        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
@@ -246,7 +249,9 @@ class Admission:
             if answer.end is None and not refused:
                 self._leaving.spawn(self._leave, answer.job, reader, client.away)
 
-    def _job(self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any]) -> Job:
+    def _job(
+        self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
+    ) -> Job:
         now = time.time()
         return Job(
             id=job_id,
@@ -257,7 +262,7 @@ class Admission:
             tier=tier,
             reply_to=self._gateway_id,
             created=now,
-            deadline=now + self._settings.job_timeout,
+            deadline=now + (client.timeout or self._settings.job_timeout),
         )
 
     def _admit(self, job: Job, reader: str) -> None:
@@ -271,7 +276,7 @@ class Admission:
     def _enqueue(self, job: Job) -> None:
         with reaching_queue():
             queues.enqueue(self._celery, job)
-        log.info("job %s %s: queued, tier %s", job.id, job.model, job.tier)
+        log.info("job %s %s: queued, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
 
     def _leave(self, job: Job | Record, reader: str, grace: float) -> None:
         """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""

@@ -14,10 +14,13 @@ from redis.retry import Retry
 
 from gateway.admission import Admission
 from gateway.api import errors
+from gateway.api.images import images_api
 from gateway.api.jobs import jobs_api
 from gateway.api.models import models_api
+from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.pages import pages_api
+from gateway.api.requests import JOB_TIMEOUT
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
 from gateway.engineio import make_socketio
@@ -33,6 +36,9 @@ from shared.queues import make_celery
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+EXPOSED = "X-Job-Id, X-Request-Id, Retry-After, Server-Timing"
+"""What pages of other origins may read of a response, beside what they always may."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ def create_gateway(settings: Settings) -> Gateway:
     recovery = Recovery(settings, client, joblog, celery, catalog.models)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config[JOB_TIMEOUT] = settings.job_timeout
     errors.install(app)
     app.register_blueprint(pages_api())
     app.register_blueprint(models_api(catalog, client, joblog, roster))
@@ -102,6 +109,8 @@ def create_gateway(settings: Settings) -> Gateway:
     jobs = Idempotency(settings, client, admission)
     app.register_blueprint(seed_api(catalog, keyring, jobs))
     app.register_blueprint(openai_api(catalog, keyring, jobs))
+    app.register_blueprint(images_api(catalog, keyring, jobs))
+    app.register_blueprint(not_offered_api(catalog, keyring))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
@@ -143,6 +152,6 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
             response.headers["Access-Control-Max-Age"] = "600"
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
-            response.headers["Access-Control-Expose-Headers"] = "X-Job-Id, Retry-After"
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED
             response.headers.add("Vary", "Origin")
         return response

@@ -23,6 +23,7 @@ import gevent
 import h11
 from geventwebsocket.handler import WebSocketHandler
 
+from gateway import request_id
 from gateway.api.errors import error_json, retry_headers
 from gateway.framing import Body, Chunks, Content
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, read_head
@@ -70,6 +71,7 @@ class Handler(WebSocketHandler):
         """Whether another may follow."""
         gevent.sleep(0)  # reading does not wait as long as there is something to read: others have their turn
         try:
+            request_id.begin()
             if not self._await_request():
                 return False
             self._begin(read_head(self.rfile))
@@ -95,6 +97,7 @@ class Handler(WebSocketHandler):
             self.close_connection = True
             others = [header for header in self.response_headers if header[0].lower() != b"connection"]
             self.response_headers = [*others, (b"Connection", b"close")]
+        self.response_headers.append((request_id.HEADER.encode(), request_id.current().encode()))
         super().finalize_headers()
         if self.command == "HEAD":
             self.response_use_chunked = False  # an end of chunks would be a body
@@ -143,6 +146,7 @@ class Handler(WebSocketHandler):
         self.headers = self.MessageClass(io.BytesIO())
         for name, value in head.headers.raw_items():
             self.headers[name.decode()] = value.decode("latin-1")
+        request_id.begin(self.headers.get(request_id.HEADER))
         length = self.headers.get("Content-Length")
         self.content_length = None if length is None else int(length)
         wish = "," + self.headers.get("Connection", "").lower().replace(" ", "") + ","
@@ -174,7 +178,8 @@ class Handler(WebSocketHandler):
         log.debug("%s: %s", self.client_address, error)
         status, body = HTTPStatus(error.status), error_json(error)
         headers = {"Connection": "close", "Content-Type": "application/json", "Content-Length": len(body)}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers | retry_headers(error)).items())
+        headers |= {request_id.HEADER: request_id.current()} | retry_headers(error)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.socket.sendall(f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode() + body)
 
     def _linger(self) -> None:

@@ -61,7 +61,9 @@ class Recovery:
         again = self._stranded(stranded, latest)
         for model, ids in stranded.items():
             for job_id in ids & again.get(model, set()):
-                if job := self._log.open_job(job_id, model):
+                job = self._log.open_job(job_id, model)
+                # One that has less time than others looks older than it is.
+                if job and job.created < time.time() - 2 * self._interval:
                     log.warning("job %s %s: its message was lost, enqueued again", job_id, model)
                     queues.enqueue(self._celery, job)
 

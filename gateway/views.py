@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,9 @@ class ImageChunk(msgspec.Struct):
     object: str
     step: int = 0
     steps: int = 0
+    created: int = 0
+    size: str = ""
+    usage: dict[str, Any] = msgspec.field(default_factory=dict)
     data: list[Picture] = msgspec.field(default_factory=list)
 
 

@@ -11,7 +11,8 @@ CrofError
     ├── InvalidKey          401  no API key, or not one of ours
     ├── TierRequired        403  the key's tier may not use this endpoint
     ├── NotFound            404  no such page or job
-    │   └── ModelNotFound   404  no such model; the message names the nearest
+    │   ├── ModelNotFound   404  no such model; the message names the nearest
+    │   └── NotOffered      404  OpenAI has it, and we do not; the message says what there is
     ├── MethodNotAllowed    405
     ├── RequestTimeout      408  the request itself took too long to arrive
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
@@ -116,6 +117,12 @@ class ModelNotFound(NotFound):
     """The model is unknown. The models are listed at /v1/models."""
 
     code = "model_not_found"
+
+
+class NotOffered(NotFound):
+    """This part of OpenAI's API is not offered here."""
+
+    code = "not_offered"
 
 
 class MethodNotAllowed(RequestError):

@@ -1,4 +1,4 @@
-"""What the catalogue says of an image model: `engine_args` of a diffusers entry."""
+"""Image models: what the catalogue says of one (`engine_args` of a diffusers entry), and what bounds a request."""
 
 import re
 from typing import Literal, Self
@@ -9,6 +9,12 @@ MIN_SIZE = 64
 """Shortest edge in pixels: an eighth of it, the latents, is halved several times over in the UNet."""
 
 MAX_GUIDANCE = 30
+MAX_STEPS = 1000
+MAX_IMAGES = 4
+"""Of one request: they are one message to its gateway, of up to 6 MB each."""
+
+MAX_PROMPT = 4000
+"""Characters; what a text encoder does not read of it, is cut off there."""
 
 
 class ImageArgs(BaseModel):
@@ -21,12 +27,17 @@ class ImageArgs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     steps: int = Field(30, gt=0)
-    max_steps: int = Field(50, gt=0, le=1000)
+    max_steps: int = Field(50, gt=0, le=MAX_STEPS)
     size: str = "1024x1024"
     max_size: int = Field(1024, ge=MIN_SIZE)
     guidance_scale: float = Field(5.0, ge=0, le=MAX_GUIDANCE)
     batch: int = Field(1, gt=0)
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+
+    @property
+    def sizes(self) -> str:
+        """What a request's size may be, in words."""
+        return f"WIDTHxHEIGHT in pixels, each a multiple of 8 from {MIN_SIZE} to {self.max_size}"
 
     @field_validator("size")
     @classmethod

@@ -26,7 +26,7 @@ def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: 
     def models() -> Response:
         return jsonify(object="list", data=entries(list(catalog.models.values())))
 
-    @api.get("/v1/models/<name>")
+    @api.get("/v1/models/<path:name>")
     def one(name: str) -> Response:
         return jsonify(entries([catalog.find(name)])[0])
 
@@ -40,6 +40,7 @@ def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: 
 
 
 def _entry(model: Model, workers: list[Report], waiting: int, started: int) -> dict[str, Any]:
+    """OpenAI's fields, vLLM's `max_model_len`, and ours. Image models have no tokens to count."""
     mine = [worker for worker in workers if worker.model == model.id]
     return {
         "id": model.id,
@@ -50,6 +51,8 @@ def _entry(model: Model, workers: list[Report], waiting: int, started: int) -> d
         "description": model.description,
         "aliases": model.aliases,
         "context": model.context,
+        "max_model_len": model.context or None,
+        "max_tokens": model.max_tokens or None,
         "state": _state(mine),
         "workers": len(mine),
         "running": sum(worker.running for worker in mine),

@@ -2,15 +2,13 @@
 
 from flask import Blueprint, Response
 
-from gateway import views
-from gateway.admission import Answer
 from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
-from gateway.api.streams import job_headers, stream
+from gateway.api.streams import stream
+from gateway.api.whole import whole
 from gateway.auth import Keyring
 from gateway.bodies import model_name, openai_body
 from gateway.idempotency import Idempotency
 from shared.catalog import Catalog
-from shared.errors import EngineFailed
 
 
 def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
@@ -23,20 +21,6 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
         model = catalog.find(model_name(data.get("model")))
         body = openai_body(model, data)
         answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
-        if body.get("stream"):
-            return stream(answering)
-        with answering as answer:
-            whole = _whole(answer)
-            return Response(whole, mimetype="application/json", headers=job_headers(answer))
+        return stream(answering) if body.get("stream") else whole(answering)
 
     return api
-
-
-def _whole(answer: Answer) -> bytes:
-    whole = b""
-    for chunks in answer:
-        for payload in views.payloads(chunks):
-            whole = payload
-    if not whole:
-        raise EngineFailed("the engine gave no answer")
-    return whole

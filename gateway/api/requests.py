@@ -1,14 +1,18 @@
-"""What every dialect reads from an HTTP request: the key, and a JSON body."""
+"""What every dialect reads from an HTTP request: the key, what its client is like, and a JSON body."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 
 from gateway.admission import MOST_GRACE, Client
 from gateway.bodies import parse_json
 from gateway.http import PRESENCE
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
+
+JOB_TIMEOUT = "JOB_TIMEOUT"
+"""In the application's configuration: seconds that a job has at most."""
 
 
 def api_key() -> str:
@@ -27,7 +31,7 @@ def idempotency_key() -> str | None:
 
 def leaving_client() -> Client:
     """A client of this request that does not come back."""
-    return Client(presence=request.environ[PRESENCE])
+    return Client(presence=request.environ[PRESENCE], timeout=_timeout())
 
 
 def waiting_client() -> Client:
@@ -36,6 +40,17 @@ def waiting_client() -> Client:
     if not within.isdecimal() or int(within) > MOST_GRACE:
         raise InvalidRequest(f"X-Resume-Within: should be whole seconds up to {MOST_GRACE}, got {within[:20]!r}")
     return replace(leaving_client(), grace=float(within))
+
+
+def _timeout() -> float | None:
+    """What a request says of its job's time: `X-Request-Timeout: 30`, in seconds."""
+    seconds = request.headers.get("X-Request-Timeout")
+    if seconds is None:
+        return None
+    most: float = current_app.config[JOB_TIMEOUT]
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", seconds) or not 1 <= float(seconds) <= most:
+        raise InvalidRequest(f"X-Request-Timeout: should be seconds from 1 to {most:g}, got {seconds[:20]!r}")
+    return float(seconds)
 
 
 def json_body() -> dict[str, Any]:

@@ -1,21 +1,38 @@
-"""Server-sent events of a job: the worker's bytes, passed through. Hop 8.
+"""Server-sent events of a job: the worker's bytes, passed through; of images, as OpenAI has them. Hop 8.
 
 For a client that knows of numbers, every event has its chunk's number as its `id`: after it follows the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from itertools import chain
 
 from flask import Response
 
-from gateway import views
+from gateway import image_events, views
 from gateway.admission import Answer
 from gateway.api.errors import error_json
 from shared.errors import RequestError
-from shared.messages import Chunk
+from shared.messages import Chunk, Kind
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 JOB_ID = "X-Job-Id"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a stream says chunks (with the number of the last, to who knows of numbers), a failure, and its end."""
+
+    chunks: Callable[[list[Chunk], int | None], bytes]
+    failure: Callable[[RequestError], bytes]
+    end: bytes
+
+
+WORDINGS: dict[Kind, Wording] = {
+    "chat": Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n"),
+    "image": Wording(image_events.events, image_events.failure, b""),
+}
 
 
 def stream(under_way: AbstractContextManager[Answer]) -> Response:
@@ -24,7 +41,7 @@ def stream(under_way: AbstractContextManager[Answer]) -> Response:
         answer = stack.enter_context(under_way)
         chunks = iter(answer)
         first = next(chunks)
-        events = _events(answer, first, chunks, stack.pop_all())
+        events = _events(answer, chain([first], chunks), stack.pop_all())
         headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
 
@@ -35,19 +52,14 @@ def job_headers(answer: Answer) -> dict[str, str]:
     return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)}
 
 
-def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
+def _events(answer: Answer, chunks: Iterable[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
     """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
+    wording = WORDINGS[answer.job.kind]
     with job:
         try:
-            yield _numbered(answer, first)
-            for more in chunks:
-                yield _numbered(answer, more)
+            for some in chunks:
+                number = answer.number if answer.resumable else None
+                yield wording.chunks(some, number) if some else views.comment(answer.place)
         except RequestError as error:
-            yield b"data: %b\n\n" % error_json(error)
-        yield b"data: [DONE]\n\n"
-
-
-def _numbered(answer: Answer, chunks: list[Chunk]) -> bytes:
-    if not chunks:
-        return views.comment(answer.place)
-    return views.events(chunks, answer.number if answer.resumable else None)
+            yield wording.failure(error)
+        yield wording.end

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from gateway.bodies.agreement import agree, check_length
 from gateway.bodies.chat import WITHOUT_EFFECT, ChatRequest, Sampling
-from gateway.bodies.objects import MOST_INTEGER
-from gateway.bodies.shapes import Body, Shape, fit, present, refusal
+from gateway.bodies.images import image_body
+from gateway.bodies.shapes import Shape, fit, present, refusal
 from shared.catalog import Model
 
 
@@ -33,25 +33,14 @@ class SocketChat(Sampling):
     context: Turns
 
 
-class Image(Body):
-    """Body of POST /v1/free/{model}, or a Socket.IO `prompt`, for an image model."""
-
-    prompt: str = Field(min_length=1, max_length=4000)
-    negative_prompt: str | None = Field(None, max_length=4000)
-    size: str | None = None
-    seed: int | None = Field(None, ge=0, le=MOST_INTEGER)
-    steps: int | None = Field(None, ge=1, le=1000)
-    guidance_scale: float | None = Field(None, ge=0, le=1000)
-
-
 def seed_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """The seed's JSON dialect → an OpenAI-shaped body, always streamed inside."""
-    return _image(data) if model.kind == "image" else _chat(model, SeedChat, data, "messages")
+    return image_body(model, data) if model.kind == "image" else _chat(model, SeedChat, data, "messages")
 
 
 def socket_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """The seed's Socket.IO dialect, less `model` and `token` → an OpenAI-shaped body."""
-    return _image(data) if model.kind == "image" else _chat(model, SocketChat, data, "context")
+    return image_body(model, data) if model.kind == "image" else _chat(model, SocketChat, data, "context")
 
 
 def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
@@ -83,10 +72,4 @@ def _conversing(data: dict[str, Any], conversation: str) -> dict[str, Any]:
     messages = given.get(conversation)
     if isinstance(messages, list):
         given[conversation] = [present(each) if isinstance(each, dict) else each for each in messages]
-    return given
-
-
-def _image(data: dict[str, Any]) -> dict[str, Any]:
-    given = present(data)
-    fit(Image, given)
     return given

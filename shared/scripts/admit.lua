@@ -20,5 +20,9 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 8))
 redis.call('EXPIRE', KEYS[1], ARGV[7])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[4] * ERA + ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-for jobs = 2, 3 do redis.call('EXPIRE', KEYS[jobs], ARGV[7], redis.call('TTL', KEYS[jobs]) > 0 and 'GT' or 'NX') end
+for jobs = 2, 3 do
+    -- Never sooner: another job may have more time than this one.
+    redis.call('EXPIRE', KEYS[jobs], ARGV[7], 'NX')
+    redis.call('EXPIRE', KEYS[jobs], ARGV[7], 'GT')
+end
 return nil

@@ -1,11 +1,13 @@
 """The document's clients, and more, on a language model that vLLM runs and an image model that diffusers runs."""
 
 import ast
+import base64
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+import openai
 import pytest
 import requests
 from PIL import Image
@@ -108,6 +110,22 @@ def test_a_stream_says_what_the_whole_answer_says(real: Cluster, key: str) -> No
 def test_an_image_has_the_size_that_was_asked_for(real: Cluster, key: str) -> None:
     text = post(real, key, "sdxl-tiny", {"prompt": "a cat", "size": "96x64", "steps": 4})
     assert picture(ast.literal_eval(text)).size == (96, 64)
+
+
+def test_openais_client_gets_images(real: Cluster, key: str) -> None:
+    with openai.OpenAI(base_url=f"{real.url}/v1", api_key=key, max_retries=0, timeout=PATIENCE) as client:
+        asked: dict[str, Any] = {"model": "sdxl-tiny", "prompt": "a cat", "size": "64x64", "n": 2}
+        more = {"steps": 4, "seed": 7}
+        answer = client.images.generate(**asked, response_format="b64_json", extra_body=more)
+        with client.images.generate(**asked, stream=True, extra_body=more) as stream:
+            events: list[Any] = list(stream)
+    pngs = [base64.b64decode(image.b64_json or "") for image in answer.data or []]
+    assert [picture(png).size for png in pngs] == [(64, 64), (64, 64)]
+    assert [event.step for event in events[:-2]] == [1, 2, 3, 4]
+    assert [(event.type, event.seed) for event in events[-2:]] == [
+        ("image_generation.completed", n) for n in (7, 8)
+    ]
+    assert [base64.b64decode(event.b64_json) for event in events[-2:]] == pngs
 
 
 def test_eight_streams_and_two_images_at_once(real: Cluster, key: str) -> None:

@@ -214,6 +214,18 @@ def test_an_image_comes_after_its_steps(images: Bench) -> None:
     assert picture.size == (64, 64)
 
 
+def test_images_of_one_request_have_its_size_and_consecutive_seeds(images: Bench) -> None:
+    pieces, done = images.answer(images.job(n=2, size="96x64", steps=3))
+    *steps, result = (json.loads(piece.payload) for piece in pieces)
+    assert [(step["step"], step["steps"]) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert (result["size"], result["output_format"]) == ("96x64", "png")
+    assert [image["seed"] for image in result["data"]] == [7, 8]
+    files = [base64.b64decode(image["b64_json"]) for image in result["data"]]
+    assert [Image.open(io.BytesIO(file)).size for file in files] == [(96, 64), (96, 64)]
+    assert files[0] != files[1]
+    assert done.usage.image_steps == result["usage"]["image_steps"] == 6
+
+
 def test_many_at_once_answer_as_one_alone(bench: Bench) -> None:
     async def together() -> list[tuple[list[Piece], Done]]:
         return await asyncio.gather(*(collect(bench.engine, bench.job()) for _ in range(4)))

@@ -210,6 +210,13 @@ def test_a_job_waits_no_longer_than_its_deadline(bench: Bench) -> None:
     assert bench.log.admit(make_job("job_3"), "r1", most_waiting=2) is None
 
 
+def test_a_job_with_little_time_takes_none_from_others(bench: Bench) -> None:
+    for job, seconds in (("job_long", 500), ("job_short", 1)):
+        bench.log.admit(make_job(job, deadline=time.time() + seconds), "r", most_waiting=9)
+    assert bench.redis.ttl(keys.waiting("m")) > 500
+    assert bench.redis.ttl(keys.open_jobs("m")) > 500
+
+
 def test_messages_of_cancelled_jobs_have_a_bound_too(bench: Bench) -> None:
     bench.redis.lpush("model.m:p6", *["message"] * MESSAGES)
     bench.log.cancel("job_1", "m")

@@ -23,7 +23,7 @@ def recovery(valkey_server: Valkey, valkey: "redis.Redis") -> Recovery:
     settings = Settings(redis_url=valkey_server.url, lease=2)
     log = JobLog(valkey, log_ttl=10)
     for model in MODELS:
-        log.admit(make_job(f"job_{model}", model=model), "r", most_waiting=9)
+        log.admit(make_job(f"job_{model}", model=model, created=time.time() - 5), "r", most_waiting=9)
     return Recovery(settings, valkey, log, queues.make_celery(settings), MODELS)
 
 
@@ -35,4 +35,12 @@ def test_all_models_are_looked_at_in_one_turn(recovery: Recovery, valkey: "redis
     began = time.monotonic()
     recovery.recover()
     assert MOMENT <= time.monotonic() - began < 2 * MOMENT
+    assert waiting(valkey) == [1] * len(MODELS)
+
+
+def test_a_job_with_little_time_is_no_older_for_that(recovery: Recovery, valkey: "redis.Redis") -> None:
+    """Jobs are found by their deadlines, and those of some come early because their clients say so."""
+    young = make_job("job_young", model="m0", deadline=time.time() + 5)
+    JobLog(valkey, log_ttl=10).admit(young, "r", most_waiting=9)
+    recovery.recover()
     assert waiting(valkey) == [1] * len(MODELS)

@@ -7,22 +7,18 @@ in docs/decisions/0006-images.md.
 """
 
 import asyncio
-import base64
 import contextlib
 import io
 import logging
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from shared.catalog import Model
 from shared.errors import EngineFailed
-from shared.messages import Chunk, Job, Usage
-from workers.engines import sdxl
+from shared.messages import Chunk, Job
+from workers.engines import image_answer, sdxl
 from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
 from workers.engines.image_request import ImageSpec, parse_args, parse_request
 
@@ -72,11 +68,11 @@ class DiffusersEngine:
         run = self._enter(specs)
         try:
             while (step := await run.next_step()) is not None:
-                yield Piece(payload=_progress(job, step, steps))
+                yield Piece(payload=image_answer.progress(job, step, steps))
             # Packing takes up to a second of CPU: beside the next batch, not before it.
             payload = await asyncio.to_thread(_result, job, run.images)
             yield Piece(payload=payload)
-            yield Done(finish_reason="stop", usage=Usage(image_steps=steps * len(specs)))
+            yield Done(finish_reason="stop", usage=image_answer.usage(specs))
         finally:
             self._leave(run)
 
@@ -232,15 +228,8 @@ class _Image:
         self.run.wake()
 
 
-def _progress(job: Job, step: int, steps: int) -> bytes:
-    return msgspec.json.encode({"object": "image.progress", "id": job.id, "step": step, "steps": steps})
-
-
 def _result(job: Job, images: list[_Image]) -> bytes:
-    data = [
-        {"b64_json": base64.b64encode(_png(image.picture)).decode(), "seed": image.spec.seed} for image in images
-    ]
-    return msgspec.json.encode({"object": "image.result", "id": job.id, "created": int(time.time()), "data": data})
+    return image_answer.result(job, [image.spec for image in images], [_png(image.picture) for image in images])
 
 
 def _png(picture: Any) -> bytes:

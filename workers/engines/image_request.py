@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 
 from shared.catalog import Model
 from shared.errors import InvalidRequest
-from shared.image_args import MAX_GUIDANCE, MIN_SIZE, ImageArgs, edges
+from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, ImageArgs, edges
 from shared.messages import Job
 
-MAX_IMAGES = 4
 MAX_SEED = 2**63 - 1
-MAX_PROMPT = 4000
 
 
 class Shape(NamedTuple):
@@ -76,8 +74,7 @@ def _size(body: dict[str, Any], args: ImageArgs) -> tuple[int, int]:
     size = _value(body, "size", args.size)
     found = edges(size) if isinstance(size, str) else None
     if found is None or max(found) > args.max_size:
-        takes = f"WIDTHxHEIGHT in pixels, each a multiple of 8 from {MIN_SIZE} to {args.max_size}"
-        raise _wrong("size", takes, reprlib.repr(size))
+        raise _wrong("size", args.sizes, reprlib.repr(size))
     return found
 
 

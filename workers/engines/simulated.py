@@ -1,20 +1,19 @@
 """A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered.
 
 It ships for trying out a cluster without GPUs and for measuring everything around the engine. The text depends
-on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token.
+on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token. An image is
+of one colour, by prompt and seed, and of the size that was asked for.
 
 `engine_args`: tokens_per_second (of each stream), capacity (jobs at once), startup (seconds), length (tokens of
-an answer that nothing else ends), and faults, counted in tokens of a job: fail_after (the engine raises),
-stall_after (the engine hangs), exit_after (the process dies as if killed).
+an answer that nothing else ends), steps (of an image, unless its request says), and faults, counted in tokens of a
+job: fail_after (the engine raises), stall_after (the engine hangs), exit_after (the process dies as if killed).
 """
 
 import asyncio
-import base64
 import json
 import os
 import random
 import struct
-import time
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +21,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.catalog import Model
-from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, SetupError
+from shared.errors import ContextLengthExceeded, EngineFailed, SetupError
+from shared.image_args import MAX_STEPS, ImageArgs
 from shared.messages import Chunk, Job, Usage
+from workers.engines import image_answer
 from workers.engines.base import Done, Piece, Progress, Stream
 from workers.engines.continuation import following
+from workers.engines.image_request import ImageSpec, parse_request
 
 WORDS = """
 the a queue engine token stream worker model lease chunk log reader gateway batch step answer question waits runs
@@ -42,7 +44,7 @@ class SimulatedArgs(BaseModel):
     capacity: int = Field(64, gt=0)
     startup: float = Field(0.0, ge=0)
     length: int = Field(64, gt=0)
-    steps: int = Field(8, gt=0)
+    steps: int = Field(8, gt=0, le=MAX_STEPS)
     fail_after: int | None = Field(None, ge=0)
     stall_after: int | None = Field(None, ge=0)
     exit_after: int | None = Field(None, ge=0)
@@ -58,6 +60,7 @@ class SimulatedEngine:
             first = error.errors()[0]
             raise SetupError(f"{model.id}: engine_args.{first['loc'][0]}: {first['msg']}") from None
         self._model = model
+        self._image_args = ImageArgs(steps=self._args.steps, max_steps=MAX_STEPS, size="64x64")
         self._slots = asyncio.Semaphore(self._args.capacity)
         self._steps = _Steps(1 / self._args.tokens_per_second)
         self._hung = False
@@ -123,18 +126,14 @@ class SimulatedEngine:
             yield word
 
     async def _images(self, job: Job) -> Stream:
-        prompt = job.body.get("prompt")
-        if not isinstance(prompt, str) or not prompt:
-            raise InvalidRequest("prompt: should be a text that is not empty", param="prompt")
+        specs = parse_request(job, self._image_args)
+        steps = specs[0].shape.steps
         async with self._slots:
-            for step in range(1, self._args.steps + 1):
+            for step in range(1, steps + 1):
                 await self._steps.next()
-                state = {"object": "image.progress", "id": job.id, "step": step, "steps": self._args.steps}
-                yield Piece(payload=_json(state))
-            data = [{"b64_json": base64.b64encode(_png(prompt)).decode(), "seed": 0}]
-            result = {"object": "image.result", "id": job.id, "created": int(time.time()), "data": data}
-            yield Piece(payload=_json(result))
-        yield Done(finish_reason="stop", usage=Usage(image_steps=self._args.steps))
+                yield Piece(payload=image_answer.progress(job, step, steps))
+            yield Piece(payload=image_answer.result(job, specs, [_png(spec) for spec in specs]))
+        yield Done(finish_reason="stop", usage=image_answer.usage(specs))
 
 
 class _Steps:
@@ -224,12 +223,13 @@ def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _png(prompt: str) -> bytes:
-    """A PNG of 64 × 64 pixels in one colour, which depends on the prompt."""
-    colour = zlib.crc32(prompt.encode()).to_bytes(4, "big")[:3]
-    rows = (b"\x00" + colour * 64) * 64
-    header = struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+def _png(spec: ImageSpec) -> bytes:
+    """A PNG in one colour, which depends on prompt and seed."""
+    width, height, *_ = spec.shape
+    colour = zlib.crc32(f"{spec.seed} {spec.prompt}".encode()).to_bytes(4, "big")[:3]
+    rows = (b"\x00" + colour * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in parts

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.bodies import openai_body, parse_json, seed_body, socket_body
-from shared.catalog import Model
+from gateway.bodies import openai_body, openai_image_body, parse_json, seed_body, socket_body
+from shared.catalog import Model, load_catalog
 from shared.errors import InvalidRequest
 
 CHAT = Model(id="m", kind="chat", engine="simulated", weights="", description="", context=100, max_tokens=50)
@@ -78,6 +78,56 @@ def test_a_bad_image_names_its_field() -> None:
     assert refused(seed_body, IMAGE, {"messages": [TURN]})[0] in ("prompt", "messages")
     assert refused(seed_body, IMAGE, {"prompt": ""})[0] == "prompt"
     assert refused(seed_body, IMAGE, {"prompt": "x", "steps": 0})[0] == "steps"
+
+
+def test_openais_images_keep_what_an_engine_reads() -> None:
+    data = {"model": "i", "prompt": "cat", "n": 2, "size": "auto", "steps": 3, "quality": "hd", "stream": True}
+    assert openai_image_body(IMAGE, data | {"partial_images": 1, "user": None}) == {
+        "prompt": "cat",
+        "n": 2,
+        "steps": 3,
+    }
+    assert openai_image_body(IMAGE, {"prompt": "cat", "size": "64x72"}) == {"prompt": "cat", "size": "64x72"}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"steps": 51}, "steps: should be an integer from 1 to 50, got 51"),
+        ({"size": "264x64"}, "size: should be WIDTHxHEIGHT in pixels, each a multiple of 8 from 64 to 256"),
+        ({"guidance_scale": 31}, "guidance_scale: should be a number from 0 to 30, got 31"),
+    ],
+)
+@pytest.mark.parametrize("body", [seed_body, socket_body, openai_image_body])
+def test_an_image_is_within_its_models_bounds(body: Any, more: dict[str, Any], words: str) -> None:
+    tiny = load_catalog().find("sdxl-tiny")
+    body(tiny, {"prompt": "cat", "steps": 50, "size": "256x64", "guidance_scale": 30})
+    assert words in refused(body, tiny, {"prompt": "cat"} | more)[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"response_format": "url"}, "response_format"),
+        ({"image": "x"}, "image"),
+        ({"n": 0}, "n"),
+        ({"size": "64"}, "size"),
+        ({"size": "65x64"}, "size"),
+        ({"partial_images": 3}, "partial_images"),
+        ({"promt": "x"}, "promt"),
+    ],
+)
+def test_a_bad_image_request_names_its_field(more: dict[str, Any], param: str) -> None:
+    found, message = refused(openai_image_body, IMAGE, {"prompt": "cat"} | more)
+    assert found == param
+    assert message.startswith(f"{param}: ")
+
+
+def test_a_chat_model_makes_no_images() -> None:
+    assert refused(openai_image_body, CHAT, {"prompt": "cat"}) == (
+        "model",
+        "model: 'm' chats, it does not make images",
+    )
 
 
 def test_images_are_not_for_chats() -> None:

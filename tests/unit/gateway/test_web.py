@@ -27,6 +27,8 @@ DESCRIBED = """
     start_stream context token chunk ENDOFMESSAGE usage error progress image b64_json
     /v1/jobs/{id} /v1/jobs/{id}/events X-Job-Id X-Resume-Within Last-Event-ID Idempotency-Key
     resume_within job piece number resume cancel
+    /v1/images/generations image_generation.progress image_generation.completed
+    X-Request-Id X-Request-Timeout
 """
 
 
