@@ -15,6 +15,7 @@ from redis.retry import Retry
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.jobs import jobs_api
+from gateway.api.messages import messages_api
 from gateway.api.models import models_api
 from gateway.api.openai import openai_api
 from gateway.api.pages import pages_api
@@ -102,6 +103,7 @@ def create_gateway(settings: Settings) -> Gateway:
     jobs = Idempotency(settings, client, admission)
     app.register_blueprint(seed_api(catalog, keyring, jobs))
     app.register_blueprint(openai_api(catalog, keyring, jobs))
+    app.register_blueprint(messages_api(catalog, keyring, jobs))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]

@@ -26,17 +26,17 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
         if body.get("stream"):
             return stream(answering)
         with answering as answer:
-            whole = _whole(answer)
-            return Response(whole, mimetype="application/json", headers=job_headers(answer))
+            return Response(whole(answer), mimetype="application/json", headers=job_headers(answer))
 
     return api
 
 
-def _whole(answer: Answer) -> bytes:
-    whole = b""
+def whole(answer: Answer) -> bytes:
+    """The last payload, which is all of an answer that is not streamed. Raises what its job failed with."""
+    last = b""
     for chunks in answer:
         for payload in views.payloads(chunks):
-            whole = payload
-    if not whole:
+            last = payload
+    if not last:
         raise EngineFailed("the engine gave no answer")
-    return whole
+    return last

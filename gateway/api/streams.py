@@ -3,8 +3,10 @@
 For a client that knows of numbers, every event has its chunk's number as its `id`: after it follows the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from itertools import chain
 
 from flask import Response
 
@@ -18,13 +20,27 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 JOB_ID = "X-Job-Id"
 
 
-def stream(under_way: AbstractContextManager[Answer]) -> Response:
+@dataclass(frozen=True)
+class Wording:
+    """How a stream says chunks (with the number of the last, to who knows of numbers), a failure, and its end."""
+
+    chunks: Callable[[list[Chunk], int | None], bytes]
+    failure: Callable[[RequestError], bytes]
+    end: bytes
+
+
+OPENAI = Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n")
+
+
+def stream(
+    under_way: AbstractContextManager[Answer], wording: Callable[[Answer], Wording] = lambda _: OPENAI
+) -> Response:
     """The answer as a response. What fails within the first second is an error with a status of its own."""
     with ExitStack() as stack:
         answer = stack.enter_context(under_way)
         chunks = iter(answer)
         first = next(chunks)
-        events = _events(answer, first, chunks, stack.pop_all())
+        events = _events(answer, wording(answer), chain([first], chunks), stack.pop_all())
         headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
 
@@ -35,19 +51,18 @@ def job_headers(answer: Answer) -> dict[str, str]:
     return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)}
 
 
-def _events(answer: Answer, first: list[Chunk], chunks: Iterator[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
+def _events(answer: Answer, wording: Wording, chunks: Iterable[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
     """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
     with job:
         try:
-            yield _numbered(answer, first)
-            for more in chunks:
-                yield _numbered(answer, more)
+            for some in chunks:
+                yield _said(answer, wording, some)
         except RequestError as error:
-            yield b"data: %b\n\n" % error_json(error)
-        yield b"data: [DONE]\n\n"
+            yield wording.failure(error)
+        yield wording.end
 
 
-def _numbered(answer: Answer, chunks: list[Chunk]) -> bytes:
+def _said(answer: Answer, wording: Wording, chunks: list[Chunk]) -> bytes:
     if not chunks:
         return views.comment(answer.place)
-    return views.events(chunks, answer.number if answer.resumable else None)
+    return wording.chunks(chunks, answer.number if answer.resumable else None)
