@@ -16,6 +16,7 @@ from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.images import images_api
 from gateway.api.jobs import jobs_api
+from gateway.api.messages import messages_api
 from gateway.api.models import models_api
 from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
@@ -111,6 +112,7 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(openai_api(catalog, keyring, jobs))
     app.register_blueprint(images_api(catalog, keyring, jobs))
     app.register_blueprint(not_offered_api(catalog, keyring))
+    app.register_blueprint(messages_api(catalog, keyring, jobs))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]

@@ -1,10 +1,11 @@
 """Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from shared import errors
@@ -27,6 +28,8 @@ _HTTP: dict[int, type[RequestError]] = {
     415: errors.UnsupportedMedia,
 }
 
+Shape = Callable[[Failure], dict[str, Any]]
+
 
 def error_body(failure: Failure) -> dict[str, Any]:
     """A failure in OpenAI's shape."""
@@ -45,12 +48,18 @@ def retry_headers(error: RequestError) -> dict[str, str]:
     return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
 
 
-def install(app: Flask) -> None:
-    """Turn every error a view raises into JSON."""
+def install(app: Flask | Blueprint, shape: Shape = error_body) -> None:
+    """Turn every error that a view of it raises into JSON of this shape."""
+
+    def response(failure: Failure, headers: dict[str, str]) -> Response:
+        response = jsonify(shape(failure))
+        response.status_code = failure.status
+        response.headers.update(headers)
+        return response
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> Response:
-        return _response(error.failure(), retry_headers(error))
+        return response(error.failure(), retry_headers(error))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -58,7 +67,7 @@ def install(app: Flask) -> None:
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return _response(known().failure(), headers)
+        return response(known().failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:
@@ -67,11 +76,4 @@ def install(app: Flask) -> None:
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:
         log.exception("a request failed", exc_info=error)
-        return _response(RequestError("internal error").failure(), {})
-
-
-def _response(failure: Failure, headers: dict[str, str]) -> Response:
-    response = jsonify(error_body(failure))
-    response.status_code = failure.status
-    response.headers.update(headers)
-    return response
+        return response(RequestError("internal error").failure(), {})

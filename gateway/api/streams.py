@@ -33,15 +33,19 @@ WORDINGS: dict[Kind, Wording] = {
     "chat": Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n"),
     "image": Wording(image_events.events, image_events.failure, b""),
 }
+"""OpenAI's."""
 
 
-def stream(under_way: AbstractContextManager[Answer]) -> Response:
+def stream(
+    under_way: AbstractContextManager[Answer],
+    wording: Callable[[Answer], Wording] = lambda answer: WORDINGS[answer.job.kind],
+) -> Response:
     """The answer as a response. What fails within the first second is an error with a status of its own."""
     with ExitStack() as stack:
         answer = stack.enter_context(under_way)
         chunks = iter(answer)
         first = next(chunks)
-        events = _events(answer, chain([first], chunks), stack.pop_all())
+        events = _events(answer, wording(answer), chain([first], chunks), stack.pop_all())
         headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
 
@@ -52,14 +56,18 @@ def job_headers(answer: Answer) -> dict[str, str]:
     return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)}
 
 
-def _events(answer: Answer, chunks: Iterable[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
+def _events(answer: Answer, wording: Wording, chunks: Iterable[list[Chunk]], job: ExitStack) -> Iterator[bytes]:
     """The stream's bytes. Closing it, as the server does when the client goes, ends the reading of the job."""
-    wording = WORDINGS[answer.job.kind]
     with job:
         try:
             for some in chunks:
-                number = answer.number if answer.resumable else None
-                yield wording.chunks(some, number) if some else views.comment(answer.place)
+                yield _said(answer, wording, some)
         except RequestError as error:
             yield wording.failure(error)
         yield wording.end
+
+
+def _said(answer: Answer, wording: Wording, chunks: list[Chunk]) -> bytes:
+    if not chunks:
+        return views.comment(answer.place)
+    return wording.chunks(chunks, answer.number if answer.resumable else None)

@@ -11,12 +11,18 @@ from shared.errors import EngineFailed
 
 
 def whole(under_way: AbstractContextManager[Answer]) -> Response:
-    """The last payload of an answer, which is all of it. Raises what its job failed with."""
+    """The answer as a response. Raises what its job failed with."""
     with under_way as answer:
-        body = b""
-        for chunks in answer:
-            for payload in views.payloads(chunks):
-                body = payload
-        if not body:
-            raise EngineFailed("the engine gave no answer")
+        body = last_payload(answer)
         return Response(body, mimetype="application/json", headers=job_headers(answer))
+
+
+def last_payload(answer: Answer) -> bytes:
+    """The last payload of an answer that is not streamed, which is all of it. Raises what its job failed with."""
+    last = b""
+    for chunks in answer:
+        for payload in views.payloads(chunks):
+            last = payload
+    if not last:
+        raise EngineFailed("the engine gave no answer")
+    return last

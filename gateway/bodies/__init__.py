@@ -2,6 +2,15 @@
 
 from gateway.bodies.dialects import openai_body, seed_body, socket_body
 from gateway.bodies.images import openai_image_body
+from gateway.bodies.messages import messages_body
 from gateway.bodies.objects import model_name, parse_json
 
-__all__ = ["model_name", "openai_body", "openai_image_body", "parse_json", "seed_body", "socket_body"]
+__all__ = [
+    "messages_body",
+    "model_name",
+    "openai_body",
+    "openai_image_body",
+    "parse_json",
+    "seed_body",
+    "socket_body",
+]

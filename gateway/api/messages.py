@@ -1,0 +1,82 @@
+"""Anthropic's dialect: POST /v1/messages, streamed or not, as a view of what OpenAI's endpoint passes through.
+
+X-Resume-Within says how long a job goes on without its client, which sends its request again, with its
+Idempotency-Key, to get the answer from its beginning.
+"""
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+
+from gateway.admission import Answer
+from gateway.api import errors
+from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
+from gateway.api.streams import Wording, job_headers, stream
+from gateway.api.whole import last_payload
+from gateway.auth import Keyring
+from gateway.blocks import Fields, Telling, message
+from gateway.bodies import messages_body, model_name
+from gateway.idempotency import Idempotency
+from shared.catalog import Catalog
+from shared.errors import NotFound, RequestError
+from shared.messages import Chunk, Failure, Usage
+
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
+    api = Blueprint("messages", __name__)
+    errors.install(api, error_body)
+
+    @api.post("/v1/messages")
+    def create() -> Response:
+        holder = keyring.holder(api_key())
+        data = json_body()
+        model = catalog.find(model_name(data.get("model")))
+        body = messages_body(model, data)
+        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
+        if body.get("stream"):
+            return stream(answering, _wording)
+        with answering as answer:
+            payload = last_payload(answer)
+            usage = answer.end.usage if answer.end else Usage()
+            told = message(answer.job.id, answer.job.model, payload, usage)
+            return Response(msgspec.json.encode(told), mimetype="application/json", headers=job_headers(answer))
+
+    @api.post("/v1/messages/count_tokens")
+    def count() -> Response:
+        raise NotFound("Tokens are not counted beforehand; the `usage` of an answer says how many they were.")
+
+    return api
+
+
+def error_body(failure: Failure) -> Fields:
+    """A failure in Anthropic's shape."""
+    kind = _KINDS.get(failure.status, "invalid_request_error" if failure.status < 500 else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": failure.message}}
+
+
+def _wording(answer: Answer) -> Wording:
+    """How a stream says the answer: its chunks without numbers, as nobody can go on in the midst of it."""
+    telling = Telling(answer.job.id, answer.job.model)
+
+    def chunks(some: list[Chunk], _: int | None) -> bytes:
+        return b"".join(map(_event, telling.events(some)))
+
+    def failure(error: RequestError) -> bytes:
+        return _event(error_body(error.failure()) | {"request_id": answer.job.id})
+
+    return Wording(chunks=chunks, failure=failure, end=b"")
+
+
+def _event(fields: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), msgspec.json.encode(fields))
