@@ -29,7 +29,7 @@ BAD_FOR_VLLM = [
     ({"stop_token_ids": [10**6]}, "stop_token_ids", "49152"),
     ({"structured_outputs": {"regex": "("}}, "structured_outputs", "regex"),
     ({"max_tokens": 2000, "min_tokens": 2001}, "min_tokens", "less than or equal to"),
-    ({"prompt": "word " * 1600, "echo": True, "logprobs": 20, "n": 2}, "prompt", "at most 1560 tokens in all"),
+    ({"prompt": "word " * 900, "echo": True, "logprobs": 20, "n": 2}, "prompt", "at most 780 tokens in all"),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from shared.errors import Interrupted
 from shared.messages import Chunk, Usage
 
-MOST_ECHOED = 2**16
+MOST_ECHOED = 2**15
 """Logarithms of probabilities of a job's own prompts. The loop of all streams has to find the words for each."""
 
 
