@@ -26,7 +26,7 @@ from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import ModelUnavailable, NotFound, QueueFull, QueueUnreachable, Relayed, TierRequired
 from shared.joblog import Fate, JobLog, Record
-from shared.messages import Chunk, End, Job, new_job_id
+from shared.messages import Chunk, End, Job, Kind, new_job_id
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -146,15 +146,17 @@ class Admission:
         body: dict[str, Any],
         client: Client,
         job_id: str | None = None,
+        kind: Kind | None = None,
     ) -> Iterator[Answer]:
-        """Run a request as a job of `tier`, with this id or a new one. Leaving the context before the job's end
-        cancels the job, at once or after the client's grace, if it has not come back.
+        """Run a request as a job of `tier`, with this id or a new one; its `kind` is the model's if none is given.
+        Leaving the context before the job's end cancels the job, at once or after the client's grace, if it has
+        not come back.
 
         Raises TierRequired, ModelUnavailable, QueueFull or QueueUnreachable.
         """
         if tier == "premium" and holder.tier != "premium":
             raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
-        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client), _reader()
+        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
@@ -250,13 +252,20 @@ class Admission:
                 self._leaving.spawn(self._leave, answer.job, reader, client.away)
 
     def _job(
-        self, job_id: str, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
+        self,
+        job_id: str,
+        holder: Holder,
+        tier: str,
+        model: Model,
+        body: dict[str, Any],
+        client: Client,
+        kind: Kind | None,
     ) -> Job:
         now = time.time()
         return Job(
             id=job_id,
             model=model.id,
-            kind=model.kind,
+            kind=kind or model.kind,
             body=body,
             account=holder.account,
             tier=tier,

@@ -25,7 +25,7 @@ from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import IdempotencyMismatch, InvalidRequest
 from shared.joblog import script
-from shared.messages import new_job_id
+from shared.messages import Kind, new_job_id
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,14 @@ class Idempotency:
 
     @contextmanager
     def submit(
-        self, key: str | None, holder: Holder, tier: str, model: Model, body: dict[str, Any], client: Client
+        self,
+        key: str | None,
+        holder: Holder,
+        tier: str,
+        model: Model,
+        body: dict[str, Any],
+        client: Client,
+        kind: Kind | None = None,
     ) -> Iterator[Answer]:
         """As Admission.submit; with a key that is known, as Admission.rejoin.
 
@@ -67,7 +74,7 @@ class Idempotency:
         """
         with ExitStack() as stack:
             if key is None:
-                yield stack.enter_context(self._admission.submit(holder, tier, model, body, client))
+                yield stack.enter_context(self._admission.submit(holder, tier, model, body, client, kind=kind))
                 return
             if not key.isprintable() or not 0 < len(key) <= LONGEST:
                 raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
@@ -76,7 +83,7 @@ class Idempotency:
             if answer := self._rejoin(stack, claim, holder, client):
                 yield answer
                 return
-            first = self._admission.submit(holder, tier, model, body, client, claim.job_id)
+            first = self._admission.submit(holder, tier, model, body, client, claim.job_id, kind)
             try:
                 answer = stack.enter_context(first)
             except REFUSALS:

@@ -17,9 +17,10 @@ class _Delta(msgspec.Struct):
 class _Choice(msgspec.Struct):
     delta: _Delta = msgspec.field(default_factory=_Delta)
     message: _Delta = msgspec.field(default_factory=_Delta)
+    text: str | None = None
 
 
-class _ChatChunk(msgspec.Struct):
+class _TextChunk(msgspec.Struct):
     choices: list[_Choice] = msgspec.field(default_factory=list)
 
 
@@ -47,11 +48,11 @@ class ImageChunk(msgspec.Struct):
 
 
 def text(chunks: list[Chunk]) -> str:
-    """The answer's text in these chunks of a chat."""
+    """The answer's text in these chunks of a chat or a completion."""
     return "".join(
-        choice.delta.content or choice.message.content or ""
+        choice.delta.content or choice.message.content or choice.text or ""
         for chunk in payloads(chunks)
-        for choice in _CHAT.decode(chunk).choices
+        for choice in _TEXT.decode(chunk).choices
     )
 
 
@@ -81,5 +82,5 @@ def payloads(chunks: list[Chunk]) -> Iterator[bytes]:
     return (bytes(chunk.payload) for chunk in chunks if chunk.end is None)
 
 
-_CHAT = msgspec.json.Decoder(_ChatChunk)
+_TEXT = msgspec.json.Decoder(_TextChunk)
 _IMAGE = msgspec.json.Decoder(ImageChunk)

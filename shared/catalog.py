@@ -24,11 +24,13 @@ from pydantic import (
 
 from shared.errors import CatalogError, ModelNotFound
 from shared.image_args import ImageArgs
-from shared.messages import Kind
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 
-KINDS: dict[str, Kind] = {"vllm": "chat", "diffusers": "image"}
+ModelKind = Literal["chat", "image"]
+"""A model for chats also takes completions."""
+
+KINDS: dict[str, ModelKind] = {"vllm": "chat", "diffusers": "image"}
 """What an engine's models do; a simulated entry says it itself."""
 
 TYPED_ARGS = {
@@ -109,7 +111,7 @@ class Model(BaseModel):
 
     id: Name
     engine: Literal["vllm", "diffusers", "simulated"]
-    kind: Kind
+    kind: ModelKind
     weights: str
     description: str
     aliases: list[Name] = Field(default_factory=list)

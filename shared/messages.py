@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["chat", "image"]
+Kind = Literal["chat", "completion", "image"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 EndState = Literal["succeeded", "failed", "cancelled"]
 
@@ -20,8 +20,9 @@ NO_PAYLOAD = msgspec.Raw(b"null")
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A request admitted to a model's queue.
 
-    `body` is OpenAI-shaped: a chat completion request for kind "chat", an image generation request for kind
-    "image". `reply_to` is the id of the gateway that relays the answer. Times are Unix seconds.
+    `body` is OpenAI-shaped: a chat completion request for kind "chat", a completion request for kind "completion",
+    an image generation request for kind "image". `reply_to` is the id of the gateway that relays the answer. Times
+    are Unix seconds.
     """
 
     id: str
@@ -44,6 +45,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_job_id() -> str:
     return f"job_{uuid.uuid4().hex}"
+
+
+def prompts(prompt: Any) -> list[str | list[int]]:
+    """The prompts that a completion request has in its `prompt`: texts, and lists of the ids of tokens."""
+    several = isinstance(prompt, list) and not isinstance(prompt[0], int)
+    return prompt if several else [prompt]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""OpenAI's dialect: POST /v1/chat/completions, streamed or not. The worker's bytes are passed through."""
+"""OpenAI's dialect: chats and completions, streamed or not. The worker's bytes are passed through."""
+
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Response
 
@@ -6,9 +9,13 @@ from gateway.api.requests import api_key, idempotency_key, json_body, waiting_cl
 from gateway.api.streams import stream
 from gateway.api.whole import whole
 from gateway.auth import Keyring
-from gateway.bodies import model_name, openai_body
+from gateway.bodies import completion_body, model_name, openai_body
 from gateway.idempotency import Idempotency
-from shared.catalog import Catalog
+from shared.catalog import Catalog, Model
+from shared.messages import Kind
+
+BodyOf = Callable[[Model, dict[str, Any]], dict[str, Any]]
+"""What a job gets of a request to this model. Raises InvalidRequest."""
 
 
 def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
@@ -16,11 +23,18 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
 
     @api.post("/v1/chat/completions")
     def chat() -> Response:
+        return answer("chat", openai_body)
+
+    @api.post("/v1/completions")
+    def completion() -> Response:
+        return answer("completion", completion_body)
+
+    def answer(kind: Kind, body_of: BodyOf) -> Response:
         holder = keyring.holder(api_key())
         data = json_body()
         model = catalog.find(model_name(data.get("model")))
-        body = openai_body(model, data)
-        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
+        body = body_of(model, data)
+        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client(), kind)
         return stream(answering) if body.get("stream") else whole(answering)
 
     return api

@@ -29,8 +29,10 @@ class Wording:
     end: bytes
 
 
+TEXT = Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n")
 WORDINGS: dict[Kind, Wording] = {
-    "chat": Wording(views.events, lambda error: b"data: %b\n\n" % error_json(error), b"data: [DONE]\n\n"),
+    "chat": TEXT,
+    "completion": TEXT,
     "image": Wording(image_events.events, image_events.failure, b""),
 }
 """OpenAI's."""

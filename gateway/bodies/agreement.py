@@ -1,9 +1,12 @@
-"""Whether the fields of a chat request agree with each other, and with the model it is for."""
+"""Whether the fields of a request for text agree with each other, and with the model it is for."""
 
 from gateway.bodies.chat import ChatRequest
+from gateway.bodies.completion import MOST_CHOICES, CompletionRequest
+from gateway.bodies.sampling import Generation
 from gateway.bodies.shapes import refusal
 from gateway.bodies.tools import NamedTool
 from shared.catalog import Model
+from shared.messages import prompts
 
 RENDERERS_OWN = frozenset(
     "conversation messages tools documents chat_template add_generation_prompt continue_final_message "
@@ -13,16 +16,29 @@ RENDERERS_OWN = frozenset(
 """Arguments of the function that renders templates, which a template's variables would replace."""
 
 
-def agree(model: Model, request: ChatRequest) -> None:
-    """Hold the fields against each other and the model. Raises InvalidRequest."""
-    if request.stream_options is not None and not request.stream:
-        raise refusal("stream_options", "needs `stream`: true")
+def chat_agrees(model: Model, request: ChatRequest) -> None:
+    """Hold the fields of a chat against each other and the model. Raises InvalidRequest."""
+    most = request.max_completion_tokens or request.max_tokens or model.max_tokens
     if request.top_logprobs and not request.logprobs:
         raise refusal("top_logprobs", "needs `logprobs`: true")
     _templates_agree(request)
-    _lengths_agree(model, request)
-    _formats_agree(request)
+    check_length(model, "max_completion_tokens", request.max_completion_tokens)
+    _generation_agrees(model, request, most)
+    if request.structured_outputs is not None and isinstance(request.tool_choice, NamedTool):
+        raise refusal("structured_outputs", "send this or a `tool_choice` that names a function, not both")
     _tools_agree(model, request)
+
+
+def completion_agrees(model: Model, request: CompletionRequest) -> None:
+    """Hold the fields of a completion against each other and the model. Raises InvalidRequest."""
+    n, given = request.n or 1, len(prompts(request.prompt))
+    if request.best_of not in (None, n):
+        raise refusal("best_of", f"should be {n}, as `n`, or left out: all answers are given, not the best")
+    if given * n > MOST_CHOICES:
+        raise refusal("prompt", f"should have at most {MOST_CHOICES // n} prompts beside this `n`, got {given}")
+    if request.max_tokens == 0 and not request.echo:
+        raise refusal("max_tokens", "should be at least 1, or 0 beside `echo`: true")
+    _generation_agrees(model, request, model.max_tokens if request.max_tokens is None else request.max_tokens)
 
 
 def check_length(model: Model, param: str, tokens: int | None) -> None:
@@ -39,23 +55,18 @@ def _templates_agree(request: ChatRequest) -> None:
             raise refusal(f"chat_template_kwargs.{name}", "is not a variable of templates; leave it out")
 
 
-def _lengths_agree(model: Model, request: ChatRequest) -> None:
+def _generation_agrees(model: Model, request: Generation, most: int) -> None:
+    """What holds for chats and completions, whose answers have `most` tokens."""
+    if request.stream_options is not None and not request.stream:
+        raise refusal("stream_options", "needs `stream`: true")
     check_length(model, "max_tokens", request.max_tokens)
-    check_length(model, "max_completion_tokens", request.max_completion_tokens)
-    most = request.max_completion_tokens or request.max_tokens or model.max_tokens
     if request.min_tokens and 0 < most < request.min_tokens:
         raise refusal("min_tokens", f"should be at most {most}, as long as the answer, got {request.min_tokens}")
     if request.thinking_token_budget is not None and not model.thinks:
         raise refusal("thinking_token_budget", f"'{model.id}' does not think before it answers; leave it out")
-
-
-def _formats_agree(request: ChatRequest) -> None:
-    if request.structured_outputs is None:
-        return
-    if request.response_format is not None and request.response_format.type != "text":
+    plain = request.response_format is None or request.response_format.type == "text"
+    if request.structured_outputs is not None and not plain:
         raise refusal("structured_outputs", "send this or `response_format`, not both")
-    if isinstance(request.tool_choice, NamedTool):
-        raise refusal("structured_outputs", "send this or a `tool_choice` that names a function, not both")
 
 
 def _tools_agree(model: Model, request: ChatRequest) -> None:

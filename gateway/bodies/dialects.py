@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gateway.bodies.agreement import agree, check_length
-from gateway.bodies.chat import WITHOUT_EFFECT, ChatRequest, Sampling
+from gateway.bodies import chat, completion
+from gateway.bodies.agreement import chat_agrees, check_length, completion_agrees
 from gateway.bodies.images import image_body
+from gateway.bodies.sampling import Sampling
 from gateway.bodies.shapes import Shape, fit, present, refusal
 from shared.catalog import Model
 
@@ -48,15 +49,25 @@ def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     if model.kind != "chat":
         raise refusal("model", f"'{model.id}' makes images, it does not chat")
     given = _conversing(data, "messages")
-    request = fit(ChatRequest, given)
-    agree(model, request)
-    body = {name: value for name, value in given.items() if name not in WITHOUT_EFFECT}
+    request = fit(chat.ChatRequest, given)
+    chat_agrees(model, request)
+    body = {name: value for name, value in given.items() if name not in chat.WITHOUT_EFFECT}
     if request.max_tokens is None and request.max_completion_tokens is None:
         body["max_tokens"] = model.max_tokens
     if request.continue_final_message:
         # vLLM would otherwise open the next message, and refuse to do both.
         body["add_generation_prompt"] = False
     return body | {"model": model.id}
+
+
+def completion_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
+    """A completion request as OpenAI has it. Raises InvalidRequest for what no engine should see."""
+    if model.kind != "chat":
+        raise refusal("model", f"'{model.id}' makes images, it does not write")
+    given = present(data)
+    completion_agrees(model, fit(completion.CompletionRequest, given))
+    body = {name: value for name, value in given.items() if name not in completion.WITHOUT_EFFECT}
+    return {"max_tokens": model.max_tokens} | body | {"model": model.id}
 
 
 def _chat(model: Model, shape: type[Sampling], data: dict[str, Any], conversation: str) -> dict[str, Any]:

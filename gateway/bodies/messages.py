@@ -11,8 +11,8 @@ import msgspec
 from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.chat import MOST_TOKENS, StopText
 from gateway.bodies.dialects import openai_body
+from gateway.bodies.sampling import MOST_TOKENS, StopText
 from gateway.bodies.shapes import Body, Name, Shape, by_member, by_type, fit, present, refusal
 from shared.catalog import Model
 

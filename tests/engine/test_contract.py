@@ -5,28 +5,23 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
-from msgspec.structs import replace
 from PIL import Image
 
-from shared.catalog import Model, load_catalog
+from shared.catalog import load_catalog
 from shared.errors import ContextLengthExceeded, EngineFailed, Interrupted, InvalidRequest
-from shared.messages import Chunk, Job
-from tests.factories import make_job
-from workers.engines import make_engine
+from shared.messages import Chunk
+from tests.engine.bench import CHAT, IMAGE, Bench, as_chunks, collect, content, finishes, tokens
+from tests.engine.leaving import LEAVE, engine_processes, kill_engine_processes, nothing_is_held
 from workers.engines.base import Done, Engine, EngineDied, Piece
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
-CHAT = {"messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0, "max_tokens": 12}
-IMAGE = {"prompt": "a cat", "seed": 7}
 BAD = {
     "chat": (CHAT | {"messages": [{"role": "user", "content": "word " * 3000}]}, "messages"),
     "image": ({"prompt": ""}, "prompt"),
@@ -42,51 +37,6 @@ BAD_FOR_VLLM = [
     ({"max_tokens": 2048, "min_tokens": 2048}, "min_tokens", "less than or equal to"),
     ({"thinking_token_budget": 5}, "thinking_token_budget", "the model's engine does not take this"),
 ]
-
-
-class Bench:
-    """One loaded engine, on a loop that stays open for all tests of it."""
-
-    def __init__(self, model: Model, kind: str | None, data_dir: Path) -> None:
-        self.model = model
-        self.in_process = kind == "simulated" or model.engine == "diffusers"
-        self.reports: list[tuple[float, str]] = []
-        self._numbers = iter(range(10**6))
-        self._runner = asyncio.Runner()
-        self.engine: Engine = self.run(self._load(kind, data_dir))
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        async def limited() -> Any:
-            async with asyncio.timeout(300):
-                return await coroutine
-
-        return self._runner.run(limited())
-
-    def close(self) -> None:
-        self.run(self.engine.close())
-        self._runner.close()
-
-    def job(self, body: dict[str, Any] | None = None, **changes: Any) -> Job:
-        body = body or (IMAGE if self.model.kind == "image" else CHAT | {"stream": True})
-        number = next(self._numbers)
-        return make_job(f"job_{number}", model=self.model.id, kind=self.model.kind, body=body | changes)
-
-    def answer(self, job: Job) -> tuple[list[Piece], Done]:
-        return self.run(collect(self.engine, job))
-
-    async def _load(self, kind: str | None, data_dir: Path) -> Engine:
-        engine = make_engine(self.model, data_dir, kind)
-        self.capacity_before = engine.capacity
-        await engine.load(lambda share, detail: self.reports.append((share, detail)))
-        return engine
-
-
-async def collect(engine: Engine, job: Job, recorded: Sequence[Chunk] = ()) -> tuple[list[Piece], Done]:
-    items = [item async for item in engine.generate(job, recorded)]
-    assert isinstance(items[-1], Done)
-    pieces = [item for item in items if isinstance(item, Piece)]
-    assert len(pieces) == len(items) - 1, "exactly one Done, at the end"
-    return pieces, items[-1]
 
 
 ENGINES = {
@@ -182,7 +132,7 @@ def test_an_answer_goes_on_after_any_chunk(chat: Bench, more: dict[str, Any]) ->
     """As it does when its worker dies after that chunk: nothing is said twice, left out, or counted twice."""
     job = chat.job(temperature=0.0, **more)
     whole, done = chat.answer(job)
-    chunks = [Chunk(1, piece.tokens, msgspec.Raw(piece.payload)) for piece in whole]
+    chunks = as_chunks(whole)
     for cut in {1, 2, 3, len(whole) // 2, *range(len(whole) - 3, len(whole) + 1)}:
         again = msgspec.structs.replace(job, id=f"{job.id}_{cut}")
         rest, end = chat.run(collect(chat.engine, again, chunks[:cut]))
@@ -235,71 +185,17 @@ def test_many_at_once_answer_as_one_alone(bench: Bench) -> None:
         assert done.finish_reason in ("stop", "length")
 
 
-@pytest.mark.parametrize("how", ["closed", "cancelled", "cancelled early", "cancelled whole"])
+@pytest.mark.parametrize("how", LEAVE)
 def test_a_stream_that_is_left_frees_its_slot(bench: Bench, how: str) -> None:
     """As many are left as the engine holds; if one kept its slot, the next request would wait for ever."""
 
     async def leave_all() -> None:
         more = {"max_tokens": 1500, "ignore_eos": True} if bench.model.kind == "chat" else {}
         for number in range(bench.engine.capacity + 1 if bench.in_process else 9):
-            await leave[how](bench.engine, bench.job(**more), number)
+            await LEAVE[how](bench.engine, bench.job(**more), number)
         await (collect(bench.engine, bench.job()) if bench.in_process else nothing_is_held(bench.engine))
 
     bench.run(leave_all())
-
-
-async def nothing_is_held(engine: Any) -> None:
-    """vLLM has more slots than a test can fill, but its cache is only reset when no request holds a part of it."""
-    assert engine._llm.get_num_unfinished_requests() == 0
-    async with asyncio.timeout(5):
-        while not await engine._llm.reset_prefix_cache():
-            await asyncio.sleep(0.1)
-
-
-async def close_after_first(engine: Engine, job: Job, number: int) -> None:
-    async with aclosing(engine.generate(job)) as stream:
-        await anext(stream)
-
-
-async def cancel_after_first(engine: Engine, job: Job, number: int) -> None:
-    started = asyncio.Event()
-
-    async def read() -> None:
-        async for _ in engine.generate(job):
-            started.set()
-
-    task = asyncio.create_task(read())
-    await started.wait()
-    await cancel(task)
-
-
-async def cancel_before_first(engine: Engine, job: Job, number: int) -> None:
-    """On its way into the engine, each time a little further."""
-    task = asyncio.create_task(collect(engine, job))
-    for _ in range(2 ** (number % 9)):
-        await asyncio.sleep(0)
-    await cancel(task)
-
-
-async def cancel_whole(engine: Engine, job: Job, number: int) -> None:
-    """While an answer is made that is not streamed."""
-    task = asyncio.create_task(collect(engine, replace(job, body=job.body | {"stream": False})))
-    await asyncio.sleep(0.02)
-    await cancel(task)
-
-
-async def cancel(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-leave: dict[str, Callable[[Engine, Job, int], Coroutine[Any, Any, None]]] = {
-    "closed": close_after_first,
-    "cancelled": cancel_after_first,
-    "cancelled early": cancel_before_first,
-    "cancelled whole": cancel_whole,
-}
 
 
 def test_an_engine_answers_unless_it_hangs(bench: Bench) -> None:
@@ -372,35 +268,3 @@ def test_nothing_hangs_on_an_engine_that_ends(bench: Bench) -> None:
     if not bench.in_process:
         with pytest.raises(EngineDied):
             bench.run(bench.engine.ping())
-
-
-async def kill_engine_processes() -> None:
-    for process in engine_processes():
-        process.kill()
-
-
-def engine_processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.name().startswith("VLLM")]
-
-
-def choices(piece: Piece) -> Any:
-    return json.loads(piece.payload)["choices"]
-
-
-def tokens(pieces: list[Piece]) -> list[int]:
-    return [token for piece in pieces for token in piece.tokens]
-
-
-def finishes(pieces: list[Piece]) -> list[str]:
-    found = [choice["finish_reason"] for piece in pieces for choice in choices(piece)]
-    return [reason for reason in found if reason]
-
-
-def content(pieces: list[Piece]) -> str:
-    """The text of a chat, or the pictures of an image job."""
-    bodies = [json.loads(piece.payload) for piece in pieces]
-    texts = [choice.get("delta", {}).get("content") or "" for body in bodies for choice in body.get("choices", [])]
-    texts += [
-        choice["message"]["content"] for b in bodies for choice in b.get("choices", []) if "message" in choice
-    ]
-    return "".join(texts) + "".join(image["b64_json"] for body in bodies for image in body.get("data", []))

@@ -1,8 +1,9 @@
 """A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered.
 
 It ships for trying out a cluster without GPUs and for measuring everything around the engine. The text depends
-on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token. An image is
-of one colour, by prompt and seed, and of the size that was asked for.
+on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token. Ids of
+tokens, which a completion may have for a prompt, are words like any other. An image is of one colour, by prompt
+and seed, and of the size that was asked for.
 
 `engine_args`: tokens_per_second (of each stream), capacity (jobs at once), startup (seconds), length (tokens of
 an answer that nothing else ends), steps (of an image, unless its request says), and faults, counted in tokens of a
@@ -10,12 +11,12 @@ job: fail_after (the engine raises), stall_after (the engine hangs), exit_after 
 """
 
 import asyncio
-import json
 import os
 import random
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,11 +24,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.catalog import Model
 from shared.errors import ContextLengthExceeded, EngineFailed, SetupError
 from shared.image_args import MAX_STEPS, ImageArgs
-from shared.messages import Chunk, Job, Usage
+from shared.messages import Chunk, Job, Usage, prompts
 from workers.engines import image_answer
 from workers.engines.base import Done, Piece, Progress, Stream
 from workers.engines.continuation import following
 from workers.engines.image_request import ImageSpec, parse_request
+from workers.engines.simulated_payloads import Answer, Chats, Completions
 
 WORDS = """
 the a queue engine token stream worker model lease chunk log reader gateway batch step answer question waits runs
@@ -78,7 +80,7 @@ class SimulatedEngine:
         if job.kind == "image":
             return self._images(job)
         known = sum(len(chunk.tokens) for chunk in recorded)
-        return following(self._chat(job, known), recorded)
+        return following(self._text(job, known), recorded)
 
     async def ping(self) -> None:
         if self._hung:
@@ -87,43 +89,64 @@ class SimulatedEngine:
     async def close(self) -> None:
         self._steps.close()
 
-    async def _chat(self, job: Job, known: int) -> Stream:
-        prompt = _prompt(job.body)
-        if 0 < self._model.context <= len(prompt.split()):
-            raise ContextLengthExceeded(param="messages")
-        words, finish_reason = self._answer(prompt, _most_tokens(job.body))
-        usage = Usage(prompt_tokens=len(prompt.split()), completion_tokens=len(words))
+    async def _text(self, job: Job, known: int) -> Stream:
+        asked = _asked(job)
+        for prompt in asked:
+            self._check_length(job, prompt)
+        answers = [self._answer(job.body, prompt) for prompt in asked for _ in range(job.body.get("n") or 1)]
+        usage = Usage(
+            prompt_tokens=sum(len(prompt.split()) for prompt in asked),
+            completion_tokens=sum(len(answer.words) for answer in answers),
+        )
+        payloads = Chats(job) if job.kind == "chat" else Completions(job)
+        told = _streamed if job.body.get("stream") else _whole
         async with self._slots:
-            spoken = self._spoken(words, known)
-            pieces = _streamed(job, spoken, finish_reason, usage) if job.body.get("stream") else None
-            async for piece in pieces or _whole(job, spoken, finish_reason, usage):
+            async for piece in told(payloads, answers, self._spoken(answers, known), usage):
                 yield piece
-        yield Done(finish_reason=finish_reason, usage=usage)
+        yield Done(finish_reason=answers[-1].finish_reason, usage=usage)
 
-    def _answer(self, prompt: str, most: int | None) -> tuple[list[str], str]:
+    def _check_length(self, job: Job, prompt: str) -> None:
+        if 0 < self._model.context <= len(prompt.split()):
+            if job.kind == "chat":
+                raise ContextLengthExceeded(param="messages")
+            raise ContextLengthExceeded("The prompt is longer than the model's context.", param="prompt")
+
+    def _answer(self, body: dict[str, Any], prompt: str) -> Answer:
         """All words of an answer, and why it ends."""
         if prompt.startswith("echo "):
-            words = [word if n == 0 else f" {word}" for n, word in enumerate(prompt[5:].split(" "))]
+            said = prompt[5:].split(" ")
         else:
-            chosen = random.Random(prompt).choices(WORDS, k=self._args.length)
-            words = [word if n == 0 else f" {word}" for n, word in enumerate(chosen)]
-        return (words[:most], "length") if most is not None and most < len(words) else (words, "stop")
+            said = random.Random(prompt).choices(WORDS, k=self._args.length)
+        words = [word if n == 0 else f" {word}" for n, word in enumerate(said)]
+        most = body.get("max_completion_tokens") or body.get("max_tokens")
+        short = most is not None and most < len(words)
+        words = words[:most]
+        if body.get("echo"):
+            # As vLLM has it: the echo comes with a first token, even if none is asked for.
+            words = [prompt + "".join(words[:1]), *words[1:]]
+        return Answer(words, "length" if short else "stop")
 
-    async def _spoken(self, words: list[str], known: int) -> Any:
-        """The words at the engine's pace, with its faults; those that are known take no time."""
-        for number, word in enumerate(words):
-            if number < known:
-                yield word
-                continue
-            if number == self._args.fail_after:
-                raise EngineFailed("simulated failure")
-            if number == self._args.stall_after:
-                self._hung = True
-                await asyncio.Event().wait()
-            if number == self._args.exit_after:
-                os._exit(137)
-            await self._steps.next()
-            yield word
+    async def _spoken(self, answers: Sequence[Answer], known: int) -> AsyncIterator[tuple[int, str]]:
+        """A word of each answer a step, with its answer's place; those that are known take no time."""
+        number = 0
+        for step in zip_longest(*(answer.words for answer in answers)):
+            said = [(place, word) for place, word in enumerate(step) if word is not None]
+            if number + len(said) > known:
+                await self._faults(range(max(number, known), number + len(said)))
+                await self._steps.next()
+            number += len(said)
+            for place, word in said:
+                yield place, word
+
+    async def _faults(self, tokens: range) -> None:
+        """What is ordered to go wrong before one of these tokens of a job."""
+        if self._args.fail_after in tokens:
+            raise EngineFailed("simulated failure")
+        if self._args.stall_after in tokens:
+            self._hung = True
+            await asyncio.Event().wait()
+        if self._args.exit_after in tokens:
+            os._exit(137)
 
     async def _images(self, job: Job) -> Stream:
         specs = parse_request(job, self._image_args)
@@ -163,64 +186,38 @@ class _Steps:
         self._closed = True
 
 
-def _prompt(body: dict[str, Any]) -> str:
-    """The text of the last message."""
-    content = body["messages"][-1].get("content") or ""
-    return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
+def _asked(job: Job) -> list[str]:
+    """The text of a chat's last message, or the prompts of a completion."""
+    if job.kind == "chat":
+        content = job.body["messages"][-1].get("content") or ""
+        return [content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)]
+    return [
+        prompt if isinstance(prompt, str) else " ".join(map(str, prompt)) for prompt in prompts(job.body["prompt"])
+    ]
 
 
-def _most_tokens(body: dict[str, Any]) -> int | None:
-    most: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
-    return most
+async def _streamed(
+    payloads: Completions, answers: Sequence[Answer], spoken: AsyncIterator[tuple[int, str]], usage: Usage
+) -> AsyncIterator[Piece]:
+    for opening in payloads.opening(answers):
+        yield Piece(payload=opening)
+    async for place, word in spoken:
+        yield Piece(payload=payloads.piece(place, word), tokens=[_token(word)])
+    for place, answer in enumerate(answers):
+        yield Piece(payload=payloads.piece(place, "", answer.finish_reason))
+    if payloads.counted:
+        yield Piece(payload=payloads.counts(usage))
 
 
-async def _streamed(job: Job, spoken: Any, finish_reason: str, usage: Usage) -> Stream:
-    yield Piece(payload=_chunk(job, [_choice({"role": "assistant", "content": ""}, None)]))
-    async for word in spoken:
-        yield Piece(
-            payload=_chunk(job, [_choice({"content": word}, None)]), tokens=[zlib.crc32(word.encode()) & 0xFFFF]
-        )
-    yield Piece(payload=_chunk(job, [_choice({"content": ""}, finish_reason)]))
-    options = job.body.get("stream_options")
-    if isinstance(options, dict) and options.get("include_usage"):
-        yield Piece(payload=_chunk(job, [], usage=_usage(usage)))
+async def _whole(
+    payloads: Completions, answers: Sequence[Answer], spoken: AsyncIterator[tuple[int, str]], usage: Usage
+) -> AsyncIterator[Piece]:
+    tokens = [_token(word) async for _, word in spoken]
+    yield Piece(payload=payloads.all(answers, usage), tokens=tokens)
 
 
-async def _whole(job: Job, spoken: Any, finish_reason: str, usage: Usage) -> Stream:
-    words = [word async for word in spoken]
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": "".join(words)},
-        "finish_reason": finish_reason,
-        "logprobs": None,
-    }
-    body = _envelope(job, "chat.completion") | {"choices": [choice], "usage": _usage(usage)}
-    yield Piece(payload=_json(body), tokens=[zlib.crc32(word.encode()) & 0xFFFF for word in words])
-
-
-def _choice(delta: dict[str, str], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _chunk(job: Job, choices: list[dict[str, Any]], **more: Any) -> bytes:
-    return _json(_envelope(job, "chat.completion.chunk") | {"choices": choices} | more)
-
-
-def _envelope(job: Job, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{job.id}", "object": kind, "created": int(job.created), "model": job.model}
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    total = usage.prompt_tokens + usage.completion_tokens
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": total,
-    }
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+def _token(word: str) -> int:
+    return zlib.crc32(word.encode()) & 0xFFFF
 
 
 def _png(spec: ImageSpec) -> bytes:

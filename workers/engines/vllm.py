@@ -1,13 +1,14 @@
 """vLLM: language models, with continuous batching over all jobs and vLLM's own OpenAI serving classes.
 
 The serving classes make every payload: chat templates, tools, reasoning, logprobs and structured output are
-vLLM's. A recorder stands between them and the engine and notes which tokens each payload came from.
+vLLM's.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,14 +16,15 @@ import msgspec
 
 from shared.catalog import Model
 from shared.errors import EngineFailed, Interrupted, SetupError
-from shared.messages import Chunk, Job, Usage
+from shared.messages import Chunk, Job, Kind
 from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
 from workers.engines.continuation import following
+from workers.engines.vllm_recorder import Recorder
 from workers.engines.vllm_refusals import refusal, translated
+from workers.engines.vllm_requests import parse_request, request_ids
 from workers.weights import locate
 
 DEFAULT_CAPACITY = 256
-GREEDY = 1e-5  # temperatures below are none
 
 # The chunk that opens a stream says who speaks, and nothing yet; the token that set it off is the next one's.
 ROLE = b'"delta":{"role":'
@@ -46,8 +48,8 @@ class VllmEngine:
         self._model = model
         self._data_dir = data_dir
         self._llm: Any = None
-        self._recorder: _Recorder
-        self._chat: Any = None
+        self._recorder: Recorder
+        self._serving: _Serving
 
     @property
     def capacity(self) -> int:
@@ -60,22 +62,22 @@ class VllmEngine:
         # The rest belongs to this loop: the engine's client and its serving classes keep tasks on it.
         self._llm = _start(args)
         progress(0.9, "preparing chat templates")
-        self._recorder = _Recorder(self._llm)
+        self._recorder = Recorder(self._llm)
         try:
-            self._chat = await _serving(self._recorder, args)
+            self._serving = await _serve(self._recorder, args)
         except Exception as error:
             await self.close()
-            raise SetupError(f"{self._model.id}: vLLM cannot serve chats of this model: {error}") from error
+            raise SetupError(f"{self._model.id}: vLLM cannot serve this model: {error}") from error
         progress(1.0, "ready")
 
     def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
         return following(self._generate(job, recorded), recorded)
 
     async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
-        request = parse_request(self._model, job, self._chat.default_sampling_params)
-        tape = self._recorder.record(f"chatcmpl-{job.id}", recorded)
+        request = parse_request(self._model, job, self._serving.defaults)
+        tape = self._recorder.record(request_ids(job), recorded)
         try:
-            answer = await self._answer(request, job.body)
+            answer = await self._answer(request, job)
             if isinstance(answer, bytes):
                 yield Piece(payload=answer, tokens=tape.take())
             else:
@@ -93,7 +95,7 @@ class VllmEngine:
         finally:
             self._recorder.forget(tape)
             if not tape.finished and not self._llm.errored:
-                await self._llm.abort(tape.request_id)
+                await self._llm.abort(tape.request_ids)
 
     async def ping(self) -> None:
         """vLLM's own process answers between two steps."""
@@ -113,87 +115,25 @@ class VllmEngine:
         self._llm.output_processor.propagate_error(EngineFailed("the engine was closed"))
         await asyncio.to_thread(self._llm.shutdown)
 
-    async def _answer(self, request: Any, body: dict[str, Any]) -> bytes | AsyncGenerator[str, None]:
+    async def _answer(self, request: Any, job: Job) -> bytes | AsyncGenerator[str, None]:
         """The serving layer's answer: one body, or a stream of server-sent events."""
         from vllm.entrypoints.serve.engine.protocol import ErrorResponse
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            answer = await self._chat.create_chat_completion(request)
+            answer = await self._serving.create[job.kind](request)
         except EngineDeadError as error:
             raise EngineDied("the engine has died") from error
         except Exception as error:
-            raise refusal(error, body) from error
+            raise refusal(error, job.body) from error
         if _cancelled():
             # The serving class takes it for a client that has gone, and answers that.
             raise asyncio.CancelledError
         if isinstance(answer, ErrorResponse):
-            raise translated(answer.error.model_dump(), body)
+            raise translated(answer.error.model_dump(), job.body)
         if hasattr(answer, "__aiter__"):
             return cast("AsyncGenerator[str, None]", answer)
         return bytes(answer.model_dump_json(), "utf-8")
-
-
-class _Tape:
-    """What the engine gave for one request."""
-
-    def __init__(self, request_id: str, recorded: Sequence[Chunk]) -> None:
-        self.request_id = request_id
-        self.recorded = recorded
-        self.interrupted = False
-        self.finish_reason = "stop"
-        self.finished = False
-        self._prompt_tokens = 0
-        self._tokens = 0
-        self._fresh: list[int] = []
-
-    def note(self, output: Any) -> None:
-        """Take one of the engine's RequestOutputs."""
-        self._prompt_tokens = len(output.prompt_token_ids or ())
-        for completion in output.outputs:
-            self._fresh += completion.token_ids
-            self._tokens += len(completion.token_ids)
-            self.finish_reason = completion.finish_reason or self.finish_reason
-        self.finished = output.finished
-
-    def take(self) -> list[int]:
-        """Tokens since the last call."""
-        tokens, self._fresh = self._fresh, []
-        return tokens
-
-    def usage(self) -> Usage:
-        return Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self._tokens)
-
-
-class _Recorder:
-    """The engine as the serving classes see it, with a tape on `generate`."""
-
-    def __init__(self, llm: Any) -> None:
-        self._llm = llm
-        self._tapes: dict[str, _Tape] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._llm, name)
-
-    def record(self, request_id: str, recorded: Sequence[Chunk]) -> _Tape:
-        tape = self._tapes[request_id] = _Tape(request_id, recorded)
-        return tape
-
-    def forget(self, tape: _Tape) -> None:
-        self._tapes.pop(tape.request_id, None)
-
-    async def generate(self, prompt: Any, params: Any, request_id: str, **more: Any) -> AsyncGenerator[Any, None]:
-        from workers.engines.vllm_replay import can_continue, recording
-
-        tape = self._tapes[request_id]
-        if said := recording(tape.recorded):
-            if not can_continue(params):
-                tape.interrupted = True
-                raise Interrupted
-            self._llm.recordings[request_id] = said
-        async for output in self._llm.generate(prompt, params, request_id, **more):
-            tape.note(output)
-            yield output
 
 
 def parse_engine_args(model: Model, weights: str, capacity: int) -> Any:
@@ -251,33 +191,24 @@ def _start(args: Any) -> Any:
         raise SetupError(f"{args.served_model_name}: vLLM could not start: {error}") from error
 
 
-async def _serving(llm: Any, args: Any) -> Any:
-    """vLLM's chat serving class, set up as its own server does."""
+@dataclass(frozen=True)
+class _Serving:
+    """vLLM's serving classes, by the kinds of jobs; `defaults` are the model's sampling parameters."""
+
+    create: Mapping[Kind, Callable[[Any], Awaitable[Any]]]
+    defaults: Mapping[str, Any]
+
+
+async def _serve(llm: Any, args: Any) -> _Serving:
+    """The serving classes, set up as vLLM's own server does."""
     from starlette.datastructures import State
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 
     state = State()
     await init_app_state(llm, state, args, await llm.get_supported_tasks())
-    return state.openai_serving_chat
-
-
-def parse_request(model: Model, job: Job, defaults: Mapping[str, Any]) -> Any:
-    """The job's body as vLLM's ChatCompletionRequest; `defaults` are the model's. Raises InvalidRequest."""
-    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
-
-    body = job.body | {"model": model.id, "request_id": job.id}
-    if (body.get("n") or 1) > 1 and _is_greedy({**defaults, **body}):
-        # vLLM refuses several answers that would all be the same; OpenAI gives them.
-        body |= {"temperature": 1.0, "top_k": 1}
-    try:
-        return ChatCompletionRequest.model_validate(body)
-    except Exception as error:
-        raise refusal(error, job.body) from error
-
-
-def _is_greedy(sampling: Mapping[str, Any]) -> bool:
-    temperature = sampling.get("temperature")
-    return temperature is not None and temperature < GREEDY
+    chat, completion = state.openai_serving_chat, state.openai_serving_completion
+    create: dict[Kind, Any] = {"chat": chat.create_chat_completion, "completion": completion.create_completion}
+    return _Serving(create, chat.default_sampling_params)
 
 
 def _payload(event: str, body: dict[str, Any]) -> bytes | None:

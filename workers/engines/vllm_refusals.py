@@ -9,12 +9,13 @@ from shared.errors import ContextLengthExceeded, EngineFailed, InvalidRequest, M
 
 TOO_LONG = re.compile(r"maximum (context|model) length|context length \(\d+\)")
 
-FIELDS = {
+CHAT_FIELDS = {
     "input_text": "messages",
     "input_tokens": "messages",
     "tool_calls": "messages",
     "logprobs": "top_logprobs",
 }
+COMPLETION_FIELDS = {"input_text": "prompt", "input_tokens": "prompt", "prompt_logprobs": "logprobs"}
 """Where a client finds what vLLM calls by another name."""
 
 FORM = re.compile("grammar|schema|regex|structured output", re.IGNORECASE)
@@ -46,11 +47,12 @@ def translated(error: dict[str, Any], body: dict[str, Any]) -> RequestError:
     if not 400 <= error["code"] < 500:
         return EngineFailed(message)
     if TOO_LONG.search(message):
-        return ContextLengthExceeded(message, param="messages")
+        return ContextLengthExceeded(message, param=_question(body))
     param = error.get("param") or _named(message, body)
     if OPERATORS.search(message):
         message = "the model's engine does not take this"
-    return _invalid(message, FIELDS.get(param, param))
+    fields = CHAT_FIELDS if "messages" in body else COMPLETION_FIELDS
+    return _invalid(message, fields.get(param, param))
 
 
 def _invalid(message: str, param: str | None) -> InvalidRequest:
@@ -58,8 +60,13 @@ def _invalid(message: str, param: str | None) -> InvalidRequest:
 
 
 def _named(message: str, body: dict[str, Any]) -> str:
-    """The field that the message speaks of. What names none comes from the template, which reads the messages."""
+    """The field that the message speaks of. What names none comes from the template, or of the prompt."""
     forms = FORMS if FORM.search(message) else ()
     # Others may be plain words there, or a client's own: "stop", "tools", "user".
     fields = [*re.findall(r"\w+_\w+|(?<=[`'\"])\w+(?=[`'\"])", message), *forms]
-    return next((field for field in fields if field in body.keys() - {"model", "stream"}), "messages")
+    return next((field for field in fields if field in body.keys() - {"model", "stream"}), _question(body))
+
+
+def _question(body: dict[str, Any]) -> str:
+    """The field that is answered."""
+    return "messages" if "messages" in body else "prompt"

@@ -32,7 +32,7 @@ class Recording:
 
 
 def recording(chunks: Sequence[Chunk]) -> Recording | None:
-    """What these chunks of a streamed chat say; None if they hold no token."""
+    """What these chunks of a streamed answer say; None if they hold no token."""
     groups = [chunk.tokens for chunk in chunks if chunk.tokens]
     if not groups:
         return None

@@ -21,7 +21,8 @@ FILLED = {
     "IMAGE_MODEL": "stable_diffusion",
 }
 DESCRIBED = """
-    /v1/free/{model} /v1/premium/{model} /v1/chat/completions /v1/messages /v1/models X-API-Key Bearer literal_eval
+    /v1/free/{model} /v1/premium/{model} /v1/chat/completions /v1/completions /v1/messages /v1/models
+    X-API-Key Bearer literal_eval
     messages max_tokens temperature top_p top_k seed stop presence_penalty frequency_penalty
     prompt negative_prompt size steps guidance_scale
     start_stream context token chunk ENDOFMESSAGE usage error progress image b64_json
