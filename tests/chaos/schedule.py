@@ -7,8 +7,6 @@ from typing import Any, Literal, get_args
 from tests.chaos.questions import Question, Questions
 from tests.chaos.subject import Subject
 
-GATEWAYS = 2
-
 Kind = Literal["events", "socket", "json", "poll"]
 
 STRIKES: dict[str, tuple[float, float]] = {
@@ -101,7 +99,7 @@ class Schedule:
         """How many processes there are of the kind that it strikes."""
         if fault.endswith("worker"):
             return self.subject.workers
-        return GATEWAYS if fault.endswith("gateway") else 1
+        return self.subject.gateways if fault.endswith("gateway") else 1
 
     def _seconds(self, dice: random.Random, fault: str) -> float:
         unit = self.subject.lease if fault.endswith("worker") else 1.0
@@ -116,7 +114,7 @@ class Schedule:
             number=number,
             kind=kind,
             question=question,
-            gateway=dice.randrange(GATEWAYS),
+            gateway=dice.randrange(self.subject.gateways),
             premium=dice.random() < 0.5,
             **self._habit(dice, kind, question.tokens),
         )

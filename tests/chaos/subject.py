@@ -19,6 +19,7 @@ class Subject:
     model: str
     models: dict[str, Any]
     engine: str | None
+    gateways: int
     workers: int
     clients: int
     lease: float
@@ -37,6 +38,7 @@ SIMULATED = Subject(
     model="m",
     models={"m": simulated_model(tokens_per_second=25, capacity=12)},
     engine="simulated",
+    gateways=2,
     workers=3,
     clients=24,
     lease=2,
@@ -58,6 +60,7 @@ VLLM = Subject(
     # With the 2 GB that are shipped, three would not fit beside much else on a machine of 16 GB.
     models={"smollm2-135m": {"engine_args": {"kv_cache_memory_bytes": 256 * 2**20}}},
     engine=None,
+    gateways=2,
     workers=2,
     clients=8,
     lease=5,

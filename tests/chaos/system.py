@@ -9,7 +9,6 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.schedule import GATEWAYS
 from tests.chaos.subject import Subject
 from tests.cluster import Cluster, Process, cluster, connects, free_port, wait_for
 
@@ -41,7 +40,7 @@ class Place:
 
 
 class System:
-    """Two gateways at addresses of their own, workers of one model, and a Valkey as `crofai up` has it."""
+    """Gateways at addresses of their own, workers of one model, and a Valkey as `crofai up` has it."""
 
     def __init__(self, running: Cluster, subject: Subject) -> None:
         self.model = subject.model
@@ -49,7 +48,7 @@ class System:
         self.valkey = running.valkey
         self.valkey_struck = threading.Lock()
         self.keys = {True: running.key("premium"), False: running.key("free")}
-        ports = [free_port() for _ in range(GATEWAYS)]
+        ports = [free_port() for _ in range(subject.gateways)]
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.gateways = [Place(f"gateway {n}", partial(running.spawn_gateway, p)) for n, p in enumerate(ports)]
         spawn = partial(running.spawn_worker, subject.model, subject.engine)
