@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check chaos setup dev clients lock bench-batching bench-leaving bench-relay bench-slow-reader clean help
+.PHONY: up test check chaos setup dev clients lock bench-batching bench-failover bench-leaving bench-relay bench-slow-reader clean help
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -42,6 +42,9 @@ chaos: setup dev ## kill everything under load, two minutes, and look at every a
 
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
 	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)
+
+bench-failover: setup dev ## kill workers, gateways and Valkey, try after try; half an hour
+	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.failover $(ARGS)
 
 bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
 	$(BIN)/python -m bench.slow_reader $(ARGS)

@@ -235,7 +235,7 @@ def _engine(model: Model) -> Any:
 async def _main(args: argparse.Namespace) -> dict[str, Any]:
     model = load_catalog().find(MODEL)
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as running:
-        (Path(folder) / "models").symlink_to(ROOT / "data" / "models")
+        running.share_weights()
         running.start_gateway()
         running.start_worker(MODEL, engine=None, timeout=300)
         llm = _engine(model)

@@ -163,9 +163,8 @@ def main() -> None:
         "full": simulated_model(tokens_per_second=0.5, capacity=1, length=4000),
     }
     chat, image = ("chat", "picture") if args.simulated else ("smollm2-135m", "sdxl-tiny")
-    with tempfile.TemporaryDirectory() as name, cluster(folder := Path(name), models) as running:
-        (ROOT / "data" / "models").mkdir(parents=True, exist_ok=True)
-        (folder / "models").symlink_to(ROOT / "data" / "models")
+    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), models) as running:
+        running.share_weights()
         running.start_gateway()
         for model in (chat, image, "full"):
             running.start_worker(model, None, timeout=300)

@@ -173,6 +173,12 @@ class Cluster:
         arguments = ["-m", "workers", "--model", model, *(["--engine", engine] if engine else [])]
         return self._start(f"worker-{model}", arguments)
 
+    def share_weights(self) -> None:
+        """Have weights unpacked where `make up` has them: that is done once."""
+        shared = ROOT / "data" / "models"
+        shared.mkdir(parents=True, exist_ok=True)
+        (self.folder / "models").symlink_to(shared)
+
     def key(self, tier: Tier = "premium") -> str:
         """A new key's secret."""
         return self.accounts.create_key("test", tier).secret

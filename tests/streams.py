@@ -19,10 +19,12 @@ class Stream:
     """One client's stream: what it has got so far."""
 
     status: int = 0
+    job: str = ""
     texts: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     error: dict[str, Any] | None = None
     usage: dict[str, int] | None = None
+    finish_reason: str | None = None
     done: bool = False
 
     @property
@@ -33,6 +35,7 @@ class Stream:
         headers = {"X-API-Key": key}
         with requests.post(url, json=body, headers=headers, stream=True, timeout=60) as response:
             self.status = response.status_code
+            self.job = response.headers.get("X-Job-Id", "")
             for line in response.iter_lines(decode_unicode=True):
                 if line == "data: [DONE]":
                     self.done = True
@@ -43,7 +46,9 @@ class Stream:
         self.error = chunk.get("error", self.error)
         self.usage = chunk.get("usage") or self.usage
         self.times.append(time.perf_counter())
-        self.texts += [choice["delta"].get("content") or "" for choice in chunk.get("choices", [])]
+        for choice in chunk.get("choices", []):
+            self.texts.append(choice["delta"].get("content") or "")
+            self.finish_reason = choice["finish_reason"] or self.finish_reason
 
 
 @contextmanager

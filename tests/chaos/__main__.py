@@ -11,13 +11,17 @@ from pathlib import Path
 from tests.chaos.report import show
 from tests.chaos.run import run
 from tests.chaos.schedule import FAULTS, Schedule
+from tests.chaos.subject import SIMULATED, VLLM
 
 
 def main() -> int:
     args = _arguments()
-    schedule = Schedule(args.seed, args.duration, args.faults, args.rate)
+    subject = VLLM if args.vllm else SIMULATED
+    rate = args.rate or subject.rate
+    schedule = Schedule(subject, args.seed, args.duration, args.faults, rate)
     named = "" if args.faults == FAULTS else f" --faults {','.join(args.faults)}"
-    again = f"--seed {args.seed} --duration {args.duration:g} --rate {args.rate:g}{named}"
+    vllm = " --vllm" if args.vllm else ""
+    again = f"--seed {args.seed} --duration {args.duration:g} --rate {rate:g}{named}{vllm}"
     print(f'replay: make chaos ARGS="{again}"\n')
     print(*schedule.strikes, "", sep="\n", flush=True)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="crofai-chaos-"))
@@ -38,7 +42,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="default: another each time")
     parser.add_argument("--duration", type=float, default=120, help="seconds")
     parser.add_argument("--faults", type=_faults, default=FAULTS, help=f"some of {','.join(FAULTS)}")
-    parser.add_argument("--rate", type=float, default=20, help="faults of processes a minute")
+    parser.add_argument("--rate", type=float, help="faults of processes a minute; default: 20, or 3 on vLLM")
+    parser.add_argument("--vllm", action="store_true", help="a real model, on fewer workers and for fewer clients")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the processes' logs go")
     return parser.parse_args()

@@ -11,8 +11,8 @@ from shared.joblog import JobLog
 from shared.messages import Chunk, End
 from tests.chaos.client import ENDED
 from tests.chaos.ledger import Entry, Ledger
-from tests.chaos.schedule import Request
-from tests.chaos.system import MODEL, SETTINGS, System
+from tests.chaos.questions import Question
+from tests.chaos.system import LOG_TTL, System
 
 QUIET = 60.0  # seconds in which everything comes to rest once nobody asks any more
 MOST_GROWTH = 64 * 2**20  # bytes of a gateway's memory over what it has before the first request
@@ -43,9 +43,10 @@ class Audit:
 
     def __init__(self, system: System, ledger: Ledger) -> None:
         self._redis = system.valkey.client
-        self._log = JobLog(self._redis, log_ttl=SETTINGS["log_ttl"])
+        self._log = JobLog(self._redis, log_ttl=LOG_TTL)
         self._ledger = ledger
-        self._entries = {f"r{entry.request.number}": entry for entry in ledger.entries}
+        self._model = system.model
+        self._owners = {job_id: entry for entry in ledger.entries for job_id in entry.jobs}
         self.orphans = 0
 
     def wait_for_rest(self) -> None:
@@ -63,9 +64,9 @@ class Audit:
 
     def _of_client(self, entry: Entry) -> list[str]:
         """What is wrong with what one client saw."""
-        wanted, found = entry.request, list(entry.faults)
+        wanted, found = entry.request.question, list(entry.faults)
         if entry.end == "answered":
-            found += _differences(wanted, entry.text, entry.usage, entry.finish_reason)
+            found += differences(wanted, entry.text, entry.usage, entry.finish_reason)
         elif not wanted.text.startswith(entry.text):
             found.append(f"got {_where(wanted.text, entry.text)}")
         if not self._may_end(entry):
@@ -93,21 +94,35 @@ class Audit:
     def _of_jobs(self) -> list[Violation]:
         """What is wrong with the jobs' logs, those of clients that know nothing of them included."""
         found = []
-        succeeded: defaultdict[str, list[str]] = defaultdict(list)
+        succeeded: defaultdict[int, list[str]] = defaultdict(list)
         for job_id, state in self._states().items():
             chunks = self._log.chunks(job_id)
-            text = views.text(chunks)
-            name = text.split("w", 1)[0]
-            entry = self._entries.get(name)
-            known = any(job_id in other.jobs for other in self._ledger.entries)
+            known = job_id in self._owners
             self.orphans += not known
+            text = views.text(chunks)
+            askers = self._askers(job_id, text)
+            entry = askers[0] if len(askers) == 1 else None
             found += [Violation(f"{job_id} {what}", entry) for what in _faults(state, chunks, known)]
-            if state == "succeeded" and entry is not None:
-                succeeded[name].append(job_id)
-                wrong = _counted(entry.request, text, chunks[-1].end)
+            if not askers:
+                found.append(Violation(f"{job_id} says what nobody asked for: {text[:80]!r}"))
+            elif state == "succeeded":
+                wrong = counted(askers[0].request.question, text, chunks[-1].end)
                 found += [Violation(f"{job_id}: {what}", entry) for what in wrong]
-        for name, jobs in succeeded.items():
-            entry = self._entries[name]
+            if state == "succeeded" and entry is not None:
+                succeeded[entry.request.number].append(job_id)
+        return found + self._counted_twice(succeeded)
+
+    def _askers(self, job_id: str, text: str) -> list[Entry]:
+        """Whose job this is. One that no client was told of is known by its text, if only one asked for that."""
+        if owner := self._owners.get(job_id):
+            return [owner]
+        return [entry for entry in self._ledger.entries if entry.request.question.text.startswith(text)]
+
+    def _counted_twice(self, succeeded: dict[int, list[str]]) -> list[Violation]:
+        found = []
+        entries = {entry.request.number: entry for entry in self._ledger.entries}
+        for number, jobs in succeeded.items():
+            entry = entries[number]
             # A prompt over Socket.IO has no Idempotency-Key: sent again, it is another job.
             if len(jobs) > 1 and entry.request.kind != "socket":
                 found.append(Violation(f"was run and counted {len(jobs)} times: {', '.join(jobs)}", entry))
@@ -126,12 +141,13 @@ class Audit:
 
     def _left_over(self) -> list[str]:
         """Messages, leases and marks that should be gone."""
-        lists = {name: self._redis.llen(name) for name in queues.lists(MODEL)}
+        model = self._model
+        lists = {name: self._redis.llen(name) for name in queues.lists(model)}
         counted = {
             **lists,
-            keys.lease(MODEL): self._redis.hlen(keys.lease(MODEL)),
-            keys.lease_index(MODEL): self._redis.zcard(keys.lease_index(MODEL)),
-            keys.waiting(MODEL): self._redis.zcard(keys.waiting(MODEL)),
+            keys.lease(model): self._redis.hlen(keys.lease(model)),
+            keys.lease_index(model): self._redis.zcard(keys.lease_index(model)),
+            keys.waiting(model): self._redis.zcard(keys.waiting(model)),
             keys.DEAD: self._redis.llen(keys.DEAD),
         }
         return [f"{count} in {name}" for name, count in counted.items() if count]
@@ -157,15 +173,16 @@ def _faults(state: str, chunks: list[Chunk], known: bool) -> list[str]:
     return [] if ends == [len(chunks)] else [f"is {state}, and has ends at {ends} of {len(chunks)} chunks"]
 
 
-def _counted(wanted: Request, text: str, end: End | None) -> list[str]:
+def counted(wanted: Question, text: str, end: End | None) -> list[str]:
     """What is wrong with the text and the end that a log has."""
     if end is None:
         return ["has no end"]
     usage = {name: getattr(end.usage, name) for name in wanted.usage}
-    return _differences(wanted, text, usage, end.finish_reason)
+    return differences(wanted, text, usage, end.finish_reason)
 
 
-def _differences(wanted: Request, text: str, usage: dict[str, int] | None, finish_reason: str | None) -> list[str]:
+def differences(wanted: Question, text: str, usage: dict[str, int] | None, finish_reason: str | None) -> list[str]:
+    """What is wrong with an answer."""
     found = []
     if text != wanted.text:
         found.append(f"got {_where(wanted.text, text)}")

@@ -2,12 +2,9 @@
 
 import threading
 from abc import ABC, abstractmethod
-from typing import Any
 
 from tests.chaos.ledger import Entry
-from tests.chaos.system import MODEL
 
-PATIENCE = 100.0  # seconds; longer than any job may take
 AGAIN = 0.3  # seconds between tries
 GRACE = 120  # seconds within which they come back
 RETRYABLE = (429, 503)
@@ -16,14 +13,18 @@ AWAY = 0.7  # seconds that those who drop stay away
 
 
 class Client(ABC):
-    """One client with one request. `LOST` is what it raises when its connection fails."""
+    """One client with one request, which gives up after `patience` seconds.
+
+    `LOST` is what it raises when its connection fails.
+    """
 
     LOST: tuple[type[Exception], ...]
 
-    def __init__(self, urls: list[str], key: str, entry: Entry) -> None:
+    def __init__(self, urls: list[str], key: str, entry: Entry, patience: float) -> None:
         self._urls = urls
         self._key = key
         self.entry = entry
+        self._patience = patience
         self.request = entry.request
         self._stop = threading.Event()
         self._drops = list(self.request.drops)
@@ -31,7 +32,7 @@ class Client(ABC):
     def run(self) -> None:
         """Ask, and ask on, until there is an end."""
         gateway = self.request.gateway
-        while not self.entry.end and self.entry.now() - self.entry.opened < PATIENCE:
+        while not self.entry.end and self.entry.now() - self.entry.opened < self._patience:
             url = self._urls[gateway % len(self._urls)]
             try:
                 self.ask(url)
@@ -67,7 +68,3 @@ class Client(ABC):
         self.entry.away()
         if not self.entry.end:
             self._stop.wait(AWAY)
-
-    def body(self) -> dict[str, Any]:
-        messages = [{"role": "user", "content": self.request.prompt}]
-        return {"model": MODEL, "messages": messages, "max_tokens": self.request.most}

@@ -61,7 +61,7 @@ class JsonClient(HttpClient):
     timeout = 60.0
 
     def ask(self, url: str) -> None:
-        with self.post(url, self.body()) as response:
+        with self.post(url, self.request.question.body()) as response:
             if not self.accepted(response):
                 return
             body = json.loads(response.content)
@@ -93,7 +93,7 @@ class EventsClient(HttpClient):
             headers = self.headers(X_Resume_Within=GRACE, Last_Event_ID=self._number)
             return self.session.get(path, headers=headers, stream=True, timeout=self.timeout)
         grace = 0 if self.request.leaves else GRACE
-        body = self.body() | {"stream": True, "stream_options": {"include_usage": True}}
+        body = self.request.question.body() | {"stream": True, "stream_options": {"include_usage": True}}
         return self.post(url, body, X_Resume_Within=grace)
 
     def _read(self, response: requests.Response) -> None:
@@ -158,7 +158,7 @@ class PollClient(EventsClient):
             self.refuse(response)
 
     def _look(self, job: dict[str, Any]) -> None:
-        if not self.request.text.startswith(job["text"]):
+        if not self.request.question.text.startswith(job["text"]):
             self.entry.wrong(f"the job's text is {job['text'][-80:]!r} at its end")
         if job["state"] in ENDED:
             self.entry.text = job["text"]

@@ -14,7 +14,7 @@ class Entry:
     """One request's fate. Times are seconds since the start of the run.
 
     `end` is "answered", "left" (its client went for good), an error's code, or "" while there is none.
-    `told` is when the client was told of its job.
+    `told` is when the client was told of its job, `times` are those of its news.
     """
 
     request: Request
@@ -26,6 +26,7 @@ class Entry:
     jobs: list[str] = field(default_factory=list)
     refusals: list[tuple[int, str, str | None]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     silences: list[tuple[float, float]] = field(default_factory=list)
     history: list[tuple[float, str]] = field(default_factory=list)
     opened: float = 0.0
@@ -57,6 +58,7 @@ class Entry:
     def news(self) -> None:
         """Something of the answer has come."""
         now = self.now()
+        self.times.append(now)
         if self._news is not None and now - self._news > SILENCE:
             self.silences.append((self._news, now - self._news))
             self.note(f"nothing for {now - self._news:.1f} s, then on from {len(self.text)} characters")

@@ -3,19 +3,21 @@
 import itertools
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.chaos.audit import Audit, Violation
-from tests.chaos.client import PATIENCE, Client
+from tests.chaos.client import Client
 from tests.chaos.faults import Striker
 from tests.chaos.http_clients import EventsClient, JsonClient, PollClient
 from tests.chaos.ledger import Ledger
 from tests.chaos.report import results
-from tests.chaos.schedule import Kind, Schedule, Strike
+from tests.chaos.schedule import Kind, Request, Schedule, Strike
 from tests.chaos.socket_client import SocketClient
 from tests.chaos.system import System, system
 
@@ -25,17 +27,19 @@ CLIENTS: dict[Kind, type[Client]] = {
     "poll": PollClient,
     "socket": SocketClient,
 }
-AT_ONCE = 24  # clients
 
 
 def run(schedule: Schedule, folder: Path) -> dict[str, Any]:
     """Carry out a schedule on a system of its own in `folder`; what came of it, violations among it."""
-    with system(folder) as running:
+    with system(folder, schedule.subject) as running:
+        questions = schedule.subject.learn(running.urls[0], running.keys[True])
+        running.forget_jobs()  # what was asked to learn is no part of the run
+        requests = map(partial(schedule.request, questions=questions), itertools.count(1))
         ledger = Ledger()
         watching = threading.Event()
         watch = threading.Thread(target=_watch, args=(running, ledger, watching), daemon=True)
         watch.start()
-        _play(schedule, running, ledger)
+        _play(schedule, requests, running, ledger)
         watching.set()
         watch.join(10)
         audit = Audit(running, ledger)
@@ -46,26 +50,27 @@ def run(schedule: Schedule, folder: Path) -> dict[str, Any]:
         return results(schedule, ledger, violations, audit.orphans, lives)
 
 
-def _play(schedule: Schedule, running: System, ledger: Ledger) -> None:
+def _play(schedule: Schedule, requests: Iterator[Request], running: System, ledger: Ledger) -> None:
     """Ask and strike until the time is over, and wait for the answers."""
-    numbers = itertools.count(1)
     striker = Striker(running, ledger.began)
-    with ThreadPoolExecutor(AT_ONCE) as clients, ThreadPoolExecutor(len(schedule.strikes) or 1) as strikes:
-        asking = [clients.submit(_ask, schedule, running, ledger, numbers) for _ in range(AT_ONCE)]
+    at_once = schedule.subject.clients
+    with ThreadPoolExecutor(at_once) as clients, ThreadPoolExecutor(len(schedule.strikes) or 1) as strikes:
+        asking = [clients.submit(_ask, schedule, requests, running, ledger) for _ in range(at_once)]
         striking = []
         for strike in schedule.strikes:
             time.sleep(max(0.0, strike.at - ledger.now()))
             striking.append(strikes.submit(_strike, striker, strike, ledger))
         for done in (*striking, *asking):
-            done.result(schedule.duration + 2 * PATIENCE)
+            done.result(schedule.duration + 2 * schedule.subject.patience)
 
 
-def _ask(schedule: Schedule, running: System, ledger: Ledger, numbers: "itertools.count[int]") -> None:
+def _ask(schedule: Schedule, requests: Iterator[Request], running: System, ledger: Ledger) -> None:
     """One client after the other, until the time is over."""
     while ledger.now() < schedule.duration:
-        request = schedule.request(next(numbers))
+        request = next(requests)
         entry = ledger.open(request)
-        client = CLIENTS[request.kind](running.urls, running.keys[request.premium], entry)
+        key, patience = running.keys[request.premium], schedule.subject.patience
+        client = CLIENTS[request.kind](running.urls, key, entry, patience)
         try:
             client.run()
         except Exception as error:

@@ -4,26 +4,25 @@ import random
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-LEASE = 2.0  # seconds, of the system under test
-GATEWAYS = 2
-WORKERS = 3
+from tests.chaos.questions import Question, Questions
+from tests.chaos.subject import Subject
 
 Kind = Literal["events", "socket", "json", "poll"]
 
-STRIKES: dict[str, tuple[int, float, float]] = {
-    "kill-worker": (WORKERS, 0.0, 2.0),
-    "pause-worker": (WORKERS, 1.2 * LEASE, 3 * LEASE),
-    "freeze-worker": (WORKERS, 0.5 * LEASE, 3 * LEASE),
-    "drain-worker": (WORKERS, 0.0, 1.0),
-    "kill-gateway": (GATEWAYS, 0.0, 2.0),
-    "pause-gateway": (GATEWAYS, 0.5, 5.0),
-    "stop-gateway": (GATEWAYS, 0.0, 1.0),
-    "kill-valkey": (1, 0.0, 4.0),
-    "pause-valkey": (1, 0.5, 6.0),
-    "power-cut": (1, 0.0, 2.0),
-    "cut-connections": (1, 0.0, 0.0),
+STRIKES: dict[str, tuple[float, float]] = {
+    "kill-worker": (0.0, 1.0),
+    "pause-worker": (1.2, 3.0),
+    "freeze-worker": (0.5, 3.0),
+    "drain-worker": (0.0, 0.5),
+    "kill-gateway": (0.0, 2.0),
+    "pause-gateway": (0.5, 5.0),
+    "stop-gateway": (0.0, 1.0),
+    "kill-valkey": (0.0, 4.0),
+    "pause-valkey": (0.5, 6.0),
+    "power-cut": (0.0, 2.0),
+    "cut-connections": (0.0, 0.0),
 }
-"""Faults of processes: of how many, and for how many seconds at least and at most.
+"""Faults of processes, and for how long at least and at most: those of workers in leases, all others in seconds.
 
 To kill is SIGKILL, to stop or drain SIGTERM, to pause SIGSTOP and then SIGCONT; what is frozen is paused and then
 killed. A power cut kills Valkey and takes the last second from its append-only file.
@@ -57,41 +56,24 @@ class Request:
 
     number: int
     kind: Kind
-    words: tuple[str, ...]
-    most: int
+    question: Question
     gateway: int
     premium: bool
     drops: tuple[int, ...] = ()
     leaves: int | None = None
     pace: float | None = None
 
-    @property
-    def prompt(self) -> str:
-        return "echo " + " ".join(self.words)
-
-    @property
-    def text(self) -> str:
-        """What an undisturbed system answers: the simulated engine says the words again."""
-        return " ".join(self.words[: self.most])
-
-    @property
-    def usage(self) -> dict[str, int]:
-        return {"prompt_tokens": len(self.words) + 1, "completion_tokens": min(self.most, len(self.words))}
-
-    @property
-    def finish_reason(self) -> str:
-        return "length" if self.most < len(self.words) else "stop"
-
     def __str__(self) -> str:
         ways = {"drops at": self.drops, "leaves at": self.leaves, "reads bytes/s": self.pace}
         said = "".join(f", {way} {value}" for way, value in ways.items() if value)
-        return f"request {self.number}: {self.kind}, {self.usage['completion_tokens']} tokens{said}"
+        return f"request {self.number}: {self.kind}, {self.question.tokens} tokens{said}"
 
 
 class Schedule:
     """All of a run. `rate` is process faults a minute; faults that are not named do not happen."""
 
-    def __init__(self, seed: int, duration: float, faults: tuple[str, ...], rate: float) -> None:
+    def __init__(self, subject: Subject, seed: int, duration: float, faults: tuple[str, ...], rate: float) -> None:
+        self.subject = subject
         self.seed = seed
         self.duration = duration
         self.faults = faults
@@ -108,33 +90,42 @@ class Schedule:
         while kinds and at < self.duration:
             bag = bag or dice.sample(kinds, len(kinds))  # all come equally often
             fault = bag.pop()
-            targets, least, most = STRIKES[fault]
-            target, seconds = dice.randrange(targets), dice.uniform(least, most)
+            target, seconds = dice.randrange(self._targets(fault)), self._seconds(dice, fault)
             strikes.append(Strike(round(at, 3), fault, target, round(seconds, 3)))
             at += dice.uniform(0.3, 1.7) * 60 / self.rate
         return strikes
 
-    def request(self, number: int) -> Request:
+    def _targets(self, fault: str) -> int:
+        """How many processes there are of the kind that it strikes."""
+        if fault.endswith("worker"):
+            return self.subject.workers
+        return self.subject.gateways if fault.endswith("gateway") else 1
+
+    def _seconds(self, dice: random.Random, fault: str) -> float:
+        unit = self.subject.lease if fault.endswith("worker") else 1.0
+        least, most = STRIKES[fault]
+        return dice.uniform(least * unit, most * unit)
+
+    def request(self, number: int, questions: Questions) -> Request:
         dice = random.Random(f"{self.seed} request {number}")
         kind: Kind = dice.choice(get_args(Kind))
-        words = dice.randint(20, 160)
+        question = questions(dice, number)
         return Request(
             number=number,
             kind=kind,
-            words=tuple(f"r{number}w{place}" for place in range(words)),
-            most=dice.choice([words, words, max(1, words // 2)]),
-            gateway=dice.randrange(GATEWAYS),
+            question=question,
+            gateway=dice.randrange(self.subject.gateways),
             premium=dice.random() < 0.5,
-            **self._habit(dice, kind, words),
+            **self._habit(dice, kind, question.tokens),
         )
 
-    def _habit(self, dice: random.Random, kind: Kind, words: int) -> dict[str, Any]:
+    def _habit(self, dice: random.Random, kind: Kind, tokens: int) -> dict[str, Any]:
         """Streams have habits, about two in three."""
         habit = dice.choice((*HABITS, "", ""))
         if kind in ("json", "poll") or habit not in self.faults:
             return {}
         if habit == "drop":
-            return {"drops": tuple(sorted(dice.sample(range(1, words), dice.randint(1, 3))))}
+            return {"drops": tuple(sorted(dice.sample(range(1, tokens), dice.randint(1, 3))))}
         if habit == "leave":
-            return {"leaves": dice.randrange(1, words)}
+            return {"leaves": dice.randrange(1, tokens)}
         return {"pace": dice.uniform(2_000, 8_000)} if kind == "events" and habit == "slow-reader" else {}

@@ -7,7 +7,6 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from tests.chaos.client import GRACE, Client
-from tests.chaos.system import MODEL
 
 SILENT = 20.0  # seconds without any event after which it tries another gateway
 
@@ -49,11 +48,12 @@ class SocketClient(Client):
             wanted = {"job": self.entry.jobs[-1], "number": self._number, "resume_within": GRACE}
             connection.emit("resume", wanted | {"token": self._key})
         else:
-            context = [{"role": "user", "content": self.request.prompt}]
+            question = self.request.question
+            context = [{"role": "user", "content": question.prompt}]
             # To go for good is to stay away for longer than one said.
             grace = 1 if self.request.leaves else GRACE
-            prompt = {"model": MODEL, "context": context, "token": self._key, "resume_within": grace}
-            connection.emit("prompt", prompt | {"max_tokens": self.request.most})
+            prompt = {"model": question.model, "context": context, "token": self._key, "resume_within": grace}
+            connection.emit("prompt", prompt | {"max_tokens": question.most, "temperature": 0})
 
     def _judge(self) -> None:
         if self._gone:

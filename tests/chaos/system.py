@@ -9,20 +9,16 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.schedule import GATEWAYS, LEASE, WORKERS
+from tests.chaos.subject import Subject
 from tests.cluster import Cluster, Process, cluster, connects, free_port, wait_for
-from tests.conftest import simulated_model
 
-MODEL = "m"
+LOG_TTL = 3600  # seconds: every log is there at the end, to be looked at
 
 SETTINGS: dict[str, Any] = {
-    "lease": LEASE,
-    "job_timeout": 90,
     "outage_timeout": 20,
     "drain_timeout": 2,
     "report_interval": 0.5,
-    # Every log is there at the end, to be looked at.
-    "log_ttl": 3600,
+    "log_ttl": LOG_TTL,
     # A job may be struck again and again; two deaths would end it as one that kills its workers.
     "max_attempts": 1000,
 }
@@ -44,20 +40,22 @@ class Place:
 
 
 class System:
-    """Two gateways at addresses of their own, three workers of one model, and a Valkey as `crofai up` has it."""
+    """Gateways at addresses of their own, workers of one model, and a Valkey as `crofai up` has it."""
 
-    def __init__(self, running: Cluster) -> None:
+    def __init__(self, running: Cluster, subject: Subject) -> None:
+        self.model = subject.model
         self.cluster = running
         self.valkey = running.valkey
         self.valkey_struck = threading.Lock()
         self.keys = {True: running.key("premium"), False: running.key("free")}
-        ports = [free_port() for _ in range(GATEWAYS)]
+        ports = [free_port() for _ in range(subject.gateways)]
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.gateways = [Place(f"gateway {n}", partial(running.spawn_gateway, p)) for n, p in enumerate(ports)]
-        self.workers = [Place(f"worker {n}", partial(running.spawn_worker, MODEL)) for n in range(WORKERS)]
+        spawn = partial(running.spawn_worker, subject.model, subject.engine)
+        self.workers = [Place(f"worker {n}", spawn) for n in range(subject.workers)]
         for port, place in zip(ports, self.gateways, strict=True):
             wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
-        wait_for(lambda: self.ready() == WORKERS, 30, "the workers to be ready")
+        wait_for(lambda: self.ready() == subject.workers, subject.loading, "the workers to be ready")
 
     @property
     def places(self) -> list[Place]:
@@ -65,7 +63,12 @@ class System:
 
     def ready(self) -> int:
         """How many workers are ready."""
-        return sum(report.state == "ready" for report in self.cluster.registry.workers(MODEL))
+        return sum(report.state == "ready" for report in self.cluster.registry.workers(self.model))
+
+    def forget_jobs(self) -> None:
+        """Remove the records and logs of all jobs, which must have ended."""
+        for name in self.valkey.client.scan_iter("job:*", count=1000):
+            self.valkey.client.delete(name)
 
     def journal(self) -> list[Path]:
         """The files that Valkey appends to."""
@@ -115,8 +118,10 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 @contextmanager
-def system(folder: Path) -> Iterator[System]:
+def system(folder: Path, subject: Subject) -> Iterator[System]:
     """A system that is stopped at the end, whatever happens."""
-    models = {MODEL: simulated_model(tokens_per_second=25, capacity=12)}
-    with cluster(folder, models, **SETTINGS) as running:
-        yield System(running)
+    times = {"lease": subject.lease, "job_timeout": subject.job_timeout}
+    with cluster(folder, subject.models, **SETTINGS, **times) as running:
+        if subject.engine is None:
+            running.share_weights()
+        yield System(running, subject)

@@ -1,0 +1,1 @@
+"""What failures cost those who are being answered: timed try after try, and compared with an undisturbed run."""
