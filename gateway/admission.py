@@ -74,7 +74,7 @@ class Answer:
 
     def __init__(
         self,
-        job: Job | Record,
+        job: Record,
         chunks: Generator[Told],
         inbox: Inbox,
         lines: Lines,
@@ -160,10 +160,12 @@ class Admission:
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(job, chunks, inbox, self.lines, resumable=client.numbers)
+            answer = Answer(_record(job), chunks, inbox, self.lines, resumable=client.numbers)
             with self._reading(answer, reader, client):
                 self._admit(job, reader)
                 self._enqueue(job)
+                # The queue has it now: a long prompt is not kept here for as long as its answer takes.
+                del job, body
                 yield answer
 
     def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> AbstractContextManager[Answer]:
@@ -287,7 +289,7 @@ class Admission:
             queues.enqueue(self._celery, job)
         log.info("job %s %s: queued, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
 
-    def _leave(self, job: Job | Record, reader: str, grace: float) -> None:
+    def _leave(self, job: Record, reader: str, grace: float) -> None:
         """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""
         leave = partial(self._log.leave, job.id, job.model, reader)
         later = partial(self._log.leave_later, job.id, job.model, reader, grace)
@@ -295,6 +297,21 @@ class Admission:
             patiently(later if grace else leave, self._settings.outage_timeout)
         except QueueUnreachable as error:
             log.warning("job %s could not be cancelled: %s", job.id, error.__cause__)
+
+
+def _record(job: Job) -> Record:
+    """What is known of a job as it is admitted."""
+    return Record(
+        id=job.id,
+        model=job.model,
+        kind=job.kind,
+        account=job.account,
+        tier=job.tier,
+        state="queued",
+        attempt=0,
+        created=job.created,
+        deadline=job.deadline,
+    )
 
 
 def _reader() -> str:

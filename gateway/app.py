@@ -91,7 +91,7 @@ def create_gateway(settings: Settings) -> Gateway:
         client,
         gateway_id,
         joblog,
-        inbox_chunks=settings.inbox_chunks,
+        inbox_bytes=settings.inbox_bytes,
         outage_timeout=settings.outage_timeout,
     )
     accounts = Accounts(settings.sql_url)

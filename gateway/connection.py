@@ -84,15 +84,15 @@ class Connection:
             self._arrived.wait()
             self._arrived.clear()
             while self._asked:
-                self._answer(*self._asked.popleft())
+                self._answer()
             while self._refused and not self._asked:
                 self._fail(QueueFull("Too many prompts of this connection wait already."))
                 self._refused -= 1
 
-    def _answer(self, begin: Begin, prompt: str) -> None:
-        """Answer one prompt. Whatever goes wrong, the client is told."""
+    def _answer(self) -> None:
+        """Answer the next prompt. Whatever goes wrong, the client is told."""
         try:
-            with begin(prompt, self) as answer:
+            with self._begin() as answer:
                 self._show(answer)
                 self._send("usage", _usage(answer))
             self._send("chunk", END)
@@ -103,6 +103,11 @@ class Connection:
         except Exception:
             log.exception("a prompt failed")
             self._fail(RequestError("internal error"))
+
+    def _begin(self) -> AbstractContextManager[Answer]:
+        """Only here the next prompt's text is held: its answer may take long."""
+        begin, prompt = self._asked.popleft()
+        return begin(prompt, self)
 
     def _fail(self, error: RequestError) -> None:
         self._send("error", error_event(error))

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +57,6 @@ class Idempotency:
         self._replace = client.register_script(script("replace"))
         self._ttl = int(settings.job_timeout + settings.log_ttl)
 
-    @contextmanager
     def submit(
         self,
         key: str | None,
@@ -67,29 +66,36 @@ class Idempotency:
         body: dict[str, Any],
         client: Client,
         kind: Kind | None = None,
-    ) -> Iterator[Answer]:
+    ) -> AbstractContextManager[Answer]:
         """As Admission.submit; with a key that is known, as Admission.rejoin.
 
-        Raises IdempotencyMismatch if the key is that of another request.
+        Raises IdempotencyMismatch, once it is entered, if the key is that of another request.
         """
+        if key is None:
+            return self._admission.submit(holder, tier, model, body, client, kind=kind)
+        if not key.isprintable() or not 0 < len(key) <= LONGEST:
+            raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
+        client = replace(client, again=COMING_BACK)
+        claim = _Claim(_name(holder, key), new_job_id(), _digest(tier, model.id, body))
+        first = self._admission.submit(holder, tier, model, body, client, claim.job_id, kind)
+        return self._once(claim, holder, client, first)
+
+    @contextmanager
+    def _once(
+        self, claim: _Claim, holder: Holder, client: Client, first: AbstractContextManager[Answer]
+    ) -> Iterator[Answer]:
+        """The answer of the job that the key stands for; if that is this request's own, `first` begins it."""
         with ExitStack() as stack:
-            if key is None:
-                yield stack.enter_context(self._admission.submit(holder, tier, model, body, client, kind=kind))
-                return
-            if not key.isprintable() or not 0 < len(key) <= LONGEST:
-                raise InvalidRequest(f"Idempotency-Key: should be 1 to {LONGEST} printable characters")
-            client = replace(client, again=COMING_BACK)
-            claim = _Claim(_name(holder, key), new_job_id(), _digest(tier, model.id, body))
-            if answer := self._rejoin(stack, claim, holder, client):
-                yield answer
-                return
-            first = self._admission.submit(holder, tier, model, body, client, claim.job_id, kind)
-            try:
-                answer = stack.enter_context(first)
-            except REFUSALS:
-                self._release(claim)
-                raise
+            answer = self._rejoin(stack, claim, holder, client) or self._begin(stack, claim, first)
+            del first  # as long as it is not entered it has the prompt
             yield answer
+
+    def _begin(self, stack: ExitStack, claim: _Claim, first: AbstractContextManager[Answer]) -> Answer:
+        try:
+            return stack.enter_context(first)
+        except REFUSALS:
+            self._release(claim)
+            raise
 
     def _rejoin(self, stack: ExitStack, claim: _Claim, holder: Holder, client: Client) -> Answer | None:
         """The answer of the job that the key stands for; None if that is this request's own, from now on."""

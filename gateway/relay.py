@@ -32,13 +32,15 @@ IDLE = 5.0  # seconds without a message after which a reader looks into the log
 PAGE = 32  # chunks read at a time: a slow reader has to come back before the log expires
 ENDED = get_args(EndState)
 LOOK = 1.0  # seconds between looks whether the client is still there
+BESIDE = 300  # bytes that a chunk takes beside its payload, more or less
 
 Told = tuple[int, list[Chunk]]
 """Chunks, and the number of the last."""
 
 
 class Inbox:
-    """Chunks of one job, as they are published. At most `bound` wait; beyond that it only notes that it lags."""
+    """Chunks of one job, as they are published. What comes when it is empty it always takes; then no more than
+    `bound` bytes of memory, beyond which it only notes that it lags."""
 
     def __init__(self, job_id: str, bound: int) -> None:
         self.job_id = job_id
@@ -49,6 +51,7 @@ class Inbox:
         """Whether the reader is to look around, whatever has come."""
         self._bound = bound
         self._chunks: deque[tuple[int, Chunk]] = deque()
+        self._size = 0
         self._ready = Event()
         self._quiet = False
 
@@ -57,23 +60,27 @@ class Inbox:
         if not chunks:
             self.begun = time.time()
             return
-        if not self.lagging and len(self._chunks) + len(chunks) <= self._bound:
-            self._chunks.extend(enumerate(chunks, first))
-        else:
+        size = sum([BESIDE + len(chunk.payload) for chunk in chunks])
+        if self.lagging or (self._chunks and self._size + size > self._bound):
             self.lag()
+        else:
+            # A payload is a view of its message, which has the chunks of other jobs, too: what finds the reader
+            # behind may wait for long, and takes its own along.
+            self._chunks.extend(enumerate(map(_alone, chunks) if self._chunks else chunks, first))
+            self._size += size
         self._quiet = False
         self._ready.set()
 
     def lag(self) -> None:
         """Messages were lost, or too many wait: the log has them all."""
         self.lagging = True
-        self._chunks.clear()
+        self._empty()
         self._ready.set()
 
     def caught_up(self) -> None:
         """From now on take chunks again. Called before the log is read, so that nothing falls between."""
         self.lagging = False
-        self._chunks.clear()
+        self._empty()
 
     def take(self, after: int) -> list[Chunk]:
         """All waiting chunks that follow number `after`; a gap makes the inbox lag."""
@@ -86,6 +93,7 @@ class Inbox:
                 break
             if number == after + len(taken) + 1:
                 taken.append(chunk)
+        self._size = 0
         return taken
 
     def stir(self) -> None:
@@ -103,17 +111,21 @@ class Inbox:
         """Wait for something to take, or to be stirred, which a tick does at the latest."""
         self._ready.wait()
 
+    def _empty(self) -> None:
+        self._chunks.clear()
+        self._size = 0
+
 
 class Relay:
     """Receives this gateway's frames and deals them out. `run` must be running in a greenlet."""
 
     def __init__(
-        self, client: "redis.Redis", gateway_id: str, joblog: JobLog, *, inbox_chunks: int, outage_timeout: float
+        self, client: "redis.Redis", gateway_id: str, joblog: JobLog, *, inbox_bytes: int, outage_timeout: float
     ) -> None:
         self._redis = client
         self._log = joblog
         self._channel = keys.gateway_channel(gateway_id)
-        self._bound = inbox_chunks
+        self._bound = inbox_bytes
         self._outage_timeout = outage_timeout
         self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self.listening = Event()
@@ -259,6 +271,10 @@ class Relay:
         for frame in frames:
             for inbox in self._inboxes.get(frame.job, ()):
                 inbox.deliver(frame.first, frame.chunks)
+
+
+def _alone(chunk: Chunk) -> Chunk:
+    return Chunk(chunk.attempt, chunk.tokens, chunk.payload.copy(), chunk.end)
 
 
 def _after(cursor: int, chunks: list[Chunk]) -> Told:

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body taken.")
     queue_bound: int = Field(1_000, gt=0, description="Most jobs that may wait for one model.")
     job_timeout: float = Field(600, gt=0, description="From admission to the end of a job.")
-    inbox_chunks: int = Field(256, gt=0, description="Chunks held for one slow reader before it reads the log.")
+    inbox_bytes: int = Field(32_768, gt=0, description="Held for one slow reader before it reads the log.")
     outage_timeout: float = Field(60, gt=0, description="How long a stream waits for an unreachable Redis.")
     ping_interval: float = Field(25, gt=0, description="Between Socket.IO pings.")
     ping_timeout: float = Field(120, gt=0, description="A ping's answer may wait behind data this long.")

@@ -12,12 +12,12 @@ LARGE = 2**20  # bytes of receive buffer: the kernel takes far more than the rea
 
 
 class SlowReader:
-    """Reads frames at `bytes_per_second` until `hurry` is called."""
+    """Reads frames at `bytes_per_second` until `hurry` is called. `buffer` is that of the kernel, in bytes."""
 
-    def __init__(self, url: str, bytes_per_second: float) -> None:
+    def __init__(self, url: str, bytes_per_second: float, *, buffer: int = LARGE) -> None:
         address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
-        buffer = (socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
-        self._socket = websocket.create_connection(address, timeout=60, sockopt=(buffer,))
+        option = (socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self._socket = websocket.create_connection(address, timeout=60, sockopt=(option,))
         self._pace: float | None = bytes_per_second
         self.taken = 0
         self._socket.send("40")

@@ -25,10 +25,16 @@ class Answer:
         return cast(dict[str, Any], json.loads(self.body)["error"])
 
 
-def dial(running: Cluster, timeout: float = 20) -> socket.socket:
+def dial(running: Cluster, timeout: float = 20, *, buffer: int | None = None) -> socket.socket:
+    """A connection to the gateway. `buffer` is the kernel's for what it receives, in bytes; None: as it likes."""
     address = urlsplit(running.url)
     assert address.hostname and address.port
-    return socket.create_connection((address.hostname, address.port), timeout=timeout)
+    raw = socket.socket()
+    raw.settimeout(timeout)
+    if buffer is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    raw.connect((address.hostname, address.port))
+    return raw
 
 
 def request(method: str = "POST", path: str = "/v1/free/fast", body: bytes = b"", **headers: str) -> bytes:

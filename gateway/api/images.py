@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
+from gateway.api.requests import Asked, api_key, idempotency_key, json_body, waiting_client
 from gateway.api.streams import stream
 from gateway.api.whole import whole
 from gateway.auth import Keyring
@@ -16,11 +16,15 @@ def images_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
 
     @api.post("/v1/images/generations")
     def generate() -> Response:
+        answering, streamed = ask()
+        return stream(answering) if streamed else whole(answering)
+
+    def ask() -> Asked:
         holder = keyring.holder(api_key())
         data = json_body()
         model = catalog.find(model_name(data.get("model")))
         body = openai_image_body(model, data)
         answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
-        return stream(answering) if data.get("stream") else whole(answering)
+        return answering, bool(data.get("stream"))
 
     return api

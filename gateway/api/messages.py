@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from gateway.admission import Answer
 from gateway.api import errors
-from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
+from gateway.api.requests import Asked, api_key, idempotency_key, json_body, waiting_client
 from gateway.api.streams import Wording, job_headers, stream
 from gateway.api.whole import last_payload
 from gateway.auth import Keyring
@@ -39,18 +39,22 @@ def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluep
 
     @api.post("/v1/messages")
     def create() -> Response:
-        holder = keyring.holder(api_key())
-        data = json_body()
-        model = catalog.find(model_name(data.get("model")))
-        body = messages_body(model, data)
-        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
-        if body.get("stream"):
+        answering, streamed = ask()
+        if streamed:
             return stream(answering, _wording)
         with answering as answer:
             payload = last_payload(answer)
             usage = answer.end.usage if answer.end else Usage()
             told = message(answer.job.id, answer.job.model, payload, usage)
             return Response(msgspec.json.encode(told), mimetype="application/json", headers=job_headers(answer))
+
+    def ask() -> Asked:
+        holder = keyring.holder(api_key())
+        data = json_body()
+        model = catalog.find(model_name(data.get("model")))
+        body = messages_body(model, data)
+        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
+        return answering, bool(body.get("stream"))
 
     @api.post("/v1/messages/count_tokens")
     def count() -> Response:

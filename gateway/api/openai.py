@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from gateway.api.requests import api_key, idempotency_key, json_body, waiting_client
+from gateway.api.requests import Asked, api_key, idempotency_key, json_body, waiting_client
 from gateway.api.streams import stream
 from gateway.api.whole import whole
 from gateway.auth import Keyring
@@ -30,11 +30,15 @@ def openai_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluepri
         return answer("completion", completion_body)
 
     def answer(kind: Kind, body_of: BodyOf) -> Response:
+        answering, streamed = ask(kind, body_of)
+        return stream(answering) if streamed else whole(answering)
+
+    def ask(kind: Kind, body_of: BodyOf) -> Asked:
         holder = keyring.holder(api_key())
         data = json_body()
         model = catalog.find(model_name(data.get("model")))
         body = body_of(model, data)
         answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client(), kind)
-        return stream(answering) if body.get("stream") else whole(answering)
+        return answering, bool(body.get("stream"))
 
     return api

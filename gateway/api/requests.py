@@ -1,15 +1,20 @@
 """What every dialect reads from an HTTP request: the key, what its client is like, and a JSON body."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from flask import current_app, request
 
-from gateway.admission import MOST_GRACE, Client
+from gateway.admission import MOST_GRACE, Answer, Client
 from gateway.bodies import parse_json
 from gateway.http import PRESENCE
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
+
+Asked = tuple[AbstractContextManager[Answer], bool]
+"""What a request asks for, and whether as a stream. Made in a function of its own, which is left before the answer
+is waited for: that may take long, and the request's body is held only there."""
 
 JOB_TIMEOUT = "JOB_TIMEOUT"
 """In the application's configuration: seconds that a job has at most."""
@@ -63,7 +68,7 @@ def json_body() -> dict[str, Any]:
     assert most is not None
     # A body that is sent in parts does not tell its length, and werkzeug cuts it at the bound without a word.
     request.max_content_length = most + 1
-    data = request.get_data()
+    data = request.get_data(cache=False)  # it would be kept for as long as the answer takes
     if len(data) > most:
         raise BodyTooLarge(f"The body may have {most} bytes.")
     return parse_json(data)

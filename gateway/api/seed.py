@@ -1,5 +1,7 @@
 """The seed's JSON dialect: POST /v1/free/{model} and /v1/premium/{model} → {"response": "…"}."""
 
+from contextlib import AbstractContextManager
+
 from flask import Blueprint, Response, jsonify
 
 from gateway import views
@@ -18,11 +20,14 @@ def seed_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint
     @api.post("/v1/free/<name>", defaults={"tier": "free"})
     @api.post("/v1/premium/<name>", defaults={"tier": "premium"})
     def complete(tier: str, name: str) -> Response:
+        with ask(tier, name) as answer:
+            return jsonify(response=_picture(answer) if answer.job.kind == "image" else _text(answer))
+
+    def ask(tier: str, name: str) -> AbstractContextManager[Answer]:
         holder = keyring.holder(api_key())
         model = catalog.find(name)
         body = seed_body(model, json_body())
-        with jobs.submit(idempotency_key(), holder, tier, model, body, leaving_client()) as answer:
-            return jsonify(response=_picture(answer) if model.kind == "image" else _text(answer))
+        return jobs.submit(idempotency_key(), holder, tier, model, body, leaving_client())
 
     return api
 

@@ -42,7 +42,7 @@ class _Slow(Admission):
 def jobs(valkey_server: Valkey, valkey: "redis.Redis") -> Idempotency:
     settings = Settings(redis_url=valkey_server.url)
     log = JobLog(valkey, log_ttl=10)
-    relay = Relay(valkey, "gw1", log, inbox_chunks=8, outage_timeout=1)
+    relay = Relay(valkey, "gw1", log, inbox_bytes=10_000, outage_timeout=1)
     Registry(valkey).report(Report(id="w1", model="m", engine="simulated", state="ready"))
     admission = _Slow(settings, "gw1", log, Roster(valkey), make_celery(settings), relay)
     admission.log, admission.redis = log, valkey

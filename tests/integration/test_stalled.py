@@ -14,17 +14,13 @@ from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.slow_reader import SlowReader
 from tests.streams import streams
-from tests.wire import request
+from tests.wire import dial, request
 
 pytestmark = pytest.mark.integration
 
 
 def connect(running: Cluster) -> socket.socket:
-    stalled = socket.socket()
-    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    stalled.settimeout(20)
-    stalled.connect(("127.0.0.1", int(running.url.rsplit(":", 1)[1])))
-    return stalled
+    return dial(running, buffer=4096)
 
 
 def asking(running: Cluster, words: int, letters: int = 200, *, stream: bool = True) -> bytes:
