@@ -22,7 +22,8 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check chaos setup dev clients lock bench-batching bench-failover bench-leaving bench-relay bench-slow-reader clean help
+.PHONY: up test check chaos parity setup dev clients lock clean help
+.PHONY: bench-batching bench-failover bench-leaving bench-relay bench-slow-reader
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -39,6 +40,9 @@ check: setup dev ## style, types, layering and unit tests, in under a minute
 
 chaos: setup dev ## kill everything under load, two minutes, and look at every answer
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+parity: setup dev ## every kind of request to vLLM's own server and to this system: the answers must be the same
+	$(BIN)/python -W ignore -m tests.parity $(ARGS)
 
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
 	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)

@@ -9,13 +9,14 @@ from shared.catalog import load_catalog
 from tests.acceptance.printed import Printed
 from tests.acceptance.said import LENGTHS
 from tests.cluster import Cluster, cluster, wait_for
+from tests.parity.requests import MODELS
 
 REAL_MODELS = {
     # The printed image client asks for stable_diffusion: here it gets SDXL's architecture in small.
     "stable_diffusion": None,
     "sdxl-tiny": {"aliases": ["stable_diffusion"]},
-    # The printed streams leave the length to the model.
-    "smollm2-135m": {"max_tokens": 128},
+    # The printed streams leave the length to the model: here it is short, and there are tools.
+    **MODELS,
 }
 
 

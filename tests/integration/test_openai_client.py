@@ -1,16 +1,19 @@
 """OpenAI's own client over a simulated cluster."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import openai
 import pytest
 
-from tests.cluster import Cluster
+from tests.cluster import Cluster, wait_for
 
 pytestmark = pytest.mark.integration
 
 MESSAGES: Any = [{"role": "user", "content": "echo one two three"}]
+LONG: Any = [{"role": "user", "content": "x"}]
+"""Answered at length."""
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +78,48 @@ def test_a_refusal_names_its_field(
         client.chat.completions.create(model="fast", messages=MESSAGES, stream=stream, **more)
     assert (error.value.param, error.value.code) == (param, "invalid_request")
     assert words in str(error.value)
+
+
+def test_a_key_that_is_none(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.AuthenticationError) as error:
+        client.with_options(api_key="sk-crof-wrong").chat.completions.create(model="fast", messages=MESSAGES)
+    assert error.value.code == "invalid_key"
+
+
+def test_an_address_for_premium_keys(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.PermissionDeniedError) as error:
+        client.post("/premium/fast", body={"messages": MESSAGES}, cast_to=object)
+    assert error.value.code == "tier_required"
+
+
+def test_a_model_without_a_worker(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.InternalServerError) as error:
+        client.chat.completions.create(model="idle", messages=MESSAGES)
+    assert (error.value.status_code, error.value.code) == (503, "model_unavailable")
+    assert error.value.response.headers["Retry-After"] == "10"
+
+
+def test_an_idempotency_key_of_another_request(client: openai.OpenAI) -> None:
+    headers = {"Idempotency-Key": "one of ours"}
+    client.chat.completions.create(model="fast", messages=MESSAGES, extra_headers=headers)
+    with pytest.raises(openai.ConflictError) as error:
+        client.chat.completions.create(model="fast", messages=MESSAGES, max_tokens=1, extra_headers=headers)
+    assert error.value.code == "idempotency_mismatch"
+
+
+def test_an_answer_that_takes_longer_than_the_client_waits(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=0.5).chat.completions.create(model="slow", messages=LONG, max_tokens=100)
+
+
+def test_a_full_queue(simulated: Cluster, client: openai.OpenAI) -> None:
+    """Two run and three wait."""
+    with ExitStack() as stack:
+        for _ in range(5):
+            stream = client.chat.completions.create(model="slow", messages=LONG, max_tokens=400, stream=True)
+            stack.enter_context(stream)
+        with pytest.raises(openai.RateLimitError) as error:
+            client.chat.completions.create(model="slow", messages=LONG)
+    assert error.value.code == "queue_full"
+    assert error.value.response.headers["Retry-After"] == "2"
+    wait_for(lambda: simulated.valkey.client.hlen("lease:slow") == 0, 10, "all leases to be given back")
