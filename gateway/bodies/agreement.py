@@ -6,6 +6,7 @@ from gateway.bodies.sampling import Generation
 from gateway.bodies.shapes import refusal
 from gateway.bodies.tools import NamedTool
 from shared.catalog import Model
+from shared.errors import ContextLengthExceeded
 from shared.messages import prompts
 
 RENDERERS_OWN = frozenset(
@@ -31,11 +32,10 @@ def chat_agrees(model: Model, request: ChatRequest) -> None:
 
 def completion_agrees(model: Model, request: CompletionRequest) -> None:
     """Hold the fields of a completion against each other and the model. Raises InvalidRequest."""
-    n, given = request.n or 1, len(prompts(request.prompt))
+    n = request.n or 1
     if request.best_of not in (None, n):
         raise refusal("best_of", f"should be {n}, as `n`, or left out: all answers are given, not the best")
-    if given * n > MOST_CHOICES:
-        raise refusal("prompt", f"should have at most {MOST_CHOICES // n} prompts beside this `n`, got {given}")
+    _prompts_agree(model, prompts(request.prompt), n)
     if request.max_tokens == 0 and not request.echo:
         raise refusal("max_tokens", "should be at least 1, or 0 beside `echo`: true")
     _generation_agrees(model, request, model.max_tokens if request.max_tokens is None else request.max_tokens)
@@ -45,6 +45,17 @@ def check_length(model: Model, param: str, tokens: int | None) -> None:
     """Refuse an answer that could be longer than the model's context, which is in tokens."""
     if tokens is not None and 0 < model.context < tokens:
         raise refusal(param, f"should be at most {model.context}, the context of '{model.id}', got {tokens}")
+
+
+def _prompts_agree(model: Model, given: list[str | list[int]], n: int) -> None:
+    if len(given) * n > MOST_CHOICES:
+        fix = f"should have at most {MOST_CHOICES // n} prompts beside this `n`, got {len(given)}"
+        raise refusal("prompt", fix)
+    # Texts are counted by the engine. Of ids it would only tell that they leave no token for the answer.
+    longest = max(len(prompt) if isinstance(prompt, list) else 0 for prompt in given)
+    if 0 < model.context <= longest:
+        fix = f"has {longest} tokens, and the context of '{model.id}' is {model.context}, answer and all"
+        raise ContextLengthExceeded(f"prompt: {fix}", param="prompt")
 
 
 def _templates_agree(request: ChatRequest) -> None:

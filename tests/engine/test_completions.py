@@ -22,7 +22,7 @@ PROMPTS = ["one two three four", "red green blue"]
 IDS = [504, 2365, 282, 4649, 314]
 BAD = [
     ({"prompt": "word " * 3000}, "prompt", "context"),
-    ({"prompt": [[1], list(range(2048))]}, "prompt", "context"),
+    ({"prompt": [[1], list(range(2100))]}, "prompt", "context"),
 ]
 BAD_FOR_VLLM = [
     ({"prompt": [10**6]}, "prompt", "vocabulary"),

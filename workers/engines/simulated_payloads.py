@@ -1,9 +1,10 @@
 """What the simulated engine answers, in OpenAI's shapes of chats and completions."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.messages import Job, Usage
 
@@ -60,7 +61,7 @@ class Completions:
         return {"index": place} | said | {"logprobs": None, "finish_reason": finish_reason}
 
     def _payload(self, name: str, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        return as_json(self._head | {"object": name, "choices": choices} | more)
+        return msgspec.json.encode(self._head | {"object": name, "choices": choices} | more)
 
 
 class Chats(Completions):
@@ -77,10 +78,6 @@ class Chats(Completions):
 
     def _message(self, text: str) -> dict[str, Any]:
         return {"message": {"role": "assistant", "content": text}}
-
-
-def as_json(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -86,6 +86,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": [2**64]}, "prompt[0]", f"{INTEGERS} -9223372036854775808"),
     ({"prompt": [[1], "hi"]}, "prompt[1]", "should be a list"),
     ({"prompt": [[1], [2, "3"]]}, "prompt[1][1]", 'should be an integer, got "3"'),
+    ({"prompt": [7] * 4096}, "prompt", "has 4096 tokens, and the context of 'm' is 4096"),
+    ({"prompt": [[7], [7] * 5000]}, "prompt", "has 5000 tokens"),
     ({"prompt": ["hi"] * 33}, "prompt", "should have at most 32 members, got 33"),
     ({"prompt": [[1]] * 33}, "prompt", "should have at most 32 members, got 33"),
     ({"prompt": ["hi"] * 17, "n": 2}, "prompt", "should have at most 16 prompts beside this `n`, got 17"),
