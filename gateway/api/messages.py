@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
+from gateway import request_id
 from gateway.admission import Answer
 from gateway.api import errors
 from gateway.api.requests import Asked, api_key, idempotency_key, json_body, waiting_client
@@ -66,7 +67,8 @@ def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluep
 def error_body(failure: Failure) -> Fields:
     """A failure in Anthropic's shape."""
     kind = _KINDS.get(failure.status, "invalid_request_error" if failure.status < 500 else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": failure.message}}
+    error = {"type": kind, "message": failure.message}
+    return {"type": "error", "error": error, "request_id": request_id.current()}
 
 
 def _wording(answer: Answer) -> Wording:
@@ -77,7 +79,7 @@ def _wording(answer: Answer) -> Wording:
         return b"".join(map(_event, telling.events(some)))
 
     def failure(error: RequestError) -> bytes:
-        return _event(error_body(error.failure()) | {"request_id": answer.job.id})
+        return _event(error_body(error.failure()))
 
     return Wording(chunks=chunks, failure=failure, end=b"")
 

@@ -126,8 +126,9 @@ def test_a_body_that_is_no_json_is_refused_in_anthropics_shape(simulated: Cluste
     headers = {"X-API-Key": simulated.key("free"), "Content-Type": "application/json"}
     answer = requests.post(f"{simulated.url}/v1/messages", data="{", headers=headers, timeout=10)
     assert answer.status_code == 400
-    assert answer.json()["type"] == "error"
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    refusal = answer.json()
+    assert (refusal["type"], refusal["error"]["type"]) == ("error", "invalid_request_error")
+    assert refusal["request_id"] == answer.headers["X-Request-Id"]
 
 
 def test_a_stream_that_fails_ends_with_an_error(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -143,7 +144,7 @@ def test_a_stream_that_fails_ends_with_an_error(tmp_path_factory: pytest.TempPat
                     kinds.append(event.type)
             assert kinds[-3:] == ["content_block_delta"] * 3
             assert caught.value.type == "api_error"
-            assert caught.value.body["request_id"] == stream.response.headers["X-Job-Id"]
+            assert caught.value.body["request_id"] == stream.response.headers["X-Request-Id"]
             with pytest.raises(anthropic.InternalServerError) as whole:
                 client.messages.create(**HELLO | {"model": "fails", "messages": LONG})
             assert whole.value.type == "api_error"
