@@ -8,6 +8,7 @@ from tests import chats
 OWN: dict[str, list[Any]] = {
     "prompt": ["hi", ["hi"], ["hi", "ho"], [0, 7], [[0, 7]], [[1], [2, 3]], ["hi"] * 32],
     "max_tokens": [1, 4096],
+    "min_tokens": [0, 16],
     "echo": [True, False],
     "logprobs": [0, 5, 20],
     "best_of": [1],

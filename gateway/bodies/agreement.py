@@ -1,7 +1,7 @@
 """Whether the fields of a request for text agree with each other, and with the model it is for."""
 
 from gateway.bodies.chat import ChatRequest
-from gateway.bodies.completion import MOST_CHOICES, CompletionRequest
+from gateway.bodies.completion import MOST_CHOICES, CompletionRequest, usual_length
 from gateway.bodies.sampling import Generation
 from gateway.bodies.shapes import refusal
 from gateway.bodies.tools import NamedTool
@@ -38,7 +38,8 @@ def completion_agrees(model: Model, request: CompletionRequest) -> None:
     _prompts_agree(model, prompts(request.prompt), n)
     if request.max_tokens == 0 and not request.echo:
         raise refusal("max_tokens", "should be at least 1, or 0 beside `echo`: true")
-    _generation_agrees(model, request, model.max_tokens if request.max_tokens is None else request.max_tokens)
+    most = usual_length(model) if request.max_tokens is None else request.max_tokens
+    _generation_agrees(model, request, most)
 
 
 def check_length(model: Model, param: str, tokens: int | None) -> None:

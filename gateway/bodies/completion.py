@@ -12,9 +12,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Discriminator, Field, Tag
 
 from gateway.bodies.sampling import MOST_ANSWERS, MOST_TOKENS, Generation, TokenId
+from shared.catalog import Model
 
 MOST_CHOICES = 32
 """Of one request, its prompts times `n`: each takes a place in the engine's batch."""
+
+USUAL = 16
+"""Tokens of an answer whose request does not say, as OpenAI and vLLM have it for completions."""
 
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
@@ -57,6 +61,11 @@ class CompletionRequest(Generation):
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=20)
     best_of: int | None = Field(None, ge=1, le=MOST_ANSWERS)
+
+
+def usual_length(model: Model) -> int:
+    """The longest answer to a request that does not say, in tokens."""
+    return min(USUAL, model.max_tokens)
 
 
 WITHOUT_EFFECT = frozenset({"user", "best_of"})

@@ -67,7 +67,7 @@ def completion_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     given = present(data)
     completion_agrees(model, fit(completion.CompletionRequest, given))
     body = {name: value for name, value in given.items() if name not in completion.WITHOUT_EFFECT}
-    return {"max_tokens": model.max_tokens} | body | {"model": model.id}
+    return {"max_tokens": completion.usual_length(model)} | body | {"model": model.id}
 
 
 def _chat(model: Model, shape: type[Sampling], data: dict[str, Any], conversation: str) -> dict[str, Any]:

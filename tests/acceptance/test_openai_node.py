@@ -1,9 +1,12 @@
 """OpenAI's own package for Node, as it is (clients/openai.mjs), with a language model that vLLM runs."""
 
+import base64
+import io
 import json
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.acceptance.programs import NODE_CLIENTS, Programs
 from tests.cluster import Cluster
@@ -75,6 +78,17 @@ def test_a_seed_gives_the_same_answer_again(said: Any) -> None:
     assert message(first)["content"] == message(second)["content"] != ANSWER
 
 
+def test_a_completion(said: Any) -> None:
+    assert said["completion"]["choices"][0]["text"] == said["streamedCompletion"] != ""
+
+
+def test_images(said: Any) -> None:
+    for image in said["image"]["data"]:
+        with Image.open(io.BytesIO(base64.b64decode(image["b64_json"]))) as picture:
+            assert (picture.format, picture.size) == ("PNG", (64, 64))
+    assert len(said["image"]["data"]) == 2
+
+
 def test_models_are_listed_and_found(said: Any) -> None:
     assert {MODEL, "sdxl-tiny"} <= set(said["models"]["ids"])
     assert said["models"]["one"]["id"] == MODEL
@@ -100,4 +114,4 @@ def test_an_error_is_of_the_packages_own_kinds(
 
 
 def test_embeddings_are_not_offered(said: Any) -> None:
-    assert (said["embeddings"]["class"], said["embeddings"]["status"]) == ("NotFoundError", 404)
+    assert (said["embeddings"]["class"], said["embeddings"]["code"]) == ("NotFoundError", "not_offered")

@@ -165,6 +165,29 @@ def test_json_of_any_shape(ask: Any) -> None:
     assert answer.choices[0].message.content.lstrip().startswith("{")
 
 
+def test_a_completion(client: openai.OpenAI) -> None:
+    prompts = ["The capital of France is", "One, two,"]
+    answer = client.completions.create(
+        model=MODEL, prompt=prompts, temperature=0, max_tokens=4, echo=True, logprobs=1
+    )
+    assert [choice.text.startswith(prompts[choice.index]) for choice in answer.choices] == [True, True]
+    logprobs = answer.choices[0].logprobs
+    assert logprobs is not None and logprobs.token_logprobs is not None
+    assert logprobs.token_logprobs[0] is None, "nothing comes before the first token"
+    assert (answer.object, answer.model) == ("text_completion", MODEL)
+
+
+def test_a_streamed_completion_says_what_the_whole_one_says(client: openai.OpenAI) -> None:
+    asked: Any = {"model": MODEL, "prompt": "The capital of France is", "temperature": 0}
+    with client.completions.create(**asked, stream=True, stream_options={"include_usage": True}) as stream:
+        *chunks, last = list(stream)
+    whole = client.completions.create(**asked)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+    assert (last.choices, last.usage) == ([], whole.usage)
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens == 16, "OpenAI's own length, where the request has none"
+
+
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     assert {MODEL, "sdxl-tiny"} <= {model.id for model in client.models.list()}
     model = client.models.retrieve(MODEL)
@@ -209,8 +232,9 @@ def test_a_model_that_makes_images_does_not_chat(ask: Any) -> None:
 
 
 def test_embeddings_are_not_offered(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as error:
         client.embeddings.create(model=MODEL, input="hi")
+    assert (error.value.code, error.value.param) == ("not_offered", "model")
 
 
 def test_a_wrong_key(client: openai.OpenAI) -> None:

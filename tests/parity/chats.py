@@ -7,7 +7,8 @@ from tests.chats import SCHEMA, TEXT, TOOL, TURN
 Fields = dict[str, Any]
 
 QUESTION = {"role": "user", "content": "What is the capital of France?"}
-BASE: Fields = {"messages": [QUESTION], "max_tokens": 12, "temperature": 0}
+BASE: Fields = {"messages": [QUESTION], "max_tokens": 8, "temperature": 0}
+"""The whole answer has 8 tokens, its end included."""
 
 DRAWN: Fields = {"temperature": 1, "seed": 7}
 """Sampled, but with a seed: equal logits give equal tokens."""
@@ -72,13 +73,14 @@ ENDS: dict[str, Fields] = {
     "no stop": {"stop": []},
     "stop in the answer": {"stop": [" France"], "include_stop_str_in_output": True},
     "stop token": {"stop_token_ids": [7042]},
-    "min_tokens": {"messages": [{"role": "user", "content": "Say yes."}], "min_tokens": 10},
-    "ignore_eos": {"messages": [{"role": "user", "content": "Say yes."}], "ignore_eos": True},
-    "special tokens shown": {"skip_special_tokens": False, "ignore_eos": True},
+    "min_tokens": {"messages": [{"role": "user", "content": "Say yes."}], "min_tokens": 10, "max_tokens": 12},
+    "ignore_eos": {"messages": [{"role": "user", "content": "Say yes."}], "ignore_eos": True, "max_tokens": 12},
+    "special tokens shown": {"skip_special_tokens": False, "ignore_eos": True, "max_tokens": 10},
     "special tokens unspaced": {
         "skip_special_tokens": False,
         "spaces_between_special_tokens": False,
         "ignore_eos": True,
+        "max_tokens": 10,
     },
 }
 

@@ -39,6 +39,11 @@ def _fits(text: str, pattern: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text) is not None
 
 
+ADDED = """
+kind description aliases context max_tokens state workers running waiting tokens_per_second
+""".split()
+"""Fields of a model."""
+
 DIFFERENCES = (
     Difference(
         ("*refused*",),
@@ -116,10 +121,7 @@ DIFFERENCES = (
     ),
     Difference(
         ("models: list",),
-        tuple(
-            f"body.data[0].{name}"
-            for name in "kind description aliases context state workers running waiting tokens_per_second".split()
-        ),
+        tuple(f"body.data[0].{name}" for name in ADDED),
         "added: what the model is, and how busy",
     ),
     Difference(("models: one",), ("status 200 for 404",), "served, as OpenAI does; vLLM has none"),

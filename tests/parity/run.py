@@ -9,7 +9,7 @@ import httpx
 from tests.parity.comparison import Gap, gaps
 from tests.parity.differences import DIFFERENCES, Difference
 from tests.parity.replies import Server
-from tests.parity.requests import COMPLETION, Request, requests
+from tests.parity.requests import Request, requests
 
 TRIES = 3
 """Of a stream: a server that is late once puts two tokens into one event, whichever it is."""
@@ -27,11 +27,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, what of the documented differences was not there, and how many requests were skipped."""
+    """All findings, and what of the documented differences was not there."""
 
     findings: list[Finding]
     vanished: list[str]
-    skipped: int
 
     @property
     def same(self) -> bool:
@@ -45,12 +44,11 @@ def compare(ours: Server, theirs: Server) -> Report:
     """
     with httpx.Client() as client:
         known = requests()
-        wanted = known if _completes(client, ours) else [each for each in known if each.path != COMPLETION]
-        expected = [theirs.ask(client, request) for request in wanted]
-        got = [ours.ask(client, request) for request in wanted]
+        expected = [theirs.ask(client, request) for request in known]
+        got = [ours.ask(client, request) for request in known]
         seen: set[tuple[Difference, str]] = set()
         findings = []
-        for request, *replies in zip(wanted, got, expected, strict=True):
+        for request, *replies in zip(known, got, expected, strict=True):
             tries, differing = _differing(client, ours, theirs, request, *replies)
             findings.append(_finding(request, tries, differing, seen))
     missed = [
@@ -59,12 +57,7 @@ def compare(ours: Server, theirs: Server) -> Report:
         for pattern in sorted(each.patterns)
         if (each, pattern) not in seen
     ]
-    return Report(findings, missed, len(known) - len(wanted))
-
-
-def _completes(client: httpx.Client, ours: Server) -> bool:
-    """Whether completions are served at all."""
-    return bool(ours.ask(client, Request("", "", COMPLETION, b"{}"))["status"] != 404)
+    return Report(findings, missed)
 
 
 def _differing(

@@ -67,6 +67,19 @@ const checks = {
   two: () => ask({ n: 2, temperature: 1.5, seed: 5 }),
   stop: () => ask({ stop: " Paris" }),
   seeds: async () => [await ask({ temperature: 1.5, seed: 5 }), await ask({ temperature: 1.5, seed: 5 })],
+  completion: () => client.completions.create({ model: MODEL, prompt: "One, two,", temperature: 0 }),
+  async streamedCompletion() {
+    const stream = await client.completions.create({
+      model: MODEL,
+      prompt: "One, two,",
+      temperature: 0,
+      stream: true,
+    });
+    let text = "";
+    for await (const chunk of stream) text += chunk.choices[0].text;
+    return text;
+  },
+  image: () => client.images.generate({ model: "sdxl-tiny", prompt: "a cat", size: "64x64", n: 2 }),
   async models() {
     const ids = [];
     for await (const model of client.models.list()) ids.push(model.id);
