@@ -20,6 +20,7 @@ from gateway.api.messages import messages_api
 from gateway.api.models import models_api
 from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
+from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
 from gateway.api.requests import JOB_TIMEOUT
 from gateway.api.seed import seed_api
@@ -105,6 +106,7 @@ def create_gateway(settings: Settings) -> Gateway:
     app.config[JOB_TIMEOUT] = settings.job_timeout
     errors.install(app)
     app.register_blueprint(pages_api())
+    app.register_blueprint(openapi_api(settings.job_timeout))
     app.register_blueprint(models_api(catalog, client, joblog, roster))
     app.register_blueprint(jobs_api(keyring, admission))
     jobs = Idempotency(settings, client, admission)

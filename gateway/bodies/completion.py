@@ -36,7 +36,7 @@ Prompt = Annotated[
     Annotated[Text, Tag("|text")]
     | Annotated[list[Text], Field(min_length=1, max_length=MOST_CHOICES, fail_fast=True), Tag("|texts")]
     | Annotated[Tokens, Tag("|tokens")]
-    | Annotated[list[Tokens], Field(max_length=MOST_CHOICES, fail_fast=True), Tag("|lists")],
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_CHOICES, fail_fast=True), Tag("|lists")],
     Discriminator(
         _kind_of_prompt,
         custom_error_type="prompt",

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from gateway.bodies.shapes import Shape, by_member, by_type
@@ -51,7 +52,7 @@ TEXT_OR_PARTS = by_type(
 Part = Annotated[
     Annotated[TextPart, Tag("|text")]
     | Annotated[RefusalPart, Tag("|refusal")]
-    | Annotated[Any, AfterValidator(_unread), Tag("|unread")],
+    | Annotated[SkipJsonSchema[Any], AfterValidator(_unread), Tag("|unread")],
     Discriminator(_kind_of_part),
 ]
 Content = Annotated[
@@ -68,8 +69,15 @@ class Spoken(Shape):
     name: str | None = None
 
 
+def _with_nulls(schema: dict[str, Any]) -> None:
+    """What OpenAI's clients send back as null, which is dropped before a message is held against its shape."""
+    schema["properties"] |= {"audio": {"type": "null"}, "function_call": {"type": "null"}}
+
+
 class Answered(Shape):
     """An assistant's message, with all that an answer of ours has, so that it can be sent back as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_with_nulls)
 
     role: Literal["assistant"]
     content: Content | None = None

@@ -24,12 +24,22 @@ def _is_size(size: str) -> str:
     return size
 
 
+Size = Annotated[
+    str,
+    AfterValidator(_is_size),
+    Field(
+        description=f"WIDTHxHEIGHT in pixels, each a multiple of 8 from {MIN_SIZE} on",
+        json_schema_extra={"pattern": "^(auto|[1-9][0-9]{1,4}[xX][1-9][0-9]{1,4})$"},
+    ),
+]
+
+
 class Image(Body):
     """Body of POST /v1/free/{model}, or a Socket.IO `prompt`, for an image model."""
 
     prompt: Prompt = Field(min_length=1)
     negative_prompt: Prompt | None = None
-    size: Annotated[str, AfterValidator(_is_size)] | None = None
+    size: Size | None = None
     seed: int | None = Field(None, ge=0, le=MOST_INTEGER)
     steps: int | None = Field(None, ge=1, le=MAX_STEPS)
     guidance_scale: float | None = Field(None, ge=0, le=MAX_GUIDANCE)

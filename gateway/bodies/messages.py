@@ -98,7 +98,7 @@ def _clients(kind: str) -> str:
 class Tool(Cached):
     """A tool that the client runs; `input_schema` is a JSON schema."""
 
-    type: Annotated[str, AfterValidator(_clients)] | None = None
+    type: Annotated[str, AfterValidator(_clients), Field(json_schema_extra={"const": "custom"})] | None = None
     name: Name
     description: str | None = None
     input_schema: dict[str, Any]

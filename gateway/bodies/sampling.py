@@ -33,10 +33,20 @@ Bias = Annotated[float, Ge(-100), Le(100)]
 StopText = Annotated[str, Field(min_length=1)]
 
 
+TOKEN_ID = "[0-9]{1,7}"
+
+
 def _of_tokens(biases: dict[str, float]) -> dict[str, float]:
-    if not all(re.fullmatch(r"[0-9]{1,7}", token) for token in biases):
+    if not all(re.fullmatch(TOKEN_ID, token) for token in biases):
         raise PydanticCustomError("token_ids", 'should have ids of tokens for names, such as {"50256": -100}')
     return biases
+
+
+Biases = Annotated[
+    dict[str, Bias],
+    Field(max_length=1024, json_schema_extra={"propertyNames": {"pattern": f"^{TOKEN_ID}$"}}),
+    AfterValidator(_of_tokens),
+]
 
 
 Stop = Annotated[
@@ -83,7 +93,7 @@ class Generation(Sampling):
     n: int | None = Field(None, ge=1, le=MOST_ANSWERS)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    logit_bias: Annotated[dict[str, Bias], AfterValidator(_of_tokens), Field(max_length=1024)] | None = None
+    logit_bias: Biases | None = None
     response_format: ResponseFormat | None = None
     user: str | None = None
 

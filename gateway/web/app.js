@@ -202,7 +202,7 @@ function nameTableParts(part) {
 /* ---- navigation: marks the section in view ---- */
 
 function followSections() {
-  const links = new Map([...byId("nav").querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
+  const links = new Map([...byId("nav").querySelectorAll("a[href^='#']")].map((link) => [link.hash.slice(1), link]));
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       const link = links.get(target.id);

@@ -1,0 +1,133 @@
+"""Schemas of what is answered: the main fields of each object. OpenAI and Anthropic describe theirs in full."""
+
+from typing import Any, get_args
+
+from gateway.openapi.schemas import ANTHROPIC, Schema, ref
+from shared.messages import State
+
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
+NUMBER: Schema = {"type": "number"}
+SECONDS: Schema = {"type": "number", "description": "Seconds since 1970."}
+
+
+def answer_schemas() -> dict[str, Schema]:
+    """By name, the schemas of all answers and of their parts."""
+    return {
+        "ChatCompletion": _answer(
+            "chat.completion", "OpenAI's chat completion, as vLLM makes it.", choices=_choices(message=_message())
+        ),
+        "Completion": _answer(
+            "text_completion", "OpenAI's completion, as vLLM makes it.", choices=_choices(text=TEXT)
+        ),
+        "Usage": _object("Tokens.", prompt_tokens=COUNT, completion_tokens=COUNT, total_tokens=COUNT),
+        "Images": _images(),
+        "Picture": _object("A PNG.", b64_json=TEXT | {"contentEncoding": "base64"}, seed=COUNT),
+        f"{ANTHROPIC}Answer": _anthropic(),
+        "SeedAnswer": _object(
+            "Of an image: a PNG as the text of a Python bytes literal, which `ast.literal_eval` reads.",
+            response=TEXT,
+        ),
+        "Model": _model(),
+        "Models": _object("", object={"const": "list"}, data=_list(ref("Model"))),
+        "Job": _job(),
+        "Place": _object(
+            "Where a job that waits stands in its model's line: 1 is served next.",
+            position=COUNT | {"minimum": 1},
+            seconds={
+                "type": ["number", "null"],
+                "description": "How long it may take until it is, if that is known.",
+            },
+        ),
+        "Health": _object("", status={"const": "ok"}),
+    }
+
+
+def _object(description: str, /, **fields: Schema) -> Schema:
+    """All of the fields are there; more may be."""
+    said: Schema = {"description": description} if description else {}
+    return said | {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"oneOf": [schema, {"type": "null"}]}
+
+
+def _answer(kind: str, description: str, **fields: Schema) -> Schema:
+    head: dict[str, Any] = {"id": TEXT, "object": {"const": kind}, "created": COUNT, "model": TEXT}
+    return _object(description, **head, **fields, usage=ref("Usage"))
+
+
+def _choices(**said: Schema) -> Schema:
+    return _list(_object("", index=COUNT, **said, finish_reason=TEXT_OR_NULL))
+
+
+def _message() -> Schema:
+    message = _object("", role={"const": "assistant"}, content=TEXT_OR_NULL)
+    message["properties"] |= {"tool_calls": _list(ref("ToolCall")), "reasoning": TEXT_OR_NULL}
+    return message
+
+
+def _images() -> Schema:
+    usage = {"type": "object", "description": "`image_steps`: denoising steps, of all images."}
+    return _object("OpenAI's list of images.", created=COUNT, data=_list(ref("Picture")), size=TEXT, usage=usage)
+
+
+def _anthropic() -> Schema:
+    return _object(
+        "Anthropic's message. Its blocks are of type `text`, `thinking` and `tool_use`.",
+        id=TEXT,
+        type={"const": "message"},
+        role={"const": "assistant"},
+        model=TEXT,
+        content=_list({"type": "object", "properties": {"type": TEXT}, "required": ["type"]}),
+        stop_reason=TEXT_OR_NULL,
+        stop_sequence=TEXT_OR_NULL,
+        usage=_object("Tokens.", input_tokens=COUNT, output_tokens=COUNT),
+    )
+
+
+def _model() -> Schema:
+    return _object(
+        "OpenAI's fields, vLLM's `max_model_len`, and what the model's workers say. Lengths are in tokens.",
+        id=TEXT,
+        object={"const": "model"},
+        created=COUNT,
+        owned_by=TEXT,
+        kind={"enum": ["chat", "image"]},
+        description=TEXT,
+        aliases=_list(TEXT),
+        context=COUNT,
+        max_model_len=COUNT_OR_NULL,
+        max_tokens=COUNT_OR_NULL,
+        state={"enum": ["ready", "loading", "draining", "cold"]},
+        workers=COUNT,
+        running=COUNT,
+        waiting=COUNT,
+        tokens_per_second=NUMBER,
+    )
+
+
+def _job() -> Schema:
+    job = _object(
+        "What has become of a job, with its answer so far: `text`, or of an image `step`, `steps` and `data`.",
+        id=TEXT,
+        object={"const": "job"},
+        model=TEXT,
+        state={"enum": list(get_args(State))},
+        created=SECONDS,
+        attempt=COUNT,
+        number=COUNT | {"description": "Of the last event so far."},
+        finish_reason=TEXT_OR_NULL,
+        usage=_or_null(_object("", prompt_tokens=COUNT, completion_tokens=COUNT, image_steps=COUNT)),
+        error=_or_null(ref("ErrorDetails")),
+        waiting=_or_null(ref("Place")),
+    )
+    job["properties"] |= {"text": TEXT, "step": COUNT, "steps": COUNT_OR_NULL, "data": _list(ref("Picture"))}
+    return job
