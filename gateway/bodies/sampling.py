@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.bodies.formats import ResponseFormat, StructuredOutputs
 from gateway.bodies.objects import MOST_INTEGER
-from gateway.bodies.shapes import Body, Shape, by_type
+from gateway.bodies.shapes import Body, Shape, at_most, by_type
 
 MOST_ANSWERS = 8
 """Of one prompt, its `n`: each takes a place in the engine's batch."""
@@ -83,7 +83,7 @@ class Generation(Sampling):
     n: int | None = Field(None, ge=1, le=MOST_ANSWERS)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    logit_bias: Annotated[dict[str, Bias], AfterValidator(_of_tokens), Field(max_length=1024)] | None = None
+    logit_bias: Annotated[dict[str, Bias], at_most(1024), AfterValidator(_of_tokens)] | None = None
     response_format: ResponseFormat | None = None
     user: str | None = None
 
