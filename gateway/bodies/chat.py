@@ -14,7 +14,10 @@ from pydantic import Field
 
 from gateway.bodies.conversation import Conversation
 from gateway.bodies.sampling import MOST_TOKENS, Generation
+from gateway.bodies.shapes import at_most
 from gateway.bodies.tools import ToolChoice, Tools
+
+Labels = Annotated[dict[str, str], Field(max_length=64), at_most(64)]
 
 
 class ChatRequest(Generation):
@@ -42,11 +45,11 @@ class ChatRequest(Generation):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
 
     safety_identifier: str | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Labels | None = None
     store: bool | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: dict[str, str] | None = None
+    prompt_cache_options: Labels | None = None
     prompt_cache_retention: str | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, fail_fast=True)] | None = None

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.bodies.formats import ResponseFormat, StructuredOutputs
 from gateway.bodies.objects import MOST_INTEGER
-from gateway.bodies.shapes import Body, Shape, by_type
+from gateway.bodies.shapes import Body, Shape, at_most, by_type
 
 MOST_ANSWERS = 8
 """Of one prompt, its `n`: each takes a place in the engine's batch."""
@@ -45,6 +45,7 @@ def _of_tokens(biases: dict[str, float]) -> dict[str, float]:
 Biases = Annotated[
     dict[str, Bias],
     Field(max_length=1024, json_schema_extra={"propertyNames": {"pattern": f"^{TOKEN_ID}$"}}),
+    at_most(1024),
     AfterValidator(_of_tokens),
 ]
 

@@ -5,8 +5,17 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRequest
 
@@ -21,6 +30,15 @@ class Shape(BaseModel):
     """An object of these fields and no others, with no text for a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few(cls, data: Any) -> Any:
+        """Pydantic would list every unknown field: of a hundred thousand, for two seconds."""
+        if isinstance(data, dict) and len(data) > len(cls.model_fields):
+            known = {field.alias or name for name, field in cls.model_fields.items()}
+            raise PydanticCustomError(STRANGER, "unknown", {"name": next(n for n in data if n not in known)})
+        return data
 
 
 class Body(Shape):
@@ -47,6 +65,17 @@ def fit(shape: type[AnyBody], data: Mapping[str, Any]) -> AnyBody:
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Only what is there: a field that is null is as good as left out, in all dialects."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def at_most(members: int) -> BeforeValidator:
+    """Bounds an object with names of the client's own, before each of its members may be a mistake."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > members:
+            raise PydanticCustomError("crowd", f"should have at most {members} members, got {len(value)}")
+        return value
+
+    return BeforeValidator(check)
 
 
 def refusal(param: str, fix: str) -> InvalidRequest:
@@ -87,7 +116,9 @@ def _complaint(shape: type[Body], error: ValidationError) -> InvalidRequest:
     mistakes = error.errors(include_url=False)
     mistake: Any = next((each for each in mistakes if each["type"] != "missing"), mistakes[0])
     kind, given, place = mistake["type"], mistake["input"], list(mistake["loc"])
-    if kind.startswith(MEMBER):
+    if kind == STRANGER:
+        place, kind = [*place, mistake["ctx"]["name"]], "extra_forbidden"
+    elif kind.startswith(MEMBER):
         name = kind.removeprefix(MEMBER)
         given = given.get(name)
         place, kind = [*place, name], "missing" if given is None else kind
@@ -127,6 +158,9 @@ def _got(value: Any) -> str:
 
 MEMBER = "member:"
 """Begins the type of a mistake in that member of an object which tells its shape; the member's name ends it."""
+
+STRANGER = "stranger"
+"""The type of a mistake where an object has more fields than its shape, so that one must be unknown."""
 
 TAG = "|"
 """Begins the tags by which pydantic tells the members of a union apart."""

@@ -179,6 +179,33 @@ def test_a_field_of_more_than_64_bits_is_told_its_own_range(body: dict[str, Any]
     assert len(message) < 250
 
 
+@pytest.mark.parametrize(
+    ("body", "param", "words"),
+    [
+        ('{"a": [{"b": NaN}]}', "a[0].b", "should be a number of at most 64 bits, got NaN"),
+        ('{"a": -1e400}', "a", "got -1e400"),
+        ('{"a": %s}' % ("1" * 9_000), "a", "got 111111111111111111111111111111"),
+        (r'{"a": ["", "x\ud800"]}', "a[1]", "should be Unicode text, got half of a surrogate pair"),
+        (r'{"a": {"\udfff": [1]}}', r"a.\udfff", "half of a surrogate pair"),
+        (b'{"a": "\xed\xa0\x80"}', "a", "half of a surrogate pair"),
+    ],
+)
+def test_what_stands_for_no_number_or_text_is_named(body: str | bytes, param: str, words: str) -> None:
+    found, message = refused(parse_json, body)
+    assert found == param
+    assert message.startswith(f"{param}: ")
+    assert words in message
+    json.dumps(message, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("name", ["metadata", "logit_bias", "prompt_cache_options", "stream_options"])
+def test_an_object_of_very_many_mistakes_is_one_mistake(name: str) -> None:
+    many = {f"a{number}": [] for number in range(10_000)}
+    found, message = refused(openai_body, CHAT, {"messages": [TURN], "stream": True, name: many})
+    assert found == (f"{name}.a0" if name == "stream_options" else name)
+    assert len(message) < 100
+
+
 def test_what_only_looks_like_a_long_integer_is_taken() -> None:
     fields = {"most": 2**63 - 1, "least": -(2**63), "text": "9" * 50, "float": 1e25}
     assert parse_json(json.dumps(fields)) == fields
