@@ -225,10 +225,11 @@ def _engine(model: Model) -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from workers.engines.vllm import parse_engine_args
+    from workers.engines.vllm import parse_engine_args, set_environment
     from workers.weights import locate
 
     weights = locate(model, ROOT / "data", lambda share, detail: None)
+    set_environment()
     return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(parse_engine_args(model, weights, 64)))
 
 

@@ -1,10 +1,12 @@
 """Celery's worker as this process runs it: threads, one queue, and nothing of its own on the terminal."""
 
+import signal
 import warnings
 from typing import Any
 
 import celery.apps.worker
 from celery import Celery
+from celery.apps.worker import install_worker_term_hard_handler
 from celery.platforms import SecurityWarning
 
 from shared import redis_keys as keys
@@ -29,6 +31,18 @@ class _Consumer(celery.apps.worker.Worker):
     def setup_logging(self, colorize: bool | None = None) -> bool:
         """It is set up (shared/log.py). Celery's own would also turn its advice to developers on."""
         return True
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Ctrl-C drains like SIGTERM, and a second one ends at once; to Celery, the first is a failure."""
+        super().install_platform_tweaks(worker)
+        drain = signal.getsignal(signal.SIGTERM)
+        assert callable(drain)
+
+        def interrupt(number: int, frame: Any) -> None:
+            install_worker_term_hard_handler(worker, sig="SIGINT", verbose=False)
+            drain(number, frame)
+
+        signal.signal(signal.SIGINT, interrupt)
 
     def set_process_status(self, info: str) -> None:
         """Lists of processes show our command line, which names the model."""

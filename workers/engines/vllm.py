@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import psutil
 
 from shared.catalog import Model
 from shared.errors import EngineFailed, Interrupted, SetupError
@@ -37,6 +38,10 @@ CPU_ENVIRONMENT = {
     # Else vLLM compiles a kernel at the first request for logprobs: with a C++ compiler all streams stand still
     # for half a minute, and without one the engine dies.
     "TORCHDYNAMO_DISABLE": "1",
+    # Else every engine binds its threads to the same cores, the first ones, and two engines share what one has.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # One core is left for the gateway and for vLLM's own scheduler.
+    "OMP_NUM_THREADS": str(max(1, (psutil.cpu_count(logical=False) or 2) - 1)),
 }
 """Variables for vLLM and its processes, where the operator has not set them."""
 
@@ -175,20 +180,25 @@ def _argv(model: Model, weights: str, capacity: int) -> list[str]:
     return argv
 
 
-def _start(args: Any) -> Any:
-    """Start the engine, which runs in a process of its own. Blocks until it can serve."""
-    from vllm.engine.arg_utils import AsyncEngineArgs
+def set_environment() -> None:
+    """Set vLLM's variables, where the operator has not. Its processes inherit them."""
     from vllm.platforms import current_platform
-
-    from workers.engines.vllm_replay import ReplayingLLM
 
     for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if current_platform.is_cpu() else {})).items():
         os.environ.setdefault(name, value)
 
+
+def _start(args: Any) -> Any:
+    """Start the engine, which runs in a process of its own. Blocks until it can serve."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    from workers.engines.vllm_replay import ReplayingLLM
+
+    set_environment()
     try:
         return ReplayingLLM.from_engine_args(AsyncEngineArgs.from_cli_args(args))
     except Exception as error:
-        raise SetupError(f"{args.served_model_name}: vLLM could not start: {error}") from error
+        raise SetupError(f"{args.served_model_name[0]}: vLLM could not start: {error}") from error
 
 
 @dataclass(frozen=True)
