@@ -23,7 +23,7 @@ PROJECT := .venv/.project
 DEV := .venv/.dev
 
 .PHONY: up test check chaos parity setup dev clients lock clean help
-.PHONY: bench-batching bench-failover bench-leaving bench-relay bench-slow-reader
+.PHONY: bench-batching bench-failover bench-leaving bench-relay bench-slow-reader bench-soak bench-stalled
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -52,6 +52,12 @@ bench-failover: setup dev ## kill workers, gateways and Valkey, try after try; h
 
 bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
 	$(BIN)/python -m bench.slow_reader $(ARGS)
+
+bench-stalled: setup dev ## what 500 readers that take nothing cost twenty others, the gateway and Redis
+	$(BIN)/python -m bench.stalled $(ARGS)
+
+bench-soak: setup dev ## twenty minutes of steady load: memory that grows, and keys that are left over
+	$(BIN)/python -m bench.soak $(ARGS)
 
 bench-leaving: setup dev ## how soon the engine is free once a client has left
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.leaving $(ARGS)
