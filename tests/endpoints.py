@@ -29,7 +29,7 @@ ASKING = {"name": "weather", "description": "of a city", "type": "custom", "stri
 
 STREAMED = {"stream_options": {"include_usage": True, "continuous_usage_stats": True, "include_obfuscation": True}}
 SCHEMA = {"name": "a", "schema": {}, "description": "of a city", "strict": True}
-OPTIONAL = [
+OPTIONAL: list[dict[str, Any]] = [
     {"stream": True, **STREAMED},
     {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
 ]
