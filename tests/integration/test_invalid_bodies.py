@@ -16,7 +16,7 @@ import requests
 from tests.chats import CHAT, TURN
 from tests.cluster import Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
-from tests.endpoints import ENDPOINTS, Endpoint
+from tests.endpoints import ENDPOINTS, Endpoint, deep
 from tests.invalid import SEED, Invalid, invalid, schema_patterns
 from tests.streams import streams
 from tests.wire import answer, dial, request
@@ -108,7 +108,7 @@ def _mistake(sent: Invalid, status: int, body: bytes) -> str:
     right = (
         status == sent.status
         and error.keys() == shape
-        and told.keys() == ({"type", "error"} if anthropics else {"error"})
+        and told.keys() == ({"type", "error", "request_id"} if anthropics else {"error"})
         and (sent.param is None or error["message"].startswith(f"{sent.param}: "))
         and (anthropics or error["param"] == sent.param)
     )
@@ -117,13 +117,15 @@ def _mistake(sent: Invalid, status: int, body: bytes) -> str:
 
 def test_what_is_odd_and_no_mistake_is_answered(running: Cluster, gateway: Process, key: str) -> None:
     valid = json.dumps({"model": "m", "messages": [TURN | {"content": "echo \x00\x7f\u2028 😀"}]}).encode()
-    deep = "[" * 900 + "]" * 900
+    lists = "[" * 900 + "]" * 900
     for more in (
         '"temperature":-0.0',
         '"n":8,"n":1',
         '"user":"\\ud83d\\ude00"',
-        '"chat_template_kwargs":{"a":' + deep + "}",
-        '"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"enum":' + deep + "}}}",
+        '"chat_template_kwargs":{"a":' + lists + "}",
+        '"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":'
+        + json.dumps(deep(99))
+        + "}}",
     ):
         body = valid[:-1] + f",{more}}}".encode()
         headers = {"X-API-Key": key, "Content-Type": "application/json; charset=utf-8"}
