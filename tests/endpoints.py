@@ -29,7 +29,7 @@ ASKING = {"name": "weather", "description": "of a city", "type": "custom", "stri
 
 STREAMED = {"stream_options": {"include_usage": True, "continuous_usage_stats": True, "include_obfuscation": True}}
 SCHEMA = {"name": "a", "schema": {}, "description": "of a city", "strict": True}
-OPTIONAL = [
+OPTIONAL: list[dict[str, Any]] = [
     {"stream": True, **STREAMED},
     {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
 ]
@@ -60,6 +60,14 @@ def each(**values: list[Any]) -> list[Wrong]:
 def bodies(base: dict[str, Any], fields: dict[str, list[Any]], *more: dict[str, Any]) -> list[dict[str, Any]]:
     alone = [{name: value} for name, values in fields.items() for value in values]
     return [base | some for some in [*alone, *more]]
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """A schema with so many objects around the innermost."""
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return schema
 
 
 SAMPLING = [
@@ -100,6 +108,11 @@ GENERATION = [
     ("stop_token_ids[0]", {"stop_token_ids": [2**64]}),
     ("allowed_token_ids[0]", {"allowed_token_ids": [-1]}),
     ("bad_words[0]", {"bad_words": [""]}),
+    ("structured_outputs.json", {"structured_outputs": {"json": deep(100)}}),
+    (
+        "response_format.json_schema.schema",
+        {"response_format": {"type": "json_schema", "json_schema": SCHEMA | {"schema": deep(100)}}},
+    ),
     ("structured_outputs.regex", {"structured_outputs": {"regex": ""}}),
     ("structured_outputs.grammar", {"structured_outputs": {"grammar": ""}}),
     ("structured_outputs.choice", {"structured_outputs": {"choice": []}}),
@@ -145,9 +158,14 @@ CHATS = Endpoint(
         ),
         ("metadata.a", {"metadata": {"a": 1}}),
         ("messages[0]", {"messages": [{"role": "assistant"}]}),
+        *(
+            (f"messages[0].{name}", {"messages": [{"role": "assistant", "content": "x", name: {}}]})
+            for name in ("audio", "function_call")
+        ),
         ("messages[0].content[0]", {"messages": [TURN | {"content": [{"type": "image_url", "image_url": {}}]}]}),
         *(("tools[0].function.name", named(name)) for name in ("", "a b", "x" * 65, "name\n")),
         ("tool_choice", {"tool_choice": {"type": "function", "function": {"name": "now"}}}),
+        ("tools[0].function.parameters", {"tools": [TOOL | {"function": {"name": "f", "parameters": deep(100)}}]}),
         ("chat_template_kwargs.tokenize", {"chat_template_kwargs": {"tokenize": True}}),
         ("add_generation_prompt", {"continue_final_message": True, "add_generation_prompt": True}),
     ],
@@ -273,6 +291,7 @@ MESSAGES = Endpoint(
         ),
         ("stop_sequences[0]", {"stop_sequences": [""]}),
         ("tools[0].name", {"tools": [ASKING | {"name": "a b"}]}),
+        ("tools[0].input_schema", {"tools": [ASKING | {"input_schema": deep(100)}]}),
         ("tools[0].type", {"tools": [ASKING | {"type": "web_search_20250305"}]}),
         ("tool_choice.name", {"tools": [ASKING], "tool_choice": {"type": "tool", "name": "now"}}),
         ("thinking.budget_tokens", {"thinking": {"type": "enabled"}}),

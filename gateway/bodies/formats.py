@@ -1,17 +1,17 @@
 """What form an answer must have: OpenAI's response formats, and vLLM's constraints."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.shapes import Name, Shape, by_member
+from gateway.bodies.shapes import JsonSchema, Name, Shape, by_member
 
 
 class Schema(Shape):
     name: Name
     description: str | None = None
-    definition: dict[str, Any] = Field(alias="schema")
+    definition: JsonSchema = Field(alias="schema")
     strict: bool | None = None
 
 
@@ -36,7 +36,7 @@ ResponseFormat = Annotated[
 class StructuredOutputs(Shape):
     """vLLM's constraints on an answer, of which a request has one."""
 
-    definition: dict[str, Any] | None = Field(None, alias="json")
+    definition: JsonSchema | None = Field(None, alias="json")
     json_object: Literal[True] | None = None
     regex: str | None = Field(None, min_length=1)
     choice: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = None

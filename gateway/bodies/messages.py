@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.bodies.dialects import openai_body
 from gateway.bodies.sampling import MOST_TOKENS, StopText
-from gateway.bodies.shapes import Body, Name, Shape, by_member, by_type, fit, present, refusal
+from gateway.bodies.shapes import Body, JsonSchema, Name, Shape, by_member, by_type, fit, present, refusal
 from shared.catalog import Model
 
 
@@ -101,7 +101,7 @@ class Tool(Cached):
     type: Annotated[str, AfterValidator(_clients), Field(json_schema_extra={"const": "custom"})] | None = None
     name: Name
     description: str | None = None
-    input_schema: dict[str, Any]
+    input_schema: JsonSchema
     strict: bool | None = None
 
 

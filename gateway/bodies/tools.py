@@ -1,10 +1,10 @@
 """Tools that a model may call, and who decides whether it does."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from gateway.bodies.shapes import Name, Shape, by_type
+from gateway.bodies.shapes import JsonSchema, Name, Shape, by_type
 
 
 class Function(Shape):
@@ -12,7 +12,7 @@ class Function(Shape):
 
     name: Name
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonSchema | None = None
     strict: bool | None = None
 
 
