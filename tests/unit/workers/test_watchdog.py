@@ -79,14 +79,15 @@ def test_a_dead_engine_is_told(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def test_nothing_is_called_once_it_is_stopped(loop: asyncio.AbstractEventLoop) -> None:
-    asked = threading.Event()
+    asked, stopped = threading.Event(), threading.Event()
 
     async def fail_late() -> None:
         asked.set()
-        await asyncio.sleep(PATIENCE / 2)
+        await asyncio.to_thread(stopped.wait, 5)
         raise EngineDied("closed")
 
     bench = Bench(loop, fail_late)
     assert asked.wait(5)
     bench.watchdog.stop()
+    stopped.set()
     assert not bench.died.wait(PATIENCE)
