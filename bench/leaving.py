@@ -155,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=200, help="of each kind of client")
     parser.add_argument("--simulated", action="store_true", help="no real engines")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "leaving.json")
+    parser.add_argument("--out", type=Path, help="default: bench/results/leaving.json, if engines are real")
     args = parser.parse_args()
     models = {
         "chat": simulated_model(tokens_per_second=50, length=1500),
@@ -176,8 +176,10 @@ def main() -> None:
                 drop()
                 results[case] = figures([drop() for _ in range(args.tries)])
                 print(f"  {case:30}" + "".join(f"{value:7.1f} ms" for value in results[case].values()), flush=True)
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": results}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    out = args.out or (None if args.simulated else ROOT / "bench" / "results" / "leaving.json")
+    if out:
+        record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": results}
+        out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

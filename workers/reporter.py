@@ -35,6 +35,7 @@ class Reporter:
         self._report = first
         self._interval = interval
         self._work: Work | None = None
+        self._heard = True  # said once for each time that Redis stays away
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -85,5 +86,8 @@ class Reporter:
             report = replace(report, running=len(work.running), job_seconds=round(work.job_seconds, 3))
         try:
             self._registry.report(report)
+            self._heard = True
         except redis.RedisError as error:
-            log.warning("could not report: %s", error)
+            if self._heard:
+                log.warning("cannot report, trying on: %s; CROFAI_REDIS_URL says where Redis is", error)
+            self._heard = False
