@@ -98,6 +98,7 @@ class JobLog:
             keys=[
                 keys.job(job.id),
                 keys.waiting(job.model),
+                keys.line(job.model),
                 keys.open_jobs(job.model),
                 *queues.lists(job.model),
             ],
@@ -114,18 +115,12 @@ class JobLog:
         now = time.time()
         with self._redis.pipeline(transaction=False) as pipe:
             for model in models:
-                pipe.zcard(keys.waiting(model))
-                pipe.zrange(keys.open_jobs(model), "-inf", now, byscore=True)
-            found: Any = pipe.execute()
-        late = [
-            self._redis.zrem(keys.waiting(model), *ids) if ids else 0
-            for model, ids in zip(models, found[1::2], strict=True)
-        ]
-        return [count - gone for count, gone in zip(found[::2], late, strict=True)]
+                pipe.zcount(keys.waiting(model), now, "inf")
+            return list(pipe.execute())
 
     def line(self, model: str) -> list[str]:
         """Ids of the jobs that wait for a model, in the order in which they are served."""
-        ids: Any = self._redis.zrange(keys.waiting(model), 0, -1)
+        ids: Any = self._redis.zrange(keys.line(model), 0, -1)
         return [job_id.decode() for job_id in ids]
 
     def stranded(self, model: str, deadline: float) -> list[str]:
@@ -229,7 +224,7 @@ class JobWriter:
     ) -> None:
         self._redis = client
         self._worker_id = worker_id
-        self._waiting = keys.waiting(model)
+        self._waiting = [keys.waiting(model), keys.line(model)]
         self._open = keys.open_jobs(model)
         self._begin = client.register_script(script("begin"))
         self._hand_over = client.register_script(script("hand_over"))
@@ -243,7 +238,7 @@ class JobWriter:
         May be repeated with the same `token`, which is to be random: that opens the same attempt.
         """
         verdict, attempt, length = await self._begin(
-            keys=[keys.job(job_id), keys.log(job_id), self._waiting],
+            keys=[keys.job(job_id), keys.log(job_id), *self._waiting],
             args=[job_id, self._worker_id, max_attempts, self._live_ttl, token],
         )
         return Start(verdict.decode(), attempt, length)
@@ -276,7 +271,7 @@ class JobWriter:
 
 
 def _cancelling(job_id: str, model: str) -> list[str]:
-    return [keys.job(job_id), keys.waiting(model), keys.control_channel(model)]
+    return [keys.job(job_id), keys.waiting(model), keys.line(model), keys.control_channel(model)]
 
 
 def script(name: str) -> str:

@@ -8,7 +8,8 @@ but for the channel's in scripts/append.lua and begin.lua.
 | lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
 | lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 2 s                     |
 | _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
-| waiting:<model>        | zset    | joblog  | ids of jobs not begun, next first; expires after the last one    |
+| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
+| line:<model>           | zset    | joblog  | the same, the next to be served first; expires as waiting        |
 | open:<model>           | zset    | joblog  | ids of jobs that have no end, by deadline; expires as waiting    |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
@@ -47,6 +48,10 @@ def lease_mutex(model: str) -> str:
 
 def waiting(model: str) -> str:
     return f"waiting:{model}"
+
+
+def line(model: str) -> str:
+    return f"line:{model}"
 
 
 def open_jobs(model: str) -> str:

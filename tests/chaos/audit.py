@@ -148,6 +148,7 @@ class Audit:
             keys.lease(model): self._redis.hlen(keys.lease(model)),
             keys.lease_index(model): self._redis.zcard(keys.lease_index(model)),
             keys.waiting(model): self._redis.zcard(keys.waiting(model)),
+            keys.line(model): self._redis.zcard(keys.line(model)),
             keys.DEAD: self._redis.llen(keys.DEAD),
         }
         return [f"{count} in {name}" for name, count in counted.items() if count]

@@ -233,10 +233,13 @@ def test_who_leaves_the_line_makes_room(simulated: Cluster, key: str, path: str)
         wait_for(lambda: waiting(simulated) == 0, 5, "their places to be free")
 
 
-def test_leaving_stops_an_answer_nobody_has_seen_of(simulated: Cluster, key: str) -> None:
+@pytest.mark.parametrize("more", [b"", b"GET / HTTP/1.1\r\n"])
+def test_leaving_stops_an_answer_nobody_has_seen_of(simulated: Cluster, key: str, more: bytes) -> None:
+    """Also that of a client which has sent more meanwhile: behind it, its leaving is not seen at once."""
     client = send(simulated, "/v1/free/slow", {"messages": SLOW["messages"]}, key)
     valkey = simulated.valkey.client
     wait_for(lambda: valkey.hlen("lease:slow") == 1, 10, "the job to run")
+    client.sendall(more)
     client.close()
     wait_for(lambda: valkey.hlen("lease:slow") == 0, 2.5, "the job to be cancelled")
 

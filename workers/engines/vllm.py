@@ -41,7 +41,9 @@ CPU_ENVIRONMENT = {
     # Else every engine binds its threads to the same cores, the first ones, and two engines share what one has.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # One core is left for the gateway and for vLLM's own scheduler.
-    "OMP_NUM_THREADS": str(max(1, (psutil.cpu_count(logical=False) or 2) - 1)),
+    "OMP_NUM_THREADS": str(
+        max(1, min(psutil.cpu_count(logical=False) or 1, len(psutil.Process().cpu_affinity())) - 1)
+    ),
 }
 """Variables for vLLM and its processes, where the operator has not set them."""
 
