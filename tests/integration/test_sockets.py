@@ -165,7 +165,11 @@ def test_an_image_comes_with_its_progress(client: Client, key: str) -> None:
         (3, "invalid_request", None),
         ({"model": b"binary"}, "invalid_request", "model"),
         ({"context": []}, "invalid_request", "model"),
-        ({"model": "fast", "context": [{"role": "user", "content": "\ud800"}]}, "invalid_request", None),
+        (
+            {"model": "fast", "context": [{"role": "user", "content": "\ud800"}]},
+            "invalid_request",
+            "context[0].content",
+        ),
         ({"model": "fast", "context": [{"role": "user", "content": "x"}], "token": "é"}, "invalid_key", None),
         ({"model": "fast"}, "invalid_request", "context"),
         ({"model": "fsat", "context": [{"role": "user", "content": "x"}]}, "model_not_found", "model"),
