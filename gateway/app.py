@@ -39,7 +39,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-EXPOSED = "X-Job-Id, X-Request-Id, Retry-After, Server-Timing"
+EXPOSED = "X-Job-Id, X-Request-Id, request-id, Retry-After, Server-Timing"
 """What pages of other origins may read of a response, beside what they always may."""
 
 
@@ -148,6 +148,7 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def allow(response: Response) -> Response:
+        response.vary.add("Origin")  # without one, too: a cache may keep that for whoever asks next
         origin = request.headers.get("Origin")
         if origin and (origins == "*" or origin in origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if origins == "*" else origin
@@ -157,5 +158,4 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             response.headers["Access-Control-Max-Age"] = "600"
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
-            response.headers.add("Vary", "Origin")
         return response

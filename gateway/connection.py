@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 from msgspec.structs import asdict
 
-from gateway import views
+from gateway import request_id, views
 from gateway.admission import Answer
 from shared.errors import InvalidKey, InvalidRequest, QueueFull, RequestError
 from shared.messages import Chunk
@@ -90,7 +90,8 @@ class Connection:
                 self._refused -= 1
 
     def _answer(self) -> None:
-        """Answer the next prompt. Whatever goes wrong, the client is told."""
+        """Answer the next prompt, a request of its own. Whatever goes wrong, the client is told."""
+        request_id.begin()
         try:
             with self._begin() as answer:
                 self._show(answer)

@@ -38,6 +38,11 @@ def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluep
     api = Blueprint("messages", __name__)
     errors.install(api, error_body)
 
+    @api.after_request
+    def identify(response: Response) -> Response:
+        response.headers["request-id"] = request_id.current()  # where Anthropic's clients look for it
+        return response
+
     @api.post("/v1/messages")
     def create() -> Response:
         answering, streamed = ask()

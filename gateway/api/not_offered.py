@@ -31,7 +31,7 @@ def not_offered_api(catalog: Catalog, keyring: Keyring) -> Blueprint:
 
     for address in ADDRESSES:
         for rule in (f"/v1/{address}", f"/v1/{address}/<path:rest>"):
-            api.add_url_rule(rule, "refuse", refuse, methods=["GET", "POST", "DELETE"])
+            api.add_url_rule(rule, "refuse", refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     return api
 
 

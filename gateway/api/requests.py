@@ -48,9 +48,9 @@ def waiting_client() -> Client:
 
 
 def _timeout() -> float | None:
-    """What a request says of its job's time: `X-Request-Timeout: 30`, in seconds."""
+    """What a request says of its job's time: `X-Request-Timeout: 30`, in seconds. Only a POST begins a job."""
     seconds = request.headers.get("X-Request-Timeout")
-    if seconds is None:
+    if seconds is None or request.method != "POST":
         return None
     most: float = current_app.config[JOB_TIMEOUT]
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", seconds) or not 1 <= float(seconds) <= most:

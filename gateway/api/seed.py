@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from gateway import views
 from gateway.admission import Answer
 from gateway.api.requests import api_key, idempotency_key, json_body, leaving_client
+from gateway.api.streams import job_headers
 from gateway.auth import Keyring
 from gateway.bodies import seed_body
 from gateway.idempotency import Idempotency
@@ -21,7 +22,9 @@ def seed_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint
     @api.post("/v1/premium/<name>", defaults={"tier": "premium"})
     def complete(tier: str, name: str) -> Response:
         with ask(tier, name) as answer:
-            return jsonify(response=_picture(answer) if answer.job.kind == "image" else _text(answer))
+            response = jsonify(response=_picture(answer) if answer.job.kind == "image" else _text(answer))
+            response.headers.update(job_headers(answer))
+            return response
 
     def ask(tier: str, name: str) -> AbstractContextManager[Answer]:
         holder = keyring.holder(api_key())

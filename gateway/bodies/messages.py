@@ -146,7 +146,11 @@ class MessagesRequest(Body):
 
 
 def messages_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
-    """Anthropic's dialect → an OpenAI-shaped body. Raises InvalidRequest, which names Anthropic's fields."""
+    """Anthropic's dialect → an OpenAI-shaped body.
+
+    Raises InvalidRequest: its `param` is a field of Anthropic's; the fix may have a value in OpenAI's words, such
+    as a `tool_choice` of "none".
+    """
     request = fit(MessagesRequest, present(data))
     system = [{"role": "system", "content": _content(request.system)}] if request.system else []
     messages = [*system, *(turn for message in request.messages for turn in _turns(message))]

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,13 @@ MOST_DIGITS = 4300  # of an integer that Python reads from a text
 LONGEST = 80  # characters of a name in a message
 
 CONTAINERS = (dict, list)
-Path: TypeAlias = tuple[str | int, ...]
+
+
+class Link(NamedTuple):
+    """A member's name or number in what is around it, whose own link is `parent`: None for the body's fields."""
+
+    parent: "Link | None"
+    key: str | int
 
 
 def parse_json(data: str | bytes) -> dict[str, Any]:
@@ -59,11 +65,11 @@ def _check_values(data: str | bytes) -> None:
     """Refuse by their names numbers and texts that only look it; the parser does not say where they are."""
     with suppress(ValueError, RecursionError):
         value = json.loads(data, parse_int=_integer, parse_float=_fraction, parse_constant=_Unread)
-        for path, key, member in _leaves(value):
+        for parent, key, member in _leaves(value):
             if isinstance(member, _Unread):
-                raise _refusal((*path, key), f"should be a number of at most 64 bits, got {member[:30]}")
+                raise _refusal(Link(parent, key), f"should be a number of at most 64 bits, got {member[:30]}")
             if _has_half(member) or _has_half(key):
-                raise _refusal((*path, key), "should be Unicode text, got half of a surrogate pair")
+                raise _refusal(Link(parent, key), "should be Unicode text, got half of a surrogate pair")
 
 
 def _has_half(member: Any) -> bool:
@@ -78,29 +84,38 @@ def _check_integers(text: str | bytes, value: dict[str, Any]) -> None:
     # Looking for their digits first is a hundred times faster than looking at every value.
     if not re.search(rb"[0-9]{19}", text if isinstance(text, bytes) else text.encode()):
         return
-    for path, key, member in _leaves(value):
-        if isinstance(member, int) and path and not -MOST_INTEGER - 1 <= member <= MOST_INTEGER:
+    for parent, key, member in _leaves(value):
+        if isinstance(member, int) and parent and not -MOST_INTEGER - 1 <= member <= MOST_INTEGER:
             takes = f"an integer from {-MOST_INTEGER - 1} to {MOST_INTEGER}"
-            raise _refusal((*path, key), f"should be {takes}, got {str(member)[:30]}")
+            raise _refusal(Link(parent, key), f"should be {takes}, got {str(member)[:30]}")
 
 
-def _leaves(value: Any) -> Iterator[tuple[Path, str | int, Any]]:
-    """All members of objects and lists: what is around each, its name or number there, and itself."""
-    # No recursion: a body may be nested deeper than our stack. No names: there may be half a million.
-    waiting: list[tuple[Path, Any]] = [((), value)]
+def _leaves(value: Any) -> Iterator[tuple[Link | None, str | int, Any]]:
+    """All members of objects and lists: the link of what is around each, its name or number there, and itself."""
+    # No recursion: a body may be nested deeper than our stack. No paths: there may be half a million, all long.
+    waiting: list[tuple[Link | None, Any]] = [(None, value)]
     while waiting:
-        path, container = waiting.pop()
+        parent, container = waiting.pop()
         members = container.items() if isinstance(container, dict) else enumerate(container)
         for key, member in members:
-            yield path, key, member
+            yield parent, key, member
             if isinstance(member, CONTAINERS):
-                waiting.append(((*path, key), member))
+                waiting.append((Link(parent, key), member))
 
 
-def _refusal(path: Path, fix: str) -> InvalidRequest:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+def _refusal(link: Link, fix: str) -> InvalidRequest:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in _path(link)]
     param = "".join(parts).removeprefix(".").encode(errors="backslashreplace").decode()[:LONGEST]
     return InvalidRequest(f"{param}: {fix}", param=param)
+
+
+def _path(link: Link | None) -> list[str | int]:
+    """From the body's field down to the member."""
+    path: list[str | int] = []
+    while link is not None:
+        path.append(link.key)
+        link = link.parent
+    return path[::-1]
 
 
 def _kind(value: object) -> str:

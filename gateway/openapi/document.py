@@ -88,5 +88,6 @@ def _answer(operation: Operation) -> Schema:
     if operation.events:
         content[EVENTS] = {"schema": {"type": "string", "description": operation.events}}
     names = ["X-Request-Id", *(["X-Job-Id", "Server-Timing"] if operation.job else [])]
+    names += ["request-id"] if operation.anthropic else []
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     return {"description": operation.summary, "headers": headers, "content": content}

@@ -32,8 +32,8 @@ def error_schemas() -> dict[str, Schema]:
         "Error": {"type": "object", "properties": {"error": ref("ErrorDetails")}, "required": ["error"]},
         f"{ANTHROPIC}Error": {
             "type": "object",
-            "properties": {"type": {"const": "error"}, "error": _error()},
-            "required": ["type", "error"],
+            "properties": {"type": {"const": "error"}, "error": _error(), "request_id": {"type": "string"}},
+            "required": ["type", "error", "request_id"],
         },
     }
 
@@ -43,7 +43,7 @@ def error_examples() -> dict[str, Schema]:
     return {
         name(kind): {"summary": _told(kind), "value": shape(_example(kind).failure())}
         for kind in _tree(RequestError)
-        for name, shape in ((_openais, error_body), (_anthropics, messages.error_body))
+        for name, shape in ((_openais, error_body), (_anthropics, _anthropics_body))
     }
 
 
@@ -78,9 +78,10 @@ def _response(kinds: list[Kind], anthropic: bool) -> Schema:
     names += [_openais(kind) for kind in kinds if kind in EARLY or not anthropic]
     schemas = [ref(f"{ANTHROPIC}Error")] if anthropic else []
     schemas += [ref("Error")] if len(names) > len(schemas) * len(kinds) else []
+    headers = ["X-Request-Id", *(["request-id"] if anthropic else [])]
     response: Schema = {
         "description": "\n".join(f"- {_told(kind)}" for kind in kinds),
-        "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         "content": {
             "application/json": {
                 "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
@@ -100,6 +101,10 @@ def _example(kind: Kind) -> RequestError:
 
 def _told(kind: Kind) -> str:
     return f"`{kind.code}`: {_example(kind)}"
+
+
+def _anthropics_body(failure: Failure) -> dict[str, Any]:
+    return messages.error_body(failure) | {"request_id": "req_5f3c8e1a"}
 
 
 def _openais(kind: Kind) -> str:

@@ -20,12 +20,17 @@ SECURITY: dict[str, Schema] = {
 
 SAID: dict[str, Schema] = {
     "X-Request-Id": {
-        "description": "The request's id: its own, if it came with one that can stand in a log.",
+        "description": "The request's id: its own, if that is 1 to 128 letters, digits and `._:/+=@-`.",
+        "schema": {"type": "string"},
+    },
+    "request-id": {
+        "description": "The same, where Anthropic's clients look for it.",
         "schema": {"type": "string"},
     },
     "X-Job-Id": {"description": "The job's id, for `/v1/jobs/{job_id}`.", "schema": {"type": "string"}},
     "Server-Timing": {
-        "description": "Milliseconds so far: `queue`, `ttft` (to the first token) and `total`.",
+        "description": "Milliseconds so far: `queue`, `ttft` (to the first token) and `total`. A stream whose job "
+        "waits for more than a second begins before its job does, and has `total` alone.",
         "schema": {"type": "string"},
     },
     "Retry-After": {
@@ -42,7 +47,7 @@ def parameters(job_timeout: float) -> dict[str, Schema]:
     number: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
     return {
         "RequestId": _header(
-            "X-Request-Id", "An id for this request, which its answer repeats.", {"type": "string"}
+            "X-Request-Id", "An id for this request, which its answer repeats if it is safe.", {"type": "string"}
         ),
         "RequestTimeout": _header(
             "X-Request-Timeout",

@@ -74,6 +74,7 @@ def _seed(tier: str, *more: Kind) -> Operation:
         body={"oneOf": [ref("SeedChat"), ref("Image")]},
         examples={"chat": {"messages": TURNS, "max_tokens": 50}, "image": PICTURE},
         parameters=("IdempotencyKey", "RequestTimeout"),
+        job=True,
     )
 
 
@@ -173,7 +174,7 @@ def _jobs() -> list[Operation]:
             (errors.InvalidRequest, *found, *FOLLOWED),
             events="The events that the endpoint would have streamed, in OpenAI's dialect, each with its number "
             "as `id`; those that follow the one named.",
-            parameters=("LastEventId", "After", "ResumeWithin", "RequestTimeout"),
+            parameters=("LastEventId", "After", "ResumeWithin"),
             job=True,
         ),
         Operation("delete", one, "cancel_job", "Jobs", "End a job", ref("Job"), found),

@@ -32,6 +32,7 @@ def test_a_conversation_goes_on_with_the_answer_as_it_came(client: anthropic.Ant
         **HELLO, system="Be brief.", metadata={"user_id": "ann"}, extra_body={"temperature": 0}
     )
     assert (answer.type, answer.role, answer.model) == ("message", "assistant", "fast")
+    assert (answer._request_id or "").startswith("req_")
     assert [block.to_dict() for block in answer.content] == [{"type": "text", "text": "one two three"}]
     assert (answer.stop_reason, answer.stop_sequence) == ("end_turn", None)
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (4, 3)
@@ -104,6 +105,7 @@ def test_a_refusal_has_anthropics_type_and_names_its_field(
     with pytest.raises(kind) as caught:
         client.messages.create(**HELLO | more, stream=stream)
     assert (caught.value.type, words in caught.value.api_message) == (error, True), caught.value
+    assert caught.value.request_id == caught.value.response.headers["X-Request-Id"]
 
 
 def test_a_wrong_key_is_told_so(simulated: Cluster) -> None:

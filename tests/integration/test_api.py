@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,8 @@ def error(response: requests.Response) -> dict[str, Any]:
 def test_a_chat_answers_with_its_text(simulated: Cluster, key: str) -> None:
     response = post(simulated, "/v1/free/fast", {"messages": [TURN], "max_tokens": 300}, key)
     assert (response.status_code, response.json()) == (200, {"response": "one two three"})
+    assert response.headers["X-Job-Id"].startswith("job_")
+    assert re.findall(r"(\w+);dur=", response.headers["Server-Timing"]) == ["queue", "ttft", "total"]
 
 
 def test_max_tokens_limits_the_answer(simulated: Cluster, key: str) -> None:
@@ -188,6 +191,10 @@ def test_browsers_may_call_from_anywhere(simulated: Cluster) -> None:
     headers["Access-Control-Request-Headers"] = "authorization,x-stainless-os"
     response = requests.options(f"{simulated.url}/v1/chat/completions", headers=headers, timeout=10)
     assert response.headers["Access-Control-Allow-Headers"] == "authorization,x-stainless-os"
+    for sent in ({}, {"Origin": "https://elsewhere.example"}):
+        for path in ("/openapi.json", "/v1/models", "/nothing"):
+            response = requests.get(f"{simulated.url}{path}", headers=sent, timeout=10)
+            assert response.headers["Vary"] == "Origin", path
 
 
 SLOW = {"model": "slow", "messages": [{"role": "user", "content": "x"}], "max_tokens": 400}

@@ -26,6 +26,8 @@ CALLS: dict[str, Callable[[openai.OpenAI], object]] = {
     "files": lambda client: client.files.list(),
     "batches": lambda client: client.batches.list(),
     "an edit": lambda client: client.images.edit(image=b"PNG", prompt="hi"),
+    "another file": lambda client: client.put("/files/file_1", cast_to=object),
+    "another assistant": lambda client: client.patch("/assistants/asst_1", cast_to=object),
     "no file": lambda client: client.files.delete("file_1"),
 }
 

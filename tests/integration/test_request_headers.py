@@ -94,6 +94,12 @@ def test_a_request_that_ends_in_its_time_is_answered(simulated: Cluster, key: st
     assert post(simulated, key, CHAT, X_Request_Timeout="30").status_code == 200
 
 
+def test_who_comes_back_has_no_say_in_the_jobs_time(simulated: Cluster, key: str) -> None:
+    job = post(simulated, key, CHAT | {"stream": True}, X_Resume_Within="30").headers["X-Job-Id"]
+    headers = {"X-API-Key": key, "X-Request-Timeout": "soon"}
+    assert requests.get(f"{simulated.url}/v1/jobs/{job}/events", headers=headers, timeout=10).status_code == 200
+
+
 @pytest.mark.parametrize("seconds", ["0", "0.5", "601", "-1", "nan", "1e2", "soon", "", "1_0"])
 def test_a_time_that_cannot_be_is_refused(simulated: Cluster, key: str, seconds: str) -> None:
     response = post(simulated, key, CHAT, X_Request_Timeout=seconds)

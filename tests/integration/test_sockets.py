@@ -1,6 +1,7 @@
 """The seed's Socket.IO dialect over a whole simulated cluster, with the real Python client."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -107,6 +108,17 @@ def test_usage_comes_before_the_end(client: Client, key: str) -> None:
     assert [event for event, _ in events[-2:]] == ["usage", "chunk"]
 
 
+def test_each_prompt_has_an_id_in_the_log(client: Client, key: str, simulated: Cluster) -> None:
+    for _ in range(2):
+        client.emit("prompt", prompt("echo one", token=key))
+    client.wait(2)
+    (gateway,) = [process for process in simulated.processes if process.name == "gateway"]
+    lines = [rf"job {usage['id']} .*, request (req_\w+)" for usage in client.of("usage")]
+    wait_for(lambda: all(re.search(line, gateway.log.read_text()) for line in lines), 5, "the log's lines")
+    log = gateway.log.read_text()
+    assert len({match[1] for line in lines if (match := re.search(line, log))}) == 2
+
+
 def test_several_prompts_are_answered_one_after_the_other(client: Client, key: str) -> None:
     for text in ("a a a", "b b b", "c c c"):
         client.emit("prompt", prompt(f"echo {text}", token=key))
@@ -153,7 +165,11 @@ def test_an_image_comes_with_its_progress(client: Client, key: str) -> None:
         (3, "invalid_request", None),
         ({"model": b"binary"}, "invalid_request", "model"),
         ({"context": []}, "invalid_request", "model"),
-        ({"model": "fast", "context": [{"role": "user", "content": "\ud800"}]}, "invalid_request", None),
+        (
+            {"model": "fast", "context": [{"role": "user", "content": "\ud800"}]},
+            "invalid_request",
+            "context[0].content",
+        ),
         ({"model": "fast", "context": [{"role": "user", "content": "x"}], "token": "é"}, "invalid_key", None),
         ({"model": "fast"}, "invalid_request", "context"),
         ({"model": "fsat", "context": [{"role": "user", "content": "x"}]}, "model_not_found", "model"),

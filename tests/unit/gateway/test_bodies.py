@@ -1,6 +1,7 @@
 """Bodies: what is taken becomes OpenAI's shape, what is refused names its field and the fix."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -167,6 +168,17 @@ def test_an_integer_of_more_than_64_bits_is_named(body: dict[str, Any], param: s
             f"{param}: should be an integer from -9223372036854775808 to 9223372036854775807"
         )
         assert len(message) < 250
+
+
+def test_finding_an_integer_takes_little_memory() -> None:
+    data = json.dumps({"last": [2**63], "deep": nested([[]] * 20_000, 900)})  # looked at from the end on
+    tracemalloc.start()
+    try:
+        assert refused(parse_json, data)[0] == "last[0]"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 @pytest.mark.parametrize("body", [{"seed": 2**63}, {"max_tokens": -(2**63) - 1}, {"top_k": 10**4000}])

@@ -29,7 +29,7 @@ DESCRIBED = """
     /v1/jobs/{id} /v1/jobs/{id}/events X-Job-Id X-Resume-Within Last-Event-ID Idempotency-Key
     resume_within job piece number resume cancel
     /v1/images/generations image_generation.progress image_generation.completed
-    X-Request-Id X-Request-Timeout
+    X-Request-Id X-Request-Timeout Server-Timing waiting position
 """
 
 
