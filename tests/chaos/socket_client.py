@@ -13,7 +13,7 @@ SILENT = 20.0  # seconds without any event after which it tries another gateway
 
 
 class _Transport(engineio.Client):
-    """Hands over messages in their order: the library's own handles each in a thread, and the later may be first."""
+    """Hands over messages in their order: the library's own has a thread for each, and the later may be first."""
 
     def _trigger_event(self, event: str, *args: Any, **_: Any) -> Any:
         return super()._trigger_event(event, *args)
