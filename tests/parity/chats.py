@@ -152,12 +152,12 @@ TOOLS: dict[str, Fields] = {
         "tool_choice": {"type": "function", "function": {"name": "forecast"}},
         "max_tokens": 4,
     },
-    "tool, required": {"tools": [FORECAST], "tool_choice": "required", "max_tokens": 48},
+    "tool, required": {"tools": [FORECAST], "tool_choice": "required", "max_tokens": 32},
     "tool, required, one at a time": {
         "tools": [FORECAST],
         "tool_choice": "required",
         "parallel_tool_calls": False,
-        "max_tokens": 48,
+        "max_tokens": 32,
     },
     "tool, named, with logprobs": {
         "tools": [FORECAST],
@@ -184,16 +184,12 @@ NOTES: dict[str, Fields] = {
 }
 
 WHOLE: dict[str, Fields] = {
-    # Some 2020 tokens: what is left of the context is all that the answer can have.
+    # Some 330 tokens: what is left of the context is all that the answer can have. Token 81 is "a".
     "more max_tokens than room": {
-        "messages": [{"role": "user", "content": "word " * 1990}],
-        "max_tokens": 500,
-        "ignore_eos": True,
-    },
-    "no max_tokens, and little room": {
-        "messages": [{"role": "user", "content": "word " * 1990}],
-        "max_tokens": None,
-        "ignore_eos": True,
+        "messages": [{"role": "user", "content": "word " * 300}],
+        "max_tokens": 2000,
+        "allowed_token_ids": [81],
+        "stop": "aaa",
     },
 }
 """Not for streams."""

@@ -16,8 +16,8 @@ CHATS: dict[str, Fields] = {
 }
 
 WHOLE: dict[str, Fields] = {
-    # Token 81 is "a": 140 of them, and then the stop.
-    "longer than the default": {"max_tokens": None, "allowed_token_ids": [81], "stop": "a" * 140},
+    # Token 81 is "a": 70 of them, and then the stop.
+    "longer than the default": {"max_tokens": None, "allowed_token_ids": [81], "stop": "a" * 70},
     "logprobs of the prompt": {"prompt_logprobs": 1, "max_tokens": 2},
 }
 """Not for streams."""

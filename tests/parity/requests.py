@@ -10,7 +10,7 @@ from tests.parity.chats import Fields
 
 MODEL = "smollm2-135m"
 MODELS = {
-    MODEL: {"max_tokens": 128, "engine_args": {"enable_auto_tool_choice": True, "tool_call_parser": "hermes"}}
+    MODEL: {"max_tokens": 64, "engine_args": {"enable_auto_tool_choice": True, "tool_call_parser": "hermes"}}
 }
 """What these requests need, over the catalogue: short answers, and tools."""
 

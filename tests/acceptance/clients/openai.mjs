@@ -1,12 +1,18 @@
 // OpenAI's own package for Node, as it is: each check's result, as JSON, by its name.
 import OpenAI from "openai";
+import { standardResponseFormat } from "openai/helpers/standard-schema";
 
 const { BASE_URL, KEY, MODEL } = process.env;
 const client = new OpenAI({ baseURL: BASE_URL, apiKey: KEY, maxRetries: 0 });
 
 const messages = [{ role: "user", content: "What is the capital of France?" }];
 const greedy = { model: MODEL, messages, temperature: 0, max_tokens: 12 };
-const parameters = { type: "object", properties: { city: { enum: ["Rome", "Oslo"] } }, required: ["city"] };
+const parameters = {
+  type: "object",
+  properties: { city: { type: "string", enum: ["Rome", "Oslo"] } },
+  required: ["city"],
+  additionalProperties: false,
+};
 const tools = [{ type: "function", function: { name: "forecast", parameters } }];
 const forecast = { type: "function", function: { name: "forecast" } };
 
@@ -35,7 +41,8 @@ const checks = {
     const stream = client.chat.completions.stream({ ...greedy, logprobs: true, top_logprobs: 2 });
     let snapshot = "";
     stream.on("content", (_, all) => (snapshot = all));
-    return { snapshot, final: await stream.finalChatCompletion() };
+    const final = await stream.finalChatCompletion();
+    return { snapshot, final };
   },
   named: () => ask({ tools, tool_choice: forecast, max_tokens: 60 }),
   required: () => ask({ tools, tool_choice: "required", max_tokens: 60 }),
@@ -54,13 +61,10 @@ const checks = {
     return asked;
   },
   async parsed() {
-    const json_schema = { name: "city", strict: true, schema: parameters };
-    const response_format = {
-      type: "json_schema",
-      json_schema,
-      $brand: "auto-parseable-response-format",
-      $parseRaw: JSON.parse,
-    };
+    // A schema of any library that keeps to Standard Schema, such as zod: this one is made by hand.
+    const validate = (value) => ({ value });
+    const schema = { "~standard": { version: 1, vendor: "none", validate } };
+    const response_format = standardResponseFormat(schema, "city", { schema: parameters });
     const answer = await client.chat.completions.parse({ ...greedy, response_format, max_tokens: 60 });
     return answer.choices[0].message.parsed;
   },
