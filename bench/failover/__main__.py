@@ -87,8 +87,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tries", type=int, default=20, help="of each case but valkey-killed; default: 20")
     parser.add_argument("--outages", type=int, default=3, help="of Valkey, with 100 streams each; default: 3")
     parser.add_argument("--lease", type=float, default=5, help="seconds; 20 are shipped; default: 5")
-    # With three, the next try need not wait for the one that was killed, but for the one before it.
-    parser.add_argument("--workers", type=int, default=3, help="of worker-killed; at least 2, default: 3")
+    # With three, the next try need not wait for the one that was killed, but each takes about 4 GB of memory.
+    parser.add_argument("--workers", type=int, default=2, help="of worker-killed; at least 2, default: 2")
     parser.add_argument("--simulated", action="store_true", help="no real engine")
     parser.add_argument("--seed", type=int, default=1, help="decides when processes are struck; default: 1")
     parser.add_argument(

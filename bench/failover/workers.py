@@ -10,7 +10,7 @@ from dataclasses import replace
 from bench.failover.stage import PATIENCE, Outcome, asked, holder, judged, stage, under_way, worker_of
 from tests.chaos.questions import Question, answered, echo
 from tests.chaos.subject import SIMULATED, VLLM, Subject
-from tests.chaos.system import Place, System
+from tests.chaos.system import System
 from tests.cluster import wait_for
 from tests.conftest import simulated_model
 
@@ -26,7 +26,7 @@ def killed(args: argparse.Namespace) -> Iterator[list[Outcome]]:
     with stage(subject) as system:
         questions = _questions(args, system)
         for number in range(args.tries):
-            yield [_kill(system, subject, questions[number % len(questions)], dice)]
+            yield [_kill(system, questions[number % len(questions)], dice)]
 
 
 def paused(args: argparse.Namespace) -> Iterator[list[Outcome]]:
@@ -39,8 +39,8 @@ def paused(args: argparse.Namespace) -> Iterator[list[Outcome]]:
             yield [_pause(system, question, dice, args.lease)]
 
 
-def _kill(system: System, subject: Subject, question: Question, dice: random.Random) -> Outcome:
-    wait_for(lambda: _ready(system) >= AT_LEAST, subject.loading, "two workers to be ready")
+def _kill(system: System, question: Question, dice: random.Random) -> Outcome:
+    system.wait_until_ready(AT_LEAST)
     with asked(system, question) as stream:
         under_way(stream, dice.randint(5, question.tokens // 2))
         place = holder(system, stream.job)
@@ -66,15 +66,6 @@ def _pause(system: System, question: Question, dice: random.Random, lease: float
     wait_for(lambda: said in place.process.log.read_text(), PATIENCE, "the woken worker to notice")
     wait_for(lambda: _serves(system, question.model, worker), PATIENCE, "the woken worker to serve new jobs")
     return outcome
-
-
-def _ready(system: System) -> int:
-    """How many workers can serve; reports of dead ones live on for a while."""
-    return sum(_is_ready(place) for place in system.workers)
-
-
-def _is_ready(place: Place) -> bool:
-    return place.process.alive and "is ready" in place.process.log.read_text()
 
 
 def _serves(system: System, model: str, worker: str) -> bool:

@@ -3,10 +3,11 @@
 import threading
 from abc import ABC, abstractmethod
 
+from gateway.admission import MOST_GRACE
 from tests.chaos.ledger import Entry
 
 AGAIN = 0.3  # seconds between tries
-GRACE = 120  # seconds within which they come back
+GRACE = MOST_GRACE  # looking at a job is not coming back, and it may wait for workers that load
 RETRYABLE = (429, 503)
 ENDED = ("succeeded", "failed", "cancelled")
 AWAY = 0.7  # seconds that those who drop stay away

@@ -57,7 +57,7 @@ def _any_answered(url: str, key: str) -> Questions:
 # A worker that is killed is away for as long as its model loads, and all engines share the processor.
 VLLM = Subject(
     model="smollm2-135m",
-    # With the 2 GB that are shipped, three would not fit beside much else on a machine of 16 GB.
+    # The 2 GB that are shipped are for 64 long answers; here memory is for several workers.
     models={"smollm2-135m": {"engine_args": {"kv_cache_memory_bytes": 256 * 2**20}}},
     engine=None,
     gateways=2,

@@ -44,6 +44,7 @@ class System:
 
     def __init__(self, running: Cluster, subject: Subject) -> None:
         self.model = subject.model
+        self._loading = subject.loading
         self.cluster = running
         self.valkey = running.valkey
         self.valkey_struck = threading.Lock()
@@ -55,15 +56,15 @@ class System:
         self.workers = [Place(f"worker {n}", spawn) for n in range(subject.workers)]
         for port, place in zip(ports, self.gateways, strict=True):
             wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
-        wait_for(lambda: self.ready() == subject.workers, subject.loading, "the workers to be ready")
+        self.wait_until_ready(subject.workers)
 
     @property
     def places(self) -> list[Place]:
         return [*self.gateways, *self.workers]
 
-    def ready(self) -> int:
-        """How many workers are ready."""
-        return sum(report.state == "ready" for report in self.cluster.registry.workers(self.model))
+    def wait_until_ready(self, workers: int) -> None:
+        """Wait for so many workers. Reports of those that were killed live on for a while: logs do not lie."""
+        wait_for(lambda: sum(map(_is_ready, self.workers)) >= workers, self._loading, "workers to be ready")
 
     def forget_jobs(self) -> None:
         """Remove the records and logs of all jobs, which must have ended."""
@@ -89,7 +90,8 @@ class System:
         return found
 
     def leave(self) -> list[str]:
-        """SIGTERM to all; says what does not end in order, or stays."""
+        """SIGTERM to all; says what does not end in order, or stays. A worker that loads would end out of it."""
+        self.wait_until_ready(len(self.workers))
         found = []
         for place in (*self.workers, *self.gateways):
             try:
@@ -108,6 +110,10 @@ class System:
             for process in psutil.process_iter()
             if _environment(process).get("CROFAI_REDIS_URL") == self.valkey.url
         ]
+
+
+def _is_ready(worker: Place) -> bool:
+    return worker.process.alive and "is ready" in worker.process.log.read_text()
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
