@@ -13,7 +13,7 @@ const parameters = {
   required: ["city"],
   additionalProperties: false,
 };
-const tools = [{ type: "function", function: { name: "forecast", parameters } }];
+const tools = [{ type: "function", function: { name: "forecast", strict: true, parameters } }];
 const forecast = { type: "function", function: { name: "forecast" } };
 
 const ask = (more = {}) => client.chat.completions.create({ ...greedy, ...more });
