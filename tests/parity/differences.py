@@ -70,6 +70,7 @@ DIFFERENCES = (
             "chat, refused: a token that is none, allowed",
             "chat, refused: no token allowed",
             "chat, refused: a token that is none, biased",
+            "completion, refused: a token that is none",
             "chat, refused: a schema that is none",
             "chat, refused: a regex that is none",
         ),
