@@ -14,7 +14,6 @@ from redis.retry import Retry
 
 from gateway.admission import Admission
 from gateway.api import errors
-from gateway.api.images import images_api
 from gateway.api.jobs import jobs_api
 from gateway.api.messages import messages_api
 from gateway.api.models import models_api
@@ -22,7 +21,7 @@ from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
-from gateway.api.requests import JOB_TIMEOUT
+from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
 from gateway.auth import Keyring
 from gateway.engineio import make_socketio
@@ -103,18 +102,16 @@ def create_gateway(settings: Settings) -> Gateway:
     recovery = Recovery(settings, client, joblog, celery, catalog.models)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config[JOB_TIMEOUT] = settings.job_timeout
     errors.install(app)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout))
     app.register_blueprint(models_api(catalog, client, joblog, roster))
     app.register_blueprint(jobs_api(keyring, admission))
-    jobs = Idempotency(settings, client, admission)
-    app.register_blueprint(seed_api(catalog, keyring, jobs))
-    app.register_blueprint(openai_api(catalog, keyring, jobs))
-    app.register_blueprint(images_api(catalog, keyring, jobs))
+    desk = Desk(catalog, keyring, Idempotency(settings, client, admission), settings.job_timeout)
+    app.register_blueprint(seed_api(desk))
+    app.register_blueprint(openai_api(desk))
     app.register_blueprint(not_offered_api(catalog, keyring))
-    app.register_blueprint(messages_api(catalog, keyring, jobs))
+    app.register_blueprint(messages_api(desk))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]

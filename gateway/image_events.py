@@ -6,8 +6,6 @@ with the image's `seed`. There are no `image_generation.partial_image` events: n
 
 from typing import Any
 
-import msgspec
-
 from gateway import views
 from gateway.api.errors import error_json
 from gateway.views import ImageChunk, Picture
@@ -28,12 +26,8 @@ def failure(error: RequestError) -> bytes:
 
 def _events(image: ImageChunk, number: int) -> bytes:
     """Of one chunk; 0 stands for no number."""
-    *others, end = map(_event, _said(image))
+    *others, end = map(views.event, _said(image))
     return b"".join([*others, b"id: %d\n" % number if number else b"", end])
-
-
-def _event(said: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (said["type"].encode(), msgspec.json.encode(said))
 
 
 def _said(image: ImageChunk) -> list[dict[str, Any]]:

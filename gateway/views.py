@@ -69,6 +69,11 @@ def events(chunks: list[Chunk], last: int | None = None) -> bytes:
     return b"".join(b"id: %d\ndata: %b\n\n" % event for event in numbered)
 
 
+def event(fields: dict[str, Any]) -> bytes:
+    """A server-sent event of the name that its `type` is."""
+    return b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), msgspec.json.encode(fields))
+
+
 def comment(place: Place | None) -> bytes:
     """What a stream has while there is nothing to tell, so that proxies do not give up: where its job stands."""
     if place is None:

@@ -4,22 +4,17 @@ X-Resume-Within says how long a job goes on without its client, which sends its 
 Idempotency-Key, to get the answer from its beginning.
 """
 
-from typing import Any
-
 import msgspec
 from flask import Blueprint, Response
 
-from gateway import request_id
+from gateway import request_id, views
 from gateway.admission import Answer
 from gateway.api import errors
-from gateway.api.requests import Asked, api_key, idempotency_key, json_body, waiting_client
+from gateway.api.requests import Desk
 from gateway.api.streams import Wording, job_headers, stream
 from gateway.api.whole import last_payload
-from gateway.auth import Keyring
 from gateway.blocks import Fields, Telling, message
-from gateway.bodies import messages_body, model_name
-from gateway.idempotency import Idempotency
-from shared.catalog import Catalog
+from gateway.bodies import messages_body
 from shared.errors import NotFound, RequestError
 from shared.messages import Chunk, Failure, Usage
 
@@ -34,7 +29,7 @@ _KINDS = {
 }
 
 
-def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Blueprint:
+def messages_api(desk: Desk) -> Blueprint:
     api = Blueprint("messages", __name__)
     errors.install(api, error_body)
 
@@ -45,7 +40,7 @@ def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluep
 
     @api.post("/v1/messages")
     def create() -> Response:
-        answering, streamed = ask()
+        answering, streamed = desk.ask(messages_body)
         if streamed:
             return stream(answering, _wording)
         with answering as answer:
@@ -53,14 +48,6 @@ def messages_api(catalog: Catalog, keyring: Keyring, jobs: Idempotency) -> Bluep
             usage = answer.end.usage if answer.end else Usage()
             told = message(answer.job.id, answer.job.model, payload, usage)
             return Response(msgspec.json.encode(told), mimetype="application/json", headers=job_headers(answer))
-
-    def ask() -> Asked:
-        holder = keyring.holder(api_key())
-        data = json_body()
-        model = catalog.find(model_name(data.get("model")))
-        body = messages_body(model, data)
-        answering = jobs.submit(idempotency_key(), holder, holder.tier, model, body, waiting_client())
-        return answering, bool(body.get("stream"))
 
     @api.post("/v1/messages/count_tokens")
     def count() -> Response:
@@ -81,13 +68,9 @@ def _wording(answer: Answer) -> Wording:
     telling = Telling(answer.job.id, answer.job.model)
 
     def chunks(some: list[Chunk], _: int | None) -> bytes:
-        return b"".join(map(_event, telling.events(some)))
+        return b"".join(map(views.event, telling.events(some)))
 
     def failure(error: RequestError) -> bytes:
-        return _event(error_body(error.failure()))
+        return views.event(error_body(error.failure()))
 
     return Wording(chunks=chunks, failure=failure, end=b"")
-
-
-def _event(fields: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (fields["type"].encode(), msgspec.json.encode(fields))

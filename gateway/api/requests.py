@@ -1,23 +1,65 @@
 """What every dialect reads from an HTTP request: the key, what its client is like, and a JSON body."""
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import current_app, request
+from flask import request
 
 from gateway.admission import MOST_GRACE, Answer, Client
-from gateway.bodies import parse_json
+from gateway.auth import Keyring
+from gateway.bodies import model_name, parse_json
 from gateway.http import PRESENCE
+from gateway.idempotency import Idempotency
+from shared.accounts import Holder
+from shared.catalog import Catalog, Model
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
+from shared.messages import Kind
 
-Asked = tuple[AbstractContextManager[Answer], bool]
-"""What a request asks for, and whether as a stream. Made in a function of its own, which is left before the answer
-is waited for: that may take long, and the request's body is held only there."""
+BodyOf = Callable[[Model, dict[str, Any]], dict[str, Any]]
+"""What a job gets of a request to this model. Raises InvalidRequest."""
 
-JOB_TIMEOUT = "JOB_TIMEOUT"
-"""In the application's configuration: seconds that a job has at most."""
+
+@dataclass(frozen=True)
+class Desk:
+    """Takes requests for jobs, of any dialect. A job has `job_timeout` seconds at most.
+
+    A request's body is held here alone: what is returned has let go of it, and may take long.
+    """
+
+    catalog: Catalog
+    keyring: Keyring
+    jobs: Idempotency
+    job_timeout: float
+
+    def ask(self, body_of: BodyOf, kind: Kind | None = None) -> tuple[AbstractContextManager[Answer], bool]:
+        """The answer to a request whose body names its model, and whether it is to be streamed."""
+        holder = self.keyring.holder(api_key())
+        data = json_body()
+        model = self.catalog.find(model_name(data.get("model")))
+        body = body_of(model, data)
+        answering = self._submit(holder, holder.tier, model, body, waiting_client(), kind)
+        return answering, bool(data.get("stream"))
+
+    def ask_at(self, tier: str, name: str, body_of: BodyOf) -> AbstractContextManager[Answer]:
+        """The answer to a request whose address names its tier and its model."""
+        holder = self.keyring.holder(api_key())
+        model = self.catalog.find(name)
+        return self._submit(holder, tier, model, body_of(model, json_body()), leaving_client())
+
+    def _submit(
+        self,
+        holder: Holder,
+        tier: str,
+        model: Model,
+        body: dict[str, Any],
+        client: Client,
+        kind: Kind | None = None,
+    ) -> AbstractContextManager[Answer]:
+        client = replace(client, timeout=_timeout(self.job_timeout))
+        return self.jobs.submit(idempotency_key(), holder, tier, model, body, client, kind)
 
 
 def api_key() -> str:
@@ -36,7 +78,7 @@ def idempotency_key() -> str | None:
 
 def leaving_client() -> Client:
     """A client of this request that does not come back."""
-    return Client(presence=request.environ[PRESENCE], timeout=_timeout())
+    return Client(presence=request.environ[PRESENCE])
 
 
 def waiting_client() -> Client:
@@ -47,12 +89,11 @@ def waiting_client() -> Client:
     return replace(leaving_client(), grace=float(within))
 
 
-def _timeout() -> float | None:
-    """What a request says of its job's time: `X-Request-Timeout: 30`, in seconds. Only a POST begins a job."""
+def _timeout(most: float) -> float | None:
+    """What a request says of its job's time: `X-Request-Timeout: 30`, in seconds."""
     seconds = request.headers.get("X-Request-Timeout")
-    if seconds is None or request.method != "POST":
+    if seconds is None:
         return None
-    most: float = current_app.config[JOB_TIMEOUT]
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", seconds) or not 1 <= float(seconds) <= most:
         raise InvalidRequest(f"X-Request-Timeout: should be seconds from 1 to {most:g}, got {seconds[:20]!r}")
     return float(seconds)
