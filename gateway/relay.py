@@ -104,8 +104,9 @@ class Inbox:
         self._ready.set()
 
     def tick(self) -> None:
-        """Have the reader look around; it is quiet if nothing has come since the last tick."""
-        self.quiet, self._came = not self._came, False
+        """Have the reader look around; it is quiet if nothing has come since the last tick, but not at every one."""
+        self.quiet = not self._came
+        self._came = self.quiet
         self.stir()
 
     def wait(self) -> None:
@@ -230,7 +231,7 @@ class Relay:
     def tick(self) -> None:
         """Until killed, have readers look around."""
         while True:
-            gevent.sleep(LOOK)
+            gevent.sleep(LOOK / 2)
             for waiting in chain.from_iterable(list(self._inboxes.values())):
                 waiting.tick()
 

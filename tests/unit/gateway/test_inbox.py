@@ -77,6 +77,10 @@ def test_who_waits_in_vain_is_stirred() -> None:
     assert not inbox.quiet, "something came meanwhile"
     inbox.tick()
     assert inbox.quiet
+    inbox.tick()
+    assert not inbox.quiet, "once in two ticks"
+    inbox.tick()
+    assert inbox.quiet
     waiting.join(5)
     assert waiting.successful()
 
