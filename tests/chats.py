@@ -127,6 +127,15 @@ TOGETHER: list[dict[str, Any]] = [
     {"max_tokens": 5, "max_completion_tokens": 60, "min_tokens": 60},
 ]
 
+
+def check_refusal(refused: tuple[str | None, str], param: str, words: str) -> None:
+    """A refusal, as its param and its text, that names the field and the fix."""
+    found, text = refused
+    assert (found, text.startswith(f"{param}: ")) == (param, True), text
+    assert words in text
+    assert len(text) < 300
+
+
 BODIES: list[dict[str, Any]] = [
     {"messages": [TURN]} | fields
     for fields in [*({name: value} for name, values in TAKEN.items() for value in values), *TOGETHER]

@@ -1,6 +1,7 @@
 """A whole system in processes of its own, on free loopback ports: for tests and for benchmarks."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -82,6 +83,16 @@ class Process:
         """Processor seconds used so far, children included."""
         processes = [psutil.Process(self.pid), *self.family()]
         return float(sum(p.cpu_times().user + p.cpu_times().system for p in processes))
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """What befalls it within the context is nothing that its operator would be told of."""
+        before = self.log.stat().st_size
+        yield
+        with self.log.open("rb") as log:
+            log.seek(before)
+            told = log.read()
+        assert not re.search(rb"WARNING|ERROR|Traceback", told), told.decode(errors="replace")
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
