@@ -104,7 +104,7 @@ class Inbox:
         self._ready.set()
 
     def tick(self) -> None:
-        """Have the reader look around; it is quiet if nothing has come since the last tick, but not at every one."""
+        """Have the reader look around; it is quiet, at every other one, if nothing has come since the last."""
         self.quiet = not self._came
         self._came = self.quiet
         self.stir()
