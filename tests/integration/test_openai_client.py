@@ -12,8 +12,8 @@ from tests.cluster import Cluster, wait_for
 pytestmark = pytest.mark.integration
 
 MESSAGES: Any = [{"role": "user", "content": "echo one two three"}]
-LONG: Any = [{"role": "user", "content": "x"}]
-"""Answered at length."""
+LONG: Any = [{"role": "user", "content": "echo " + "x " * 400}]
+"""Answered at length: by the slow model in 20 s."""
 
 
 @pytest.fixture(scope="module")
