@@ -47,7 +47,7 @@ class Frames:
         """Wait for a job's end; when it came."""
         while True:
             when, frame = self._frames.get(timeout=PATIENCE)
-            if frame.job == job and frame.chunks[-1].end is not None:
+            if frame.job == job and frame.chunks and frame.chunks[-1].end is not None:
                 return when
 
     def _listen(self) -> None:
