@@ -124,7 +124,7 @@ def _redis(settings: Settings) -> "redis.Redis":
     """One pool for all greenlets: they queue for a connection. A stalled server costs 2 s, not a minute."""
     pool = redis.BlockingConnectionPool.from_url(
         settings.redis_url,
-        max_connections=64,
+        max_connections=32,
         timeout=5,
         socket_timeout=2,
         socket_connect_timeout=2,

@@ -87,6 +87,7 @@ class SessionWebsocket(driver.WebSocketWSGI):
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         session, websocket = self.app.__self__, environ["wsgi.websocket"]
         too_long = BodyTooLarge(f"A Socket.IO message may have {session.server.max_http_buffer_size} bytes.")
+        session.receive = partial(_receive, session.receive)
         websocket.on_life = lambda: _alive(session)
         websocket.on_too_long = lambda: self._dismiss(session, too_long)
         try:
@@ -127,6 +128,14 @@ def _heard(sessions: dict[str, Any], handle: Callable[[str, Any], None], sid: st
     """What comes behind the end of a session is nothing: of its client, nothing is known any more."""
     if sid in sessions and not sessions[sid].closed:
         handle(sid, data)
+
+
+def _receive(receive: Callable[[Any], None], packet: Any) -> None:
+    """Engine.IO holds a client's last packet until the next one comes: a prompt, for as long as it is answered."""
+    try:
+        receive(packet)
+    finally:
+        packet.data = None
 
 
 def _alive(session: Any) -> None:

@@ -29,7 +29,7 @@ from shared.messages import Chunk, EndState, decode_frames
 log = logging.getLogger(__name__)
 
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
-PAGE = 32  # chunks read at a time: a slow reader has to come back before the log expires
+PAGE = 16  # chunks read at a time: a slow reader has to come back before the log expires
 ENDED = get_args(EndState)
 LOOK = 1.0  # seconds between looks whether the client is still there
 BESIDE = 300  # bytes that a chunk takes beside its payload, more or less
@@ -66,9 +66,9 @@ class Inbox:
         if self.lagging or (self._chunks and self._size + size > self._bound):
             self.lag()
         else:
-            # A payload is a view of its message, which has the chunks of other jobs, too: what finds the reader
-            # behind may wait for long, and takes its own along.
-            self._chunks.extend(enumerate(map(_alone, chunks) if self._chunks else chunks, first))
+            # A payload is a view of its message, which has the chunks of other jobs, too. Here, or with a reader
+            # that is writing it to a slow client, it may wait for long, and takes its own along.
+            self._chunks.extend(enumerate(map(_alone, chunks), first))
             self._size += size
         self._came, self.quiet = True, False
         self._ready.set()
