@@ -8,7 +8,7 @@ import sys  # noqa: E402
 
 from gateway.app import create_gateway  # noqa: E402
 from gateway.server import serve  # noqa: E402
-from shared import log  # noqa: E402
+from shared import garbage, log  # noqa: E402
 from shared.errors import CrofError  # noqa: E402
 from shared.settings import load_settings  # noqa: E402
 
@@ -19,6 +19,7 @@ def main() -> int:
         log.configure(settings.log_level)
         gateway = create_gateway(settings)
         gateway.start()
+        garbage.settle()
         serve(gateway.app, settings, gateway.leave)
         gateway.settle()
     except CrofError as error:

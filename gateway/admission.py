@@ -114,6 +114,7 @@ class Answer:
                 yield chunks
             else:
                 if len(chunks) > 1:
+                    self.number = number - 1  # of the last that is yielded: the others count from it
                     yield chunks[:-1]
                 raise Relayed(self.end.failure)
 

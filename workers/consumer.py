@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import celery.apps.worker
+import celery.worker.state
 from celery import Celery
 from celery.apps.worker import install_worker_term_hard_handler
 from celery.platforms import SecurityWarning
@@ -16,6 +17,8 @@ def make_consumer(app: Celery, *, model: str, concurrency: int) -> Any:
     """A consumer of one model's queue. Its `start` runs it, until a signal ends it."""
     # Celery warns of root because of pickle; we take JSON alone, and containers have one user.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # It remembers the last thousand tasks, to drop what comes twice. Jobs have their own fences.
+    celery.worker.state.successful_requests.maxlen = 1
     return app.subclass_with_self(_Consumer)(
         pool="threads",
         concurrency=concurrency,

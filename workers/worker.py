@@ -23,6 +23,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
+from shared import garbage
 from shared.catalog import Model
 from shared.joblog import JobWriter
 from shared.queues import make_celery
@@ -166,6 +167,7 @@ def _consume(
 
     celery.signals.worker_shutting_down.connect(drain, weak=False)
     consumer = make_consumer(app, model=model.id, concurrency=engine.capacity)
+    garbage.settle()
     consumer.start()
     if consumer.exitcode != os.EX_OK:
         # Celery logs what it cannot recover from, and returns as if a signal had stopped it.

@@ -84,7 +84,7 @@ def leaving_client() -> Client:
 def waiting_client() -> Client:
     """A client of this request that says how long it may stay away: `X-Resume-Within: 30`, in seconds."""
     within = request.headers.get("X-Resume-Within", "0")
-    if not within.isdecimal() or int(within) > MOST_GRACE:
+    if not within.isdecimal() or len(within) > 9 or int(within) > MOST_GRACE:
         raise InvalidRequest(f"X-Resume-Within: should be whole seconds up to {MOST_GRACE}, got {within[:20]!r}")
     return replace(leaving_client(), grace=float(within))
 

@@ -219,7 +219,13 @@ def test_a_job_is_its_accounts_alone(running: Cluster, key: str, method: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("X-Resume-Within", "soon"), ("X-Resume-Within", "99999"), ("Last-Event-ID", "-1")]
+    ("name", "value"),
+    [
+        ("X-Resume-Within", "soon"),
+        ("X-Resume-Within", "99999"),
+        ("X-Resume-Within", "9" * 5000),
+        ("Last-Event-ID", "-1"),
+    ],
 )
 def test_headers_that_make_no_sense_are_named(running: Cluster, key: str, name: str, value: str) -> None:
     job_id, *_ = start(running, key, 5)
