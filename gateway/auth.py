@@ -21,6 +21,7 @@ FRESH = 1.0  # seconds a revoked key may still work
 STALE = 600.0  # the same, while the database does not answer
 MOST_KEYS = 10_000
 PATIENCE = 2.0  # seconds that a key which is known waits for the database
+LONGEST = 10.0  # seconds for one that has not been seen: longer than a database takes that is there
 THREADS = 4
 MOST_ASKING = 200  # lookups at once; a database that is slow is not made slower
 NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
@@ -70,7 +71,7 @@ class Keyring:
         if stale and self._now() < self._down_until:
             return stale
         asked = self._lookup(secret)
-        asked.join(PATIENCE if stale else None)
+        asked.join(PATIENCE if stale else LONGEST)
         found: Holder | AccountsUnreachable | None = asked.get() if asked.ready() else AccountsUnreachable()
         if isinstance(found, AccountsUnreachable):
             self._down_until = self._now() + FRESH

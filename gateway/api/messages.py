@@ -15,7 +15,7 @@ from gateway.api.streams import Wording, job_headers, stream
 from gateway.api.whole import last_payload
 from gateway.blocks import Fields, Telling, message
 from gateway.bodies import messages_body
-from shared.errors import NotFound, RequestError
+from shared.errors import NotOffered, RequestError
 from shared.messages import Chunk, Failure, Usage
 
 _KINDS = {
@@ -49,9 +49,9 @@ def messages_api(desk: Desk) -> Blueprint:
             told = message(answer.job.id, answer.job.model, payload, usage)
             return Response(msgspec.json.encode(told), mimetype="application/json", headers=job_headers(answer))
 
-    @api.post("/v1/messages/count_tokens")
+    @api.post("/v1/messages/count_tokens", endpoint="not_offered_count")
     def count() -> Response:
-        raise NotFound("Tokens are not counted beforehand; the `usage` of an answer says how many they were.")
+        raise NotOffered("Tokens are not counted beforehand; the `usage` of an answer says how many they were.")
 
     return api
 

@@ -17,7 +17,7 @@ from gateway.bodies.sampling import MOST_TOKENS, Generation
 from gateway.bodies.shapes import at_most
 from gateway.bodies.tools import ToolChoice, Tools
 
-Labels = Annotated[dict[str, str], Field(max_length=64), at_most(64), Field(max_length=64)]
+Labels = Annotated[dict[str, str], Field(max_length=64), at_most(64)]
 
 
 class ChatRequest(Generation):

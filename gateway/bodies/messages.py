@@ -53,7 +53,7 @@ class Result(Cached):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: Texts = ""
+    content: Texts | None = None
     is_error: bool | None = None
 
 
@@ -137,7 +137,7 @@ class MessagesRequest(Body):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=MOST_TOKENS)
     stream: bool | None = None
-    tools: Annotated[list[Tool], Field(min_length=1, max_length=128, fail_fast=True)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
     tool_choice: Choice | None = None
     thinking: Thinking | None = None
     metadata: dict[str, Any] | None = None
@@ -171,7 +171,7 @@ def _turns(message: Message) -> Iterator[dict[str, Any]]:
     blocks = message.blocks
     for block in blocks:
         if isinstance(block, Result):
-            yield {"role": "tool", "tool_call_id": block.tool_use_id, "content": _content(block.content)}
+            yield {"role": "tool", "tool_call_id": block.tool_use_id, "content": _content(block.content or "")}
     texts = [block for block in blocks if isinstance(block, Text)]
     said = message.content if isinstance(message.content, str) else _content(texts)
     if message.role == "assistant":
