@@ -15,6 +15,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    index: int = 0
     delta: _Delta = msgspec.field(default_factory=_Delta)
     message: _Delta = msgspec.field(default_factory=_Delta)
     text: str | None = None
@@ -48,11 +49,12 @@ class ImageChunk(msgspec.Struct):
 
 
 def text(chunks: list[Chunk]) -> str:
-    """The answer's text in these chunks of a chat or a completion."""
+    """The answer's text in these chunks of a chat or a completion; of several answers, the first's."""
     return "".join(
         choice.delta.content or choice.message.content or choice.text or ""
         for chunk in payloads(chunks)
         for choice in _TEXT.decode(chunk).choices
+        if choice.index == 0
     )
 
 

@@ -17,6 +17,12 @@ from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, M
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT)]
 
 
+def _says_something(prompt: str) -> str:
+    if not prompt.strip():
+        raise PydanticCustomError("blank", "should say what the image is to show, got nothing but spaces")
+    return prompt
+
+
 def _is_size(size: str) -> str:
     if size != "auto" and edges(size) is None:
         takes = f"should be 'auto', or WIDTHxHEIGHT in pixels, each a multiple of 8 from {MIN_SIZE} on"
@@ -37,7 +43,7 @@ Size = Annotated[
 class Image(Body):
     """Body of POST /v1/free/{model}, or a Socket.IO `prompt`, for an image model."""
 
-    prompt: Prompt = Field(min_length=1)
+    prompt: Annotated[Prompt, AfterValidator(_says_something)] = Field(min_length=1)
     negative_prompt: Prompt | None = None
     size: Size | None = None
     seed: int | None = Field(None, ge=0, le=MOST_INTEGER)

@@ -129,5 +129,6 @@ def _job() -> Schema:
         error=_or_null(ref("ErrorDetails")),
         waiting=_or_null(ref("Place")),
     )
-    job["properties"] |= {"text": TEXT, "step": COUNT, "steps": COUNT_OR_NULL, "data": _list(ref("Picture"))}
+    said = TEXT | {"description": "Of the first answer, without its thoughts and calls; `/events` has them all."}
+    job["properties"] |= {"text": said, "step": COUNT, "steps": COUNT_OR_NULL, "data": _list(ref("Picture"))}
     return job

@@ -116,6 +116,7 @@ def test_an_image_is_within_its_models_bounds(body: Any, more: dict[str, Any], w
         ({"size": "65x64"}, "size"),
         ({"partial_images": 3}, "partial_images"),
         ({"promt": "x"}, "promt"),
+        ({"prompt": " \n"}, "prompt"),
     ],
 )
 def test_a_bad_image_request_names_its_field(more: dict[str, Any], param: str) -> None:

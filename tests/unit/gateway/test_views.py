@@ -18,6 +18,11 @@ def test_text_joins_what_the_chunks_say() -> None:
     assert views.text([role, piece(1, "a"), piece(1, "é"), usage, last(1)]) == "aé"
 
 
+def test_text_is_one_answers() -> None:
+    both = b'{"choices":[{"index":1,"delta":{"content":"London"}},{"index":0,"delta":{"content":"Paris"}}]}'
+    assert views.text([Chunk(1, [], msgspec.Raw(both)), last(1)]) == "Paris"
+
+
 def test_events_pass_the_payload_through_untouched() -> None:
     odd = b'{ "choices": [], "x":1.0}'
     event = b"id: 7\ndata: " + odd + b"\n\n"
