@@ -286,7 +286,7 @@ MESSAGES = Endpoint(
             temperature=[-0.01, 1.01],
             top_p=[0, 1.01],
             top_k=[-1, MOST + 1],
-            tools=[[], [ASKING] * 129],
+            tools=[[ASKING] * 129],
             tool_choice=[{"type": "any"}],
         ),
         ("stop_sequences[0]", {"stop_sequences": [""]}),
