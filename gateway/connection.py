@@ -77,7 +77,7 @@ class Connection:
 
     def _has_room(self, prompt: str) -> bool:
         waiting = sum(len(other) for _, other in self._asked)
-        return not waiting or (len(self._asked) < MOST_PROMPTS and waiting + len(prompt) <= MOST_WAITING)
+        return not self._asked or (len(self._asked) < MOST_PROMPTS and waiting + len(prompt) <= MOST_WAITING)
 
     def _run(self) -> None:
         while True:

@@ -34,7 +34,7 @@ from shared.errors import GatewayStopping, MalformedRequest, RequestError
 log = logging.getLogger(__name__)
 
 LINGER = 5.0  # seconds that a client has to read the last answer, and to stop sending
-BODY_BUFFER = 1024  # bytes, for as long as a request is answered; what is longer is read past it
+BUFFER = 1024  # bytes for reading, twice for as long as a request is answered; what is longer is read past it
 MOST_LINGERING = 4  # times as much as a body may have is thrown away meanwhile
 WEBSOCKETS = "/socket.io/"
 
@@ -53,7 +53,7 @@ class Handler(WebSocketHandler):
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
         self._intake = Intake(sock)
-        super().__init__(sock, address, server, rfile=io.BufferedReader(self._intake))
+        super().__init__(sock, address, server, rfile=io.BufferedReader(self._intake, BUFFER))
 
     def handle(self) -> None:
         self.socket.settimeout(self.timeout)
@@ -89,7 +89,7 @@ class Handler(WebSocketHandler):
         waits = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
         length = self.content_length or 0
         content = Chunks(self.rfile, waits) if in_chunks else Content(self.rfile, length, waits)
-        self.wsgi_input = Body(content, BODY_BUFFER)
+        self.wsgi_input = Body(content, BUFFER)
         ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: Connected(self.socket)}
         return environ | ours
 

@@ -130,13 +130,13 @@ def answers_to(client: websocket.WebSocket) -> bool:
     return False
 
 
-@pytest.mark.parametrize("event", ["connect", "disconnect"])
-def test_socket_ios_own_events_make_nothing(
-    client: websocket.WebSocket, gateway: Process, key: str, event: str
+@pytest.mark.parametrize("packet", ['42["connect"]', '42["disconnect"]', "3"])
+def test_what_nobody_asked_for_makes_nothing(
+    client: websocket.WebSocket, gateway: Process, key: str, packet: str
 ) -> None:
-    """Each `connect` would be a connection."""
+    """Each `connect` would be a connection, and each pong a wait until the next ping."""
     before = gateway.rss()
-    client.sock.sendall(frame(TEXT, f'42["{event}"]'.encode()) * 20_000)
+    client.sock.sendall(frame(TEXT, packet.encode()) * 20_000)
     assert answers(client, key)
     assert gateway.rss() - before < 8 * MB
 
@@ -146,6 +146,14 @@ def catch_up(client: websocket.WebSocket) -> None:
     client.send('42["start_stream","no key"]')
     while "invalid_key" not in client.recv():
         pass
+
+
+def test_prompts_that_make_no_sense_are_not_heaped_up(client: websocket.WebSocket, gateway: Process) -> None:
+    """They have no text of their own to be bounded by."""
+    before = gateway.rss()
+    client.sock.sendall(frame(TEXT, b'42["prompt",1]') * 50_000)
+    catch_up(client)
+    assert gateway.rss() - before < 8 * MB
 
 
 def test_binary_parts_are_not_gathered(client: websocket.WebSocket, gateway: Process) -> None:
