@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from engineio.async_drivers import gevent as driver
-from engineio.packet import PONG
 from engineio.payload import Payload
 from flask import Flask
 from flask_socketio import SocketIO
@@ -88,6 +87,7 @@ class SessionWebsocket(driver.WebSocketWSGI):
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         session, websocket = self.app.__self__, environ["wsgi.websocket"]
         too_long = BodyTooLarge(f"A Socket.IO message may have {session.server.max_http_buffer_size} bytes.")
+        session.receive = partial(_receive, session.receive)
         websocket.on_life = lambda: _alive(session)
         websocket.on_too_long = lambda: self._dismiss(session, too_long)
         try:
@@ -118,7 +118,6 @@ def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> S
     engine.handle_request = gate
     hooks = {"queue": PacketQueue, "websocket": partial(SessionWebsocket, gate.dismiss)}
     engine._async = engine._async | hooks
-    engine.handlers["connect"] = partial(_opened, engine.sockets, engine.handlers["connect"])
     engine.handlers["message"] = partial(_heard, engine.sockets, engine.handlers["message"])
     # Engine.IO's own is an error in the log, for whatever a stranger asks.
     engine._log_error_once = lambda message, _: log.debug("%s", message)
@@ -131,20 +130,10 @@ def _heard(sessions: dict[str, Any], handle: Callable[[str, Any], None], sid: st
         handle(sid, data)
 
 
-def _opened(sessions: dict[str, Any], handle: Callable[[str, Any], Any], sid: str, environ: Any) -> Any:
-    sessions[sid].receive = partial(_receive, sessions[sid])
-    return handle(sid, environ)
-
-
-def _receive(session: Any, packet: Any) -> None:
-    """Take a packet. Engine.IO would begin another wait for every pong, whether it was asked for or not; and it
-    holds a client's last packet until the next one comes: a prompt, for as long as it is answered."""
-    if packet.packet_type == PONG:
-        if session.last_ping is None:
-            return
-        session.last_ping = None
+def _receive(receive: Callable[[Any], None], packet: Any) -> None:
+    """Engine.IO holds a client's last packet until the next one comes: a prompt, for as long as it is answered."""
     try:
-        type(session).receive(session, packet)
+        receive(packet)
     finally:
         packet.data = None
 
