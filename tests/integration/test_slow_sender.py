@@ -11,6 +11,7 @@ import requests
 from gateway.intake import SLOWEST
 from tests.cluster import Cluster, cluster
 from tests.conftest import simulated_model
+from tests.frames import connect
 from tests.wire import answer, dial, request
 
 pytestmark = pytest.mark.integration
@@ -91,3 +92,13 @@ def test_waiting_between_requests_does_not_count(running: Cluster) -> None:
 def test_a_connection_of_nothing_ends_without_a_word(running: Cluster) -> None:
     with dial(running) as raw:
         assert raw.recv(1) == b""
+
+
+def test_who_answers_pings_goes_on_getting_them(running: Cluster) -> None:
+    """A client that hears none for long takes the connection for dead."""
+    client = connect(running)
+    for _ in range(3):
+        while client.recv() != "2":
+            pass
+        client.send("3")
+    client.shutdown()
