@@ -13,15 +13,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from shared.errors import InvalidName, SetupError
-
-Tier = Literal["free", "premium"]
+from shared.tiers import Limits
 
 BUSY = 5.0  # seconds to wait for another process that writes to the database
 PREFIX = "sk-crof-"
@@ -35,7 +34,7 @@ class NewKey:
     id: str
     account: str
     name: str
-    tier: Tier
+    tier: str
     secret: str
 
 
@@ -46,7 +45,7 @@ class Key:
     id: str
     account: str
     name: str
-    tier: Tier
+    tier: str
     created: float
     last_used: float | None
     revoked: float | None
@@ -54,11 +53,19 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who sent a request: the account and the key it used."""
+    """Who sent a request: the account, of this tier, and the key it used.
+
+    The key may be good for these models (ids) and tiers only, None for all that the account's tier may use; and it
+    may have limits of its own, beside its account's. An admin's key manages accounts.
+    """
 
     account: str
     key: str
-    tier: Tier
+    tier: str
+    admin: bool = False
+    models: frozenset[str] | None = None
+    tiers: frozenset[str] | None = None
+    limits: Limits | None = None
 
 
 class Accounts:
@@ -75,7 +82,7 @@ class Accounts:
             for table in (_accounts, _keys):
                 connection.execute(CreateTable(table, if_not_exists=True))
 
-    def create_key(self, name: str, tier: Tier) -> NewKey:
+    def create_key(self, name: str, tier: str) -> NewKey:
         """A new key for the account of this name, which is made if there is none. Raises InvalidName."""
         _check_name(name)
         key_id, secret = _new_id("key"), PREFIX + secrets.token_urlsafe(32)

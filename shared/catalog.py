@@ -1,18 +1,15 @@
 """The model catalogue: shared/models.yaml, with an operator's file merged over it.
 
-The merge has one rule, at every depth: a map merges key by key, null removes, anything else replaces.
 Names, which are ids and aliases, ignore case; no name may belong to two entries.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared import overlay
 from shared.errors import CatalogError, ModelNotFound
 from shared.image_args import ImageArgs
 
@@ -45,7 +43,7 @@ TYPED_ARGS = {
 
 def load_catalog(override: Path | None = None) -> "Catalog":
     """Our catalogue, or the operator's file merged over it. Raises CatalogError."""
-    file, entries = SHIPPED, _read(SHIPPED)
+    file, entries = SHIPPED, overlay.read(SHIPPED, "models", CatalogError)
     if override is not None:
         # Ours is tested, so what is wrong from here on is the operator's doing, and named so.
         file, entries = override, _override(entries, override)
@@ -100,6 +98,17 @@ Name = Annotated[str, AfterValidator(_check_name)]
 """Safe in a Redis key, in a queue's name and as one segment of a URL path."""
 
 
+class Price(BaseModel):
+    """What a token of the prompt, one of the answer, and a denoising step of a picture of 1024 x 1024 pixels count
+    for, in units: one is a token of a model of up to 8 billion parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    prompt: int = Field(1, ge=0)
+    completion: int = Field(1, ge=0)
+    step: int = Field(50, ge=0)
+
+
 class Model(BaseModel):
     """One entry of the catalogue. docs/catalogue.md explains the fields.
 
@@ -121,6 +130,7 @@ class Model(BaseModel):
     tensor_parallel: int = Field(1, gt=0)
     quantization: str | None = None
     engine_args: dict[str, Any] = Field(default_factory=dict)
+    price: Price = Field(default_factory=Price)
 
     @property
     def calls_tools(self) -> bool:
@@ -173,42 +183,12 @@ def _check_diffusers(model: Model) -> None:
     try:
         ImageArgs.model_validate(model.engine_args)
     except ValidationError as error:
-        raise ValueError(_complaint(error, ImageArgs, prefix="engine_args.")) from None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """The entries of one file, by id. Raises CatalogError."""
-    try:
-        data = yaml.load(file.read_bytes(), _Loader)
-    except OSError as error:
-        raise CatalogError(f"{file}: cannot be read: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise CatalogError(f"{file}: {line}{error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise CatalogError(f"{file}: is not valid YAML: {error}") from None
-    return _entries(file, data)
-
-
-def _entries(file: Path, data: Any) -> dict[str, Any]:
-    # A file of nothing but comments changes nothing; that is how an operator's file starts its life.
-    data = {"models": {}} if data is None else data
-    if not isinstance(data, dict) or data.keys() != {"models"}:
-        raise CatalogError(f"{file}: should be a map with the one key 'models', got {_got(data)}")
-    entries = {} if data["models"] is None else data["models"]
-    if not isinstance(entries, dict):
-        raise CatalogError(f"{file}: models: should be a map of ids to entries, got {_got(entries)}")
-    for name, fields in entries.items():
-        if not isinstance(name, str):
-            raise CatalogError(f"{file}: {name}: id: should be text: put it in quotes")
-        if not isinstance(fields, dict | None):
-            raise CatalogError(f"{file}: {name}: should be a map of fields, got {_got(fields)}")
-    return entries
+        raise ValueError(overlay.complaint(error, ImageArgs, prefix="engine_args.")) from None
 
 
 def _override(shipped: dict[str, Any], file: Path) -> dict[str, Any]:
     try:
-        return _merge_entries(shipped, _read(file), file)
+        return _merge_entries(shipped, overlay.read(file, "models", CatalogError), file)
     except RecursionError:
         raise CatalogError(f"{file}: is nested too deep, or an alias (*name) stands in what it names") from None
 
@@ -218,98 +198,25 @@ def _merge_entries(shipped: dict[str, Any], changes: dict[str, Any], file: Path)
     for name, fields in changes.items():
         ours = shipped.get(name)
         if fields is None and ours is None:
-            raise CatalogError(f"{file}: {name}: there is no such entry to remove{_hint(name, shipped)}")
+            raise CatalogError(f"{file}: {name}: there is no such entry to remove{overlay.hint(name, shipped)}")
         if fields and ours and fields.get("engine", ours["engine"]) != ours["engine"]:
             # One engine's arguments mean nothing to another.
             shipped = shipped | {name: ours | {"engine_args": {}}}
-        if fields and ours is None and not {"engine", "weights"} & fields.keys() and _near(name, shipped):
-            raise CatalogError(f"{file}: {name}: there is no such entry to change{_hint(name, shipped)}")
-    return _merge(shipped, changes)
-
-
-def _merge(base: Any, changes: dict[str, Any]) -> dict[str, Any]:
-    merged: dict[str, Any] = dict(base) if isinstance(base, dict) else {}
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merge(merged.get(key), value) if isinstance(value, dict) else value
-    return merged
+        if fields and ours is None and not {"engine", "weights"} & fields.keys() and overlay.near(name, shipped):
+            raise CatalogError(f"{file}: {name}: there is no such entry to change{overlay.hint(name, shipped)}")
+    return overlay.merge(shipped, changes)
 
 
 def _model(file: Path, name: str, fields: dict[str, Any]) -> Model:
     if "id" in fields:
         raise CatalogError(f"{file}: {name}: id: should be left out: it is the entry's key")
     try:
-        return Model.model_validate(_merge({}, fields) | {"id": name})
+        return Model.model_validate(overlay.merge({}, fields) | {"id": name})
     except ValidationError as error:
-        raise CatalogError(f"{file}: {name}: {_complaint(error, Model)}") from None
-
-
-def _complaint(error: ValidationError, shape: type[BaseModel], prefix: str = "") -> str:
-    """The first mistake, as `field: what it should be, got what`."""
-    mistakes = error.errors()
-    # A misspelt field also leaves the right one missing: say what is there before what is not.
-    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
-    field = prefix + ".".join(map(str, first["loc"]))
-    match first["type"]:
-        case "value_error" if not first["loc"]:
-            return f"{prefix}{first['ctx']['error']}"
-        case "value_error":
-            expected = str(first["ctx"]["error"])
-        case "missing":
-            return f"{field}: is missing; an entry needs it"
-        case "extra_forbidden":
-            return f"{field}: unknown field{_hint(str(first['loc'][-1]), shape.model_fields)}"
-        case kind:
-            expected = EXPECTED.get(kind) or first["msg"].removeprefix("Input ")
-    return f"{field}: {expected}, got {_got(first['input'])}"
-
-
-EXPECTED = {
-    "int_type": "should be an integer",
-    "float_type": "should be a number",
-    "string_type": "should be text (in quotes, if it looks like something else)",
-    "list_type": "should be a list",
-    "dict_type": "should be a map",
-}
-"""Our words for pydantic's mistakes, where they are plainer than its own."""
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = _near(name, known)
-    return f"; did you mean '{near}'?" if near else ""
-
-
-def _near(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name[:80], known, n=1)), None)
-
-
-def _got(value: Any) -> str:
-    plain = isinstance(value, str | int | float | None)
-    text = json.dumps(value, ensure_ascii=False) if plain else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+        raise CatalogError(f"{file}: {name}: {overlay.complaint(error, Model)}") from None
 
 
 def _quote(name: str) -> str:
     # Shortened after the escaping, which makes up to ten characters of one.
     text = repr(name[:100])
     return text if len(text) <= 82 else f"{text[:80]}…{text[0]}"
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that a map has twice, of which PyYAML would silently keep the last."""
-
-    # Of our own: engines' libraries change those of SafeLoader, for the whole process.
-    yaml_constructors = yaml.SafeLoader.yaml_constructors.copy()
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    problem = f"'{key.value}' is given twice"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-                seen.add((key.tag, key.value))
-        return node

@@ -2,7 +2,9 @@
 
 CrofError
 ├── SetupError                   a machine or configuration is not fit to run (no HTTP status)
-│   └── CatalogError             models.yaml or the operator's override is wrong
+│   ├── CatalogError             models.yaml or the operator's override is wrong
+│   └── TiersError               tiers.yaml or the operator's override is wrong
+├── UnknownTier                  no tier has this name; the message lists those that there are (no HTTP status)
 ├── InvalidName                  an operator's name for a key and its account is not one (no HTTP status)
 └── RequestError                 travels to the client: status, code, message, param
     ├── InvalidRequest      400  a field is missing, of the wrong type or out of range
@@ -47,6 +49,14 @@ class SetupError(CrofError):
 
 class CatalogError(SetupError):
     """The catalogue is wrong; the message names file, entry and field."""
+
+
+class TiersError(SetupError):
+    """The tiers are wrong; the message names file, entry and field."""
+
+
+class UnknownTier(CrofError):
+    """No tier has this name."""
 
 
 class InvalidName(CrofError):

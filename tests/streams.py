@@ -10,7 +10,6 @@ from typing import Any
 
 import requests
 
-from shared.accounts import Tier
 from tests.cluster import Cluster
 
 
@@ -53,7 +52,7 @@ class Stream:
 
 @contextmanager
 def streams(
-    running: Cluster, model: str, prompt: str, count: int, *, tier: Tier = "premium", **more: Any
+    running: Cluster, model: str, prompt: str, count: int, *, tier: str = "premium", **more: Any
 ) -> Iterator[list[Stream]]:
     """So many streams under way; leaving the context waits for their ends. `more` goes into the bodies."""
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": prompt}], **more}

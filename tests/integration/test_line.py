@@ -9,7 +9,6 @@ import pytest
 import requests
 import socketio
 
-from shared.accounts import Tier
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 
@@ -32,14 +31,14 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield running
 
 
-def post(running: Cluster, body: dict[str, Any], tier: Tier = "premium", **more: Any) -> requests.Response:
+def post(running: Cluster, body: dict[str, Any], tier: str = "premium", **more: Any) -> requests.Response:
     headers = {"X-API-Key": running.key(tier), "X-Resume-Within": "60"}
     url = f"{running.url}/v1/chat/completions"
     return requests.post(url, json={"model": "m"} | body, headers=headers, timeout=30, **more)
 
 
 @contextmanager
-def asked(running: Cluster, tier: Tier) -> Iterator[Iterator[str]]:
+def asked(running: Cluster, tier: str) -> Iterator[Iterator[str]]:
     """Lines of a stream that is under way, or waits."""
     with post(running, LONG | {"stream": True}, tier, stream=True) as response:
         yield response.iter_lines(decode_unicode=True)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from shared import catalog
-from shared.catalog import Catalog, Model, load_catalog
+from shared.catalog import Catalog, Model, Price, load_catalog
 from shared.errors import CatalogError, ModelNotFound
 
 SEED = {
@@ -207,6 +207,9 @@ FIELDS = [
     ({"weights": ""}, "weights: should not be empty"),
     ({"weights": 3}, "weights: should be text (in quotes, if it looks like something else), got 3"),
     ({"weights": None}, "weights: is missing; an entry needs it"),
+    ({"price": 3}, "price: should be "),
+    ({"price": {"prompt": -1}}, "price.prompt: should be greater than or equal to 0, got -1"),
+    ({"price": {"promt": 1}}, "price.promt: unknown field; did you mean 'prompt'?"),
     ({"aliases": "x"}, 'aliases: should be a list, got "x"'),
     ({"aliases": ["a b"]}, "aliases.0: should be at most 64 letters, digits, '.', '_' and '-', with a letter"),
     ({"aliases": ["tinyllama"]}, "aliases: 'tinyllama' is a name of tinyllama already (case is ignored)"),
@@ -380,3 +383,7 @@ class TestModel:
 
     def test_an_unknown_argument_is_left_to_vllm(self) -> None:
         assert model(engine_args={"tomorrow": 1}).engine_args == {"tomorrow": 1}
+
+    def test_a_token_costs_a_unit_unless_said_otherwise(self) -> None:
+        assert model().price == Price(prompt=1, completion=1, step=50)
+        assert model(price={"completion": 3}).price == Price(prompt=1, completion=3, step=50)
