@@ -1,39 +1,52 @@
 """Hops 2 and 3: a request becomes a job, or is refused here and never later."""
 
 import logging
+import math
 import time
 import uuid
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import gevent
-from celery import Celery
 from gevent.pool import Group
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from gateway import request_id
-from gateway.line import Lines, Place
+from gateway import costs, limits, request_id
+from gateway.line import Place, Places
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
 from gateway.relay import Inbox, Relay, Told
 from gateway.roster import Roster
-from shared import queues
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import ModelUnavailable, NotFound, QueueFull, QueueUnreachable, Relayed, TierRequired
+from shared.errors import (
+    ModelUnavailable,
+    NotFound,
+    QueueFull,
+    QueueUnreachable,
+    QuotaExceeded,
+    RateLimited,
+    Relayed,
+    RequestError,
+    TierRequired,
+)
 from shared.joblog import Fate, JobLog, Record
+from shared.lines import Lines, Scope, Terms, Verdict
 from shared.messages import Chunk, End, Job, Kind, new_job_id
+from shared.queues import Envelope
 from shared.settings import Settings
+from shared.tiers import Tiers
 
 log = logging.getLogger(__name__)
 
 MOST_GRACE = 300  # seconds a client may stay away from its job
 SWEEP = 0.25  # seconds between looks for clients that have not come back
-REFUSALS = (TierRequired, ModelUnavailable, QueueFull)  # after which there is no job, for certain
+TEND = 1.0  # seconds between looks at jobs that wait
+REFUSALS = (TierRequired, ModelUnavailable, QueueFull, RateLimited, QuotaExceeded)
+"""After which there is no job, for certain."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,8 @@ class Answer:
     """A job under way: iterate once for its chunks as they come, in lists; an empty one says that it goes on.
 
     A job that failed raises its failure as Relayed, after the chunks it had; Relay.follow tells what else.
-    `number` is that of the last chunk given; `resumable` tells that the client knows of numbers.
+    `number` is that of the last chunk given; `resumable` tells that the client knows of numbers; `limits` are the
+    headers that tell what is left to it.
     """
 
     def __init__(
@@ -77,7 +91,7 @@ class Answer:
         job: Record,
         chunks: Generator[Told],
         inbox: Inbox,
-        lines: Lines,
+        places: Places,
         *,
         after: int = 0,
         resumable: bool = False,
@@ -88,14 +102,15 @@ class Answer:
         self.end: End | None = None
         self._chunks = chunks
         self._inbox = inbox
-        self._lines = lines
+        self._places = places
         self._first: float | None = None
+        self.limits: dict[str, str] = {}
 
     @property
     def place(self) -> Place | None:
         """Where the job stands in its model's line; None if it has begun, as far as is known."""
         waits = self._first is None and self._inbox.begun is None
-        return self._lines.place(self.job.model, self.job.id) if waits else None
+        return self._places.place(self.job.model, self.job.id) if waits else None
 
     @property
     def timings(self) -> dict[str, float]:
@@ -127,15 +142,25 @@ class Admission:
     """Admits requests to the models' queues, and lets clients come back to what they have asked for."""
 
     def __init__(
-        self, settings: Settings, gateway_id: str, joblog: JobLog, roster: Roster, celery: Celery, relay: Relay
+        self,
+        settings: Settings,
+        gateway_id: str,
+        joblog: JobLog,
+        lines: Lines,
+        roster: Roster,
+        tiers: Tiers,
+        envelope: Envelope,
+        relay: Relay,
     ) -> None:
         self._settings = settings
         self._gateway_id = gateway_id
         self._log = joblog
+        self._lines = lines
         self._roster = roster
-        self._celery = celery
+        self._tiers = tiers
+        self._envelope = envelope
         self._relay = relay
-        self.lines = Lines(joblog, roster)
+        self.places = Places(lines, roster)
         self._leaving = Group()
 
     @contextmanager
@@ -153,18 +178,18 @@ class Admission:
         Leaving the context before the job's end cancels the job, at once or after the client's grace, if it has
         not come back.
 
-        Raises TierRequired, ModelUnavailable, QueueFull or QueueUnreachable.
+        Raises TierRequired, ModelUnavailable, QueueFull, RateLimited, QuotaExceeded or QueueUnreachable.
         """
-        if tier == "premium" and holder.tier != "premium":
-            raise TierRequired("This endpoint needs a premium key; free keys use /v1/free/.")
+        if not self._tiers.may_use(self._tiers.find(holder.tier), self._tiers.find(tier)):
+            raise TierRequired(f"This endpoint needs a {tier} key; yours is good for /v1/{holder.tier}/.")
+        terms = self._terms(holder, tier, model, kind or model.kind, body)
         job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
         with self._relay.inbox(job.id) as inbox:
             chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(_record(job), chunks, inbox, self.lines, resumable=client.numbers)
+            answer = Answer(_record(job), chunks, inbox, self.places, resumable=client.numbers)
             with self._reading(answer, reader, client):
-                self._admit(job, reader)
-                self._enqueue(job)
+                answer.limits = self._admit(job, reader, terms)
                 # The queue has it now: a long prompt is not kept here for as long as its answer takes.
                 del job, body
                 yield answer
@@ -195,7 +220,7 @@ class Admission:
                 raise GivenUp
             inbox.lag()
             chunks = self._relay.follow(inbox, job.deadline, client.presence, after)
-            answer = Answer(job, chunks, inbox, self.lines, after=after, resumable=resumable)
+            answer = Answer(job, chunks, inbox, self.places, after=after, resumable=resumable)
             with self._reading(answer, reader, client):
                 yield answer
 
@@ -222,11 +247,6 @@ class Admission:
         with reaching_queue():
             self._log.cancel(job.id, job.model)
 
-    def prepare(self) -> None:
-        """What would make the first job wait. If Redis does not answer, that will tell."""
-        with suppress(OperationalError):
-            queues.prepare(self._celery)
-
     def run(self) -> None:
         """Cancel, until killed, jobs whose clients have not come back; every gateway does it for all."""
         while True:
@@ -235,6 +255,16 @@ class Admission:
                 self._log.sweep()
             except RedisError as error:
                 log.warning("cannot look for clients that have left: %s", error)
+
+    def tend(self, models: Iterable[str]) -> None:
+        """Look after jobs that wait, until killed; every gateway does it for all."""
+        while True:
+            gevent.sleep(TEND)
+            try:
+                for model in models:
+                    self._lines.tend(model, hold=self._settings.hold)
+            except RedisError as error:
+                log.warning("cannot look after jobs that wait: %s", error)
 
     def settle(self) -> None:
         """Wait a moment for jobs that are being cancelled."""
@@ -277,18 +307,57 @@ class Admission:
             deadline=now + (client.timeout or self._settings.job_timeout),
         )
 
-    def _admit(self, job: Job, reader: str) -> None:
-        with reaching_queue():
-            if not self._roster.serves(job.model):
-                raise ModelUnavailable(f"No worker serves '{job.model}' at the moment.", param="model")
-            waiting = self._log.admit(job, reader, most_waiting=self._settings.queue_bound)
-        if waiting is not None:
-            raise QueueFull(f"{waiting} jobs wait for '{job.model}' already. Try again later.", param="model")
+    def _terms(self, holder: Holder, tier: str, model: Model, kind: Kind, body: dict[str, Any]) -> Terms:
+        """On what a request is admitted, if it is."""
+        cost = costs.most(model, kind, body)
+        scopes = [Scope(holder.account, self._tiers.find(holder.tier).limits)]
+        if holder.limits:
+            scopes.append(Scope(holder.key, holder.limits))
+        return Terms(
+            tier=self._tiers.find(tier),
+            key=holder.key,
+            rates=cost.rates,
+            units=cost.units,
+            images=cost.images,
+            scopes=scopes,
+        )
 
-    def _enqueue(self, job: Job) -> None:
+    def _admit(self, job: Job, reader: str, terms: Terms) -> dict[str, str]:
+        """Have the job run, or wait in its line; the headers that tell what is left to its account."""
+        message = self._envelope.message(job, terms.tier.priority)
         with reaching_queue():
-            queues.enqueue(self._celery, job)
-        log.info("job %s %s: queued, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
+            self._check_pool(job.model)
+            self._check_wait(job, terms)
+            bound = self._settings.queue_bound
+            verdict = self._lines.admit(job, message, reader, terms, most_waiting=bound, now=time.time())
+        if verdict.refusal:
+            raise self._refusal(job, terms, verdict)
+        log.info("job %s %s: admitted, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
+        return limits.headers(verdict, terms.scopes)
+
+    def _check_pool(self, model: str) -> None:
+        if not (self._settings.hold_unserved or self._roster.serves(model)):
+            raise ModelUnavailable(f"No worker serves '{model}' at the moment.", param="model")
+        loading = None if self._roster.ready(model) else self._roster.loading(model)
+        if loading is not None and loading > self._settings.hold:
+            error = ModelUnavailable(f"'{model}' is loading, about {loading:.0f} s.", param="model")
+            error.retry_after = math.ceil(loading)
+            raise error
+
+    def _check_wait(self, job: Job, terms: Terms) -> None:
+        longest = terms.tier.longest_wait
+        wait = self.places.wait_of(job.model, job.tier, job.account) if longest else None
+        if longest and wait is not None and wait > longest:
+            error = QueueFull(f"It would take about {wait:.0f} s until your job is begun.", param="model")
+            error.retry_after = math.ceil(wait - longest)
+            raise error
+
+    def _refusal(self, job: Job, terms: Terms, verdict: Verdict) -> RequestError:
+        over = verdict.waiting - min(terms.tier.most_waiting, self._settings.queue_bound) + 1
+        wait = self.places.wait(job.model, job.tier, max(1, over))
+        ready = self._roster.ready(job.model)
+        seconds = sum(worker.job_seconds for worker in ready) / len(ready) if ready else None
+        return limits.refusal(verdict, terms.scopes, wait, seconds)
 
     def _leave(self, job: Record, reader: str, grace: float) -> None:
         """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import gevent
 import redis
@@ -33,8 +34,10 @@ from gateway.sockets import StreamNamespace
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
-from shared.queues import make_celery
+from shared.lines import Lines
+from shared.queues import Envelope, make_celery
 from shared.settings import Settings
+from shared.tiers import load_tiers
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +55,14 @@ class Gateway:
     recovery: Recovery
     keyring: Keyring
     namespaces: list[StreamNamespace]
+    models: list[str]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
-        for run in (self.relay.run, self.relay.tick, self.admission.run, self.recovery.run, self.keyring.run):
+        tend = partial(self.admission.tend, self.models)
+        runs = (self.relay.run, self.relay.tick, self.admission.run, tend, self.recovery.run, self.keyring.run)
+        for run in runs:
             gevent.spawn(_for_ever, run)
-        gevent.spawn(self.admission.prepare)
         self.relay.listening.wait(5)
 
     def leave(self, seconds: float) -> None:
@@ -86,7 +91,9 @@ def create_gateway(settings: Settings) -> Gateway:
     gateway_id = uuid.uuid4().hex[:12]
     catalog = load_catalog(settings.models_file)
     client = _redis(settings)
-    joblog, roster = JobLog(client, log_ttl=settings.log_ttl), Roster(client)
+    tiers = load_tiers(settings.tiers_file, catalog.models)
+    joblog, lines = JobLog(client, log_ttl=settings.log_ttl), Lines(client, log_ttl=settings.log_ttl)
+    roster = Roster(client)
     relay = Relay(
         client,
         gateway_id,
@@ -97,15 +104,15 @@ def create_gateway(settings: Settings) -> Gateway:
     accounts = Accounts(settings.sql_url)
     accounts.create_tables()
     keyring = Keyring(accounts, time.monotonic)
-    celery = make_celery(settings)
-    admission = Admission(settings, gateway_id, joblog, roster, celery, relay)
-    recovery = Recovery(settings, client, joblog, celery, catalog.models)
+    envelope = Envelope(make_celery(settings))
+    admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)
+    recovery = Recovery(settings, client, lines, catalog.models)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout))
-    app.register_blueprint(models_api(catalog, client, joblog, roster))
+    app.register_blueprint(models_api(catalog, client, lines, roster))
     app.register_blueprint(jobs_api(keyring, admission))
     desk = Desk(catalog, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
@@ -117,7 +124,7 @@ def create_gateway(settings: Settings) -> Gateway:
     namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
-    return Gateway(app, relay, admission, recovery, keyring, namespaces)
+    return Gateway(app, relay, admission, recovery, keyring, namespaces, list(catalog.models))
 
 
 def _redis(settings: Settings) -> "redis.Redis":

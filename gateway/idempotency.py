@@ -24,8 +24,8 @@ from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import IdempotencyMismatch, InvalidRequest
-from shared.joblog import script
 from shared.messages import Kind, new_job_id
+from shared.scripts import script
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import gevent
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from shared.errors import QueueUnreachable
@@ -18,10 +17,10 @@ T = TypeVar("T")
 
 @contextmanager
 def reaching_queue() -> Iterator[None]:
-    """Raises QueueUnreachable for what redis-py and kombu raise."""
+    """Raises QueueUnreachable for what redis-py raises."""
     try:
         yield
-    except (RedisError, OperationalError) as error:
+    except RedisError as error:
         raise QueueUnreachable from error
 
 

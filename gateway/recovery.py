@@ -1,10 +1,9 @@
-"""Jobs whose message was lost on its way from the queue to a worker, or never reached the queue. Hop 3.
+"""Jobs whose message was lost on its way from the queue to a worker. Hop 3.
 
 Kombu takes a message off its queue and notes its lease in two steps: a worker killed in between takes the message
-with it, at its first delivery or at a later one. A gateway may be killed between admitting a job and enqueuing it.
-And a Redis that is killed may forget a job's end, whose worker acknowledges the message afterwards. All leave a
-job that has neither an end nor a message. It is enqueued again; should it then run twice after all, attempts see
-to it that it is told once.
+with it, at its first delivery or at a later one. And a Redis that is killed may forget a job's end, whose worker
+acknowledges the message afterwards. Both leave a job that was dispatched, and has neither an end nor a message. It
+is enqueued again; should it then run twice after all, attempts see to it that it is told once.
 """
 
 import logging
@@ -13,13 +12,10 @@ from collections.abc import Iterable
 
 import gevent
 import redis
-from celery import Celery
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from shared import queues
 from shared import redis_keys as keys
-from shared.joblog import JobLog
+from shared.lines import Lines
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,12 +26,9 @@ MOMENT = 1.0  # seconds; no message takes that long from its queue to its lease
 class Recovery:
     """Looks after all models; one gateway at a time does."""
 
-    def __init__(
-        self, settings: Settings, client: "redis.Redis", joblog: JobLog, celery: Celery, models: Iterable[str]
-    ) -> None:
+    def __init__(self, settings: Settings, client: "redis.Redis", lines: Lines, models: Iterable[str]) -> None:
         self._redis = client
-        self._log = joblog
-        self._celery = celery
+        self._lines = lines
         self._models = list(models)
         self._interval = settings.lease
         self._turn = int(1000 * max(0.9 * settings.lease, 2 * MOMENT))  # milliseconds, and longer than it takes
@@ -48,7 +41,7 @@ class Recovery:
             try:
                 if self._redis.set(keys.RECOVERY, 1, nx=True, px=self._turn):
                     self.recover()
-            except (RedisError, OperationalError) as error:
+            except RedisError as error:
                 log.warning("cannot look for lost messages: %s", error)
 
     def recover(self) -> None:
@@ -61,13 +54,11 @@ class Recovery:
         again = self._stranded(stranded, latest)
         for model, ids in stranded.items():
             for job_id in ids & again.get(model, set()):
-                job = self._log.open_job(job_id, model)
                 # One that has less time than others looks older than it is.
-                if job and job.created < time.time() - 2 * self._interval:
+                if self._lines.enqueue_again(job_id, time.time() - 2 * self._interval):
                     log.warning("job %s %s: its message was lost, enqueued again", job_id, model)
-                    queues.enqueue(self._celery, job)
 
     def _stranded(self, models: Iterable[str], latest: float) -> dict[str, set[str]]:
         """Ids of stranded jobs, of models that have any."""
-        found = {model: set(self._log.stranded(model, latest)) for model in models}
+        found = {model: set(self._lines.stranded(model, latest)) for model in models}
         return {model: ids for model, ids in found.items() if ids}

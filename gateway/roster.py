@@ -30,6 +30,14 @@ class Roster:
                 raise self._failure
             return self._reports
 
+    def ready(self, model: str) -> list[Report]:
+        """The workers that run jobs of this model."""
+        return [report for report in self.workers() if report.model == model and report.state == "ready"]
+
+    def loading(self, model: str) -> float | None:
+        """Seconds until a worker of this model is ready, as far as those that load can tell; None if none can."""
+        return min(filter(None, (_left(r) for r in self.workers() if r.model == model)), default=None)
+
     def serves(self, model: str) -> bool:
         """Whether any worker takes, or soon will take, jobs of this model. A no is hardly ever old."""
         if not self._takes(model):
@@ -47,3 +55,10 @@ class Roster:
         except redis.RedisError as error:
             self._failure = error
         self._read = time.monotonic()
+
+
+def _left(report: Report) -> float | None:
+    """Seconds, if it goes on as it began."""
+    if report.state != "loading" or report.progress <= 0:
+        return None
+    return (report.reported - report.started) * (1 - report.progress) / report.progress

@@ -81,7 +81,8 @@ def comment(place: Place | None) -> bytes:
     if place is None:
         return b": waiting\n\n"
     about = "" if place.seconds is None else f", about {place.seconds:.0f} s"
-    return f": waiting, position {place.position}{about}\n\n".encode()
+    what = "loading" if place.loading else "waiting"
+    return f": {what}, position {place.position}{about}\n\n".encode()
 
 
 def payloads(chunks: list[Chunk]) -> Iterator[bytes]:

@@ -20,7 +20,9 @@ CrofError
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
-    ├── QueueFull           429  the model's queue is at its bound
+    ├── QueueFull           429  as many jobs of the tier wait for the model as may
+    ├── RateLimited         429  the account asks for more than it may at once, or in a minute
+    ├── QuotaExceeded       429  the account has had what it may have in a day
     ├── HeadTooLarge        431
     ├── Cancelled           499  the client, or the operator, ended the job
     ├── EngineFailed        500  the engine broke while running the job
@@ -66,7 +68,8 @@ class InvalidName(CrofError):
 class RequestError(CrofError):
     """An error a client is told of. `param` names the field of the request at fault, if one is.
 
-    `retry_after` is in seconds: when it is worth sending the request again as it is.
+    `retry_after` is in seconds: when it is worth sending the request again as it is. `headers` go with the
+    response.
     """
 
     status: ClassVar[int] = 500
@@ -76,6 +79,7 @@ class RequestError(CrofError):
     def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or self.code))
         self.param = param
+        self.headers: dict[str, str] = {}
 
     def failure(self) -> Failure:
         """This error as it travels: in a job's log, in a JSON body, in an `error` event."""
@@ -176,6 +180,22 @@ class QueueFull(RequestError):
     status = 429
     code = "queue_full"
     retry_after = 2
+
+
+class RateLimited(RequestError):
+    """You ask for more at once, or in a minute, than your tier allows."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    retry_after = 1
+
+
+class QuotaExceeded(RequestError):
+    """You have had what your tier allows in a day."""
+
+    status = 429
+    code = "quota_exceeded"
+    retry_after = 60
 
 
 class HeadTooLarge(RequestError):

@@ -6,21 +6,19 @@ message, a slow reader and a reader that comes back later are the same case: rea
 
 import time
 from collections.abc import Sequence
-from importlib.resources import files
-from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 import redis
 import redis.asyncio
 
-from shared import queues
 from shared import redis_keys as keys
-from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State
+from shared.errors import Cancelled
+from shared.messages import Chunk, DeadLetter, End, EndState, Job, Kind, State, Usage
+from shared.scripts import script
 
 MOST_DEAD = 1000  # dead letters; the oldest go first
 SWEPT = 1000  # most jobs that are left in one call
-MESSAGES = 4  # most messages in a queue, those of cancelled jobs included, for each job that may wait
 
 Fate = Literal["stands", "left", "unknown"]
 Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
@@ -35,13 +33,15 @@ class Start(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Chunks to write for one job: encoded, and numbered from `first`. `state` is set on the last ones."""
+    """Chunks to write for one job: encoded, and numbered from `first`. `state` is set on the last ones, and then
+    `usage` is what the job has used."""
 
     job_id: str
     attempt: int
     first: int
     chunks: Sequence[bytes]
     state: EndState | None = None
+    usage: Usage = Usage()
 
 
 class Record(NamedTuple):
@@ -59,7 +59,7 @@ class Record(NamedTuple):
 
 
 class JobLog:
-    """The gateway's end: creates records, reads logs, marks jobs as cancelled. Raises redis errors.
+    """The gateway's end: reads logs, cancels jobs. Raises redis errors.
 
     `log_ttl` (seconds) is how long a log is kept after its end, or its last reading.
     """
@@ -67,78 +67,9 @@ class JobLog:
     def __init__(self, client: "redis.Redis", *, log_ttl: int) -> None:
         self._redis = client
         self._log_ttl = log_ttl
-        self._admit = client.register_script(script("admit"))
         self._claim = client.register_script(script("claim"))
-        self._leave = client.register_script(script("leave"))
-        self._stranded = client.register_script(script("stranded"))
-
-    def admit(self, job: Job, reader: str, *, most_waiting: int) -> int | None:
-        """Write the job's record, which must exist before the job is enqueued. Idempotent.
-
-        None, or how many jobs wait, if they are too many. `reader` is who reads the answer (see `claim`).
-        """
-        now = time.time()
-        record: dict[str, Any] = {
-            "id": job.id,
-            "state": "queued",
-            "attempt": 0,
-            "model": job.model,
-            "kind": job.kind,
-            "account": job.account,
-            "tier": job.tier,
-            "reply_to": job.reply_to,
-            "reader": reader,
-            "created": job.created,
-            "deadline": job.deadline,
-            "job": job.encode(),
-        }
-        ttl = int(job.deadline - now) + self._log_ttl
-        bounds = [most_waiting, most_waiting * MESSAGES]
-        found: int | None = self._admit(
-            keys=[
-                keys.job(job.id),
-                keys.waiting(job.model),
-                keys.line(job.model),
-                keys.open_jobs(job.model),
-                *queues.lists(job.model),
-            ],
-            args=[
-                *(job.id, now, job.deadline, queues.PRIORITIES[job.tier]),
-                *(*bounds, ttl),
-                *chain.from_iterable(record.items()),
-            ],
-        )
-        return found
-
-    def waiting(self, models: Sequence[str]) -> list[int]:
-        """How many jobs wait for each of these models; neither those that run nor those past their deadline."""
-        now = time.time()
-        with self._redis.pipeline(transaction=False) as pipe:
-            for model in models:
-                pipe.zcount(keys.waiting(model), now, "inf")
-            return list(pipe.execute())
-
-    def line(self, model: str) -> list[str]:
-        """Ids of the jobs that wait for a model, in the order in which they are served."""
-        ids: Any = self._redis.zrange(keys.line(model), 0, -1)
-        return [job_id.decode() for job_id in ids]
-
-    def stranded(self, model: str, deadline: float) -> list[str]:
-        """Ids of jobs that have no end and no message, of those whose deadline comes before this time.
-
-        A message that is just being delivered is seen in neither place: only what is stranded again a moment
-        later has none.
-        """
-        names = [keys.open_jobs(model), keys.lease(model), *queues.lists(model)]
-        found: Any = self._stranded(keys=names, args=[deadline])
-        return [name.decode() for name in found]
-
-    def open_job(self, job_id: str, model: str) -> Job | None:
-        """A job that has no end; None if it has one by now, or is gone."""
-        data: Any = self._redis.hget(keys.job(job_id), "job")
-        if data is None:
-            self._redis.zrem(keys.open_jobs(model), job_id)
-        return Job.decode(data) if data else None
+        self._leave = client.register_script(script("leave", "lines", "ending"))
+        self._cancelled = Chunk(0, [], end=End(state="cancelled", failure=Cancelled().failure())).encode()
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.
@@ -189,7 +120,7 @@ class JobLog:
 
     def leave(self, job_id: str, model: str, reader: str) -> None:
         """Cancel the job, unless another reader has come since."""
-        self._leave(keys=_cancelling(job_id, model), args=[job_id, reader])
+        self._end(job_id, model, reader)
 
     def leave_later(self, job_id: str, model: str, reader: str, seconds: float) -> None:
         """Leave when this time is over; any gateway does it (`sweep`)."""
@@ -204,13 +135,18 @@ class JobLog:
         with self._redis.pipeline(transaction=False) as pipe:
             for entry in due:
                 job_id, model, reader = msgspec.json.decode(entry, type=tuple[str, str, str])
-                self._leave(keys=_cancelling(job_id, model), args=[job_id, reader], client=pipe)
+                self._end(job_id, model, reader, client=pipe)
             pipe.zrem(keys.LEAVING, *due)
             pipe.execute()
 
     def cancel(self, job_id: str, model: str) -> None:
-        """Mark the job as unwanted, then tell its workers. A worker that misses the message sees the mark."""
-        self._leave(keys=_cancelling(job_id, model), args=[job_id])
+        """End the job if it waits in line; else mark it as unwanted, then tell its workers. A worker that misses
+        the message sees the mark."""
+        self._end(job_id, model)
+
+    def _end(self, job_id: str, model: str, *reader: str, client: Any = None) -> None:
+        names = [keys.job(job_id), keys.control_channel(model)]
+        self._leave(keys=names, args=[job_id, self._log_ttl, self._cancelled, *reader], client=client)
 
 
 class JobWriter:
@@ -224,11 +160,10 @@ class JobWriter:
     ) -> None:
         self._redis = client
         self._worker_id = worker_id
-        self._waiting = [keys.waiting(model), keys.line(model)]
-        self._open = keys.open_jobs(model)
+        self._model = model
         self._begin = client.register_script(script("begin"))
         self._hand_over = client.register_script(script("hand_over"))
-        self._append = client.register_script(script("append"))
+        self._append = client.register_script(script("append", "lines", "ending"))
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
@@ -238,7 +173,7 @@ class JobWriter:
         May be repeated with the same `token`, which is to be random: that opens the same attempt.
         """
         verdict, attempt, length = await self._begin(
-            keys=[keys.job(job_id), keys.log(job_id), *self._waiting],
+            keys=[keys.job(job_id), keys.log(job_id)],
             args=[job_id, self._worker_id, max_attempts, self._live_ttl, token],
         )
         return Start(verdict.decode(), attempt, length)
@@ -262,18 +197,10 @@ class JobWriter:
 
     async def append(self, batch: Sequence[Append]) -> list[str]:
         """Write a batch in one call; a verdict for each, as explained in scripts/append.lua."""
-        names = [self._open]
-        args: list[Any] = [self._log_ttl, self._worker_id]
+        names: list[str] = []
+        args: list[Any] = [self._log_ttl, self._worker_id, self._model]
         for item in batch:
             names += [keys.job(item.job_id), keys.log(item.job_id)]
-            args += [item.attempt, item.first, item.state or "", len(item.chunks), *item.chunks]
+            used = " ".join(map(str, msgspec.structs.astuple(item.usage))) if item.state else ""
+            args += [item.attempt, item.first, item.state or "", used, len(item.chunks), *item.chunks]
         return [verdict.decode() for verdict in await self._append(keys=names, args=args)]
-
-
-def _cancelling(job_id: str, model: str) -> list[str]:
-    return [keys.job(job_id), keys.waiting(model), keys.line(model), keys.control_channel(model)]
-
-
-def script(name: str) -> str:
-    """The source of one of the Lua scripts."""
-    return files("shared").joinpath("scripts", f"{name}.lua").read_text()

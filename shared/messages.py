@@ -69,11 +69,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job consumed: tokens for language models, denoising steps for images."""
+    """What a job consumed: tokens for language models, denoising steps of all its images for image models."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     image_steps: int = 0
+    images: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

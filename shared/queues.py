@@ -1,7 +1,10 @@
-"""Hop 3: a job becomes a Celery message in its model's queue, ahead of or behind others by its tier."""
+"""Hop 3: a job becomes a Celery message for its model's queue, which has a list for each step of priority."""
 
+import base64
+import uuid
 from typing import Any, Protocol
 
+import msgspec
 from celery import Celery
 
 from shared import redis_keys as keys
@@ -10,9 +13,8 @@ from shared.settings import Settings
 
 TASK = "crofai.run"
 
-# Kombu keeps one list a step; 0 is served first. 0 and 9 are left for the operator's own uses.
 PRIORITY_STEPS = [0, 3, 6, 9]
-PRIORITIES = {"premium": 3, "free": 6}
+"""Kombu keeps one list a step, for the priorities from there to the next; 0 is served first."""
 
 
 class LeaseKeeper(Protocol):
@@ -76,36 +78,54 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
     return app
 
 
-def prepare(app: Celery) -> None:
-    """Do what would delay the first job: Celery imports and looks up much when it first sends one.
+class Envelope:
+    """Writes jobs as the messages that Celery's workers take: of its protocol 2, as kombu has them in Redis.
 
-    Raises kombu.exceptions.OperationalError when Redis does not answer.
+    Scripts put them into a queue. A producer would be one more round trip, and would choose too early who is next.
     """
-    with app.producer_pool.acquire(block=True, timeout=5) as producer:
-        producer.connection.ensure_connection(max_retries=1, timeout=5)
-        _ = app.amqp.queues, app.amqp.send_task_message, producer.channel
+
+    def __init__(self, app: Celery) -> None:
+        task = app.amqp.as_task_v2(_ANY, TASK, argsrepr="", kwargsrepr="", ignore_result=True)
+        self._headers, self._embed = task.headers, task.body[2]
+
+    def message(self, job: Job, priority: int) -> str:
+        """The message of a job, new at each call."""
+        body = msgspec.json.encode(([job.encode()], {}, self._embed))
+        message = {
+            "body": base64.b64encode(body).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": self._headers | {"id": job.id, "root_id": job.id},
+            "properties": {
+                "correlation_id": job.id,
+                "reply_to": "",
+                "delivery_mode": 1,
+                "delivery_info": {"exchange": "", "routing_key": keys.queue(job.model)},
+                "priority": priority,
+                "body_encoding": "base64",
+                "delivery_tag": uuid.uuid4().hex,
+            },
+        }
+        return msgspec.json.encode(message).decode()
 
 
-def enqueue(app: Celery, job: Job) -> None:
-    """Put a job in its model's queue.
+def renewed(message: bytes) -> bytes:
+    """The same message with another tag: whoever still has the first shares no lease with it."""
+    fields = msgspec.json.decode(message)
+    fields["properties"]["delivery_tag"] = uuid.uuid4().hex
+    return msgspec.json.encode(fields)
 
-    Raises kombu.exceptions.OperationalError when Redis does not answer. It is not retried here: a publish
-    whose reply was lost may have been done.
-    """
-    app.send_task(
-        TASK,
-        args=[job.encode()],
-        queue=keys.queue(job.model),
-        priority=PRIORITIES[job.tier],
-        task_id=job.id,
-        ignore_result=True,
-        retry=False,
-        argsrepr="",
-        kwargsrepr="",
-    )
+
+def list_of(model: str, priority: int) -> str:
+    """The key of the list that a message of this priority belongs into."""
+    step = max(step for step in PRIORITY_STEPS if step <= priority)
+    return keys.queue(model) + (f"{keys.PRIORITY_SEPARATOR}{step}" if step else "")
 
 
 def lists(model: str) -> list[str]:
     """Keys of the lists that hold a model's messages, the first to be served first."""
-    name = keys.queue(model)
-    return [name if step == 0 else f"{name}{keys.PRIORITY_SEPARATOR}{step}" for step in PRIORITY_STEPS]
+    return [list_of(model, step) for step in PRIORITY_STEPS]
+
+
+_ANY = "job"
+"""Stands in the headers of all messages until one has its own id."""

@@ -1,5 +1,5 @@
 """Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else,
-but for the channel's in scripts/append.lua and begin.lua.
+but in scripts, which find out as they run whose keys they need: so all of them are on one server.
 
 | name                   | type    | owner   | what, and how long                                               |
 |------------------------|---------|---------|------------------------------------------------------------------|
@@ -8,9 +8,17 @@ but for the channel's in scripts/append.lua and begin.lua.
 | lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
 | lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 2 s                     |
 | _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
-| waiting:<model>        | zset    | joblog  | ids of jobs not begun, by deadline; expires after the last one   |
-| line:<model>           | zset    | joblog  | the same, the next to be served first; expires as waiting        |
-| open:<model>           | zset    | joblog  | ids of jobs that have no end, by deadline; expires as waiting    |
+| pool:<model>           | hash    | worker  | what each ready worker takes at once; expires as its report      |
+| fair:<model>           | hash    | lines   | what fairness between accounts and tiers remembers; as waiting   |
+| ring:<model>:<tier>    | zset    | lines   | accounts that have jobs in line, the next first; as waiting      |
+| rested:<model>:<tier>  | zset    | lines   | accounts that had until just now, likewise; as waiting           |
+| line:<model>:<tier>:<account> | zset | lines | ids of its jobs that wait, in their order; as waiting         |
+| waiting:<model>:<tier> | zset    | lines   | ids of jobs in line, by deadline; expires after the last one     |
+| dispatched:<model>:<tier> | zset | lines   | ids of jobs in the queue or at a worker, by deadline; as waiting |
+| running:<scope>        | zset    | lines   | ids of an account's or key's jobs, by deadline; as waiting       |
+| limit:<scope>:<seconds>:<n> | hash | lines | requests, units, images of window n; expires after the window   |
+| usage                  | stream  | lines   | rows of the ledger; until the database has them                  |
+| open:<model>           | zset    | lines   | ids of jobs that have no end, by deadline; expires as waiting    |
 | job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
 | job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
 | idem:<account>:<hash>  | string  | gateway | the job of an Idempotency-Key; expires after the job             |
@@ -25,6 +33,7 @@ but for the channel's in scripts/append.lua and begin.lua.
 
 WORKERS = "workers"
 LEAVING = "leaving"
+USAGE = "usage"
 DEAD = "dead"
 RECOVERY = "recovery"
 PRIORITY_SEPARATOR = ":p"
@@ -46,12 +55,16 @@ def lease_mutex(model: str) -> str:
     return f"lease:{model}:mutex"
 
 
-def waiting(model: str) -> str:
-    return f"waiting:{model}"
+def pool(model: str) -> str:
+    return f"pool:{model}"
 
 
-def line(model: str) -> str:
-    return f"line:{model}"
+def waiting(model: str, tier: str) -> str:
+    return f"waiting:{model}:{tier}"
+
+
+def dispatched(model: str, tier: str) -> str:
+    return f"dispatched:{model}:{tier}"
 
 
 def open_jobs(model: str) -> str:

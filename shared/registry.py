@@ -8,6 +8,7 @@ import msgspec
 import redis
 
 from shared import redis_keys as keys
+from shared.scripts import script
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +46,21 @@ class Registry:
 
     def __init__(self, client: "redis.Redis", interval: float = 0) -> None:
         self._redis = client
+        self._report = client.register_script(script("report", "lines"))
         self._ttl = max(SHORTEST_TTL, math.ceil(4 * interval))
         self._refused: set[str] = set()
 
     def report(self, report: Report) -> None:
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(keys.worker(report.id), msgspec.json.encode(report), ex=self._ttl)
-            pipe.zadd(keys.WORKERS, {report.id: report.reported})
-            pipe.execute()
+        """Tell of a worker. What its model has room for, goes on at once."""
+        places = report.capacity if report.state == "ready" else 0
+        self._write(report.id, report.model, msgspec.json.encode(report), self._ttl, places, report.reported)
 
-    def remove(self, worker_id: str) -> None:
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(keys.worker(worker_id))
-            pipe.zrem(keys.WORKERS, worker_id)
-            pipe.execute()
+    def remove(self, worker_id: str, model: str) -> None:
+        """Forget a worker."""
+        self._write(worker_id, model, b"", 0, 0, 0)
+
+    def _write(self, worker_id: str, model: str, *word: Any) -> None:
+        self._report(keys=[keys.worker(worker_id), keys.WORKERS], args=[worker_id, model, *word])
 
     def workers(self, model: str | None = None) -> list[Report]:
         """All live workers, or those of one model, oldest first."""

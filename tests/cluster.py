@@ -22,6 +22,7 @@ from shared.registry import Registry
 from shared.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+UNLIMITED = Path(__file__).with_name("unlimited.yaml")
 
 
 class Process:
@@ -147,6 +148,8 @@ class Cluster:
             "redis_url": self.valkey.url,
             "data_dir": folder,
             "log_level": "INFO",
+            "hold_unserved": False,
+            "tiers_file": UNLIMITED,
         } | settings
         if models is not None:
             file = folder / "models.yaml"

@@ -13,7 +13,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 from shared.joblog import Append, JobWriter
-from shared.messages import Chunk, End, EndState
+from shared.messages import Chunk, End
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Line:
         self.tokens = 0
         self.written = 0
         self.chunks: list[bytes] = []
-        self.state: EndState | None = None
+        self.end: End | None = None
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._outbox = outbox
         self._stop = stop
@@ -51,7 +51,7 @@ class Line:
     async def close(self, end: End) -> str:
         """Queue the last chunk and wait until the log has it, or refuses it. The verdict tells which."""
         if not self.closed.done():
-            self.state = end.state
+            self.end = end
             self.put(Chunk(self.attempt, [], end=end))
         return await self.closed
 
@@ -64,9 +64,8 @@ class Line:
         """What to write next: everything the log does not have, up to a bound."""
         chunks = self.chunks[self.written : self.written + MOST_CHUNKS]
         last = self.written + len(chunks) == len(self.chunks)
-        return Append(
-            self.job_id, self.attempt, self.base + self.written + 1, chunks, self.state if last else None
-        )
+        append = Append(self.job_id, self.attempt, self.base + self.written + 1, chunks)
+        return append._replace(state=self.end.state, usage=self.end.usage) if self.end and last else append
 
     def settle(self, verdict: str, append: Append) -> None:
         """Take the log's answer to `append`."""

@@ -76,7 +76,7 @@ class Reporter:
             self._wake.wait(self._interval)
             self._wake.clear()
         try:
-            self._registry.remove(self._report.id)
+            self._registry.remove(self._report.id, self._report.model)
         except redis.RedisError as error:
             log.warning("could not withdraw the report: %s", error)
 

@@ -13,8 +13,8 @@ import msgspec
 
 from shared.errors import Cancelled, EngineFailed, Interrupted, RequestError, Timeout
 from shared.joblog import JobWriter, Start
-from shared.messages import Chunk, End, Failure, Job, Usage
-from workers.engines.base import Done, Engine, EngineDied
+from shared.messages import Chunk, End, Job, Usage
+from workers.engines.base import Done, Engine, EngineDied, Meter
 from workers.lease import Lease
 from workers.outbox import Line, Outbox, patiently
 
@@ -114,7 +114,7 @@ class Runner:
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
         begun = time.monotonic()
-        end = _refusal(start) or await self._generate(job, line, recorded)
+        end = _refusal(start, line) or await self._generate(job, line, recorded)
         if end is None:
             return await self._leave(job, line)
         verdict = await line.close(end)
@@ -148,34 +148,35 @@ class Runner:
         elsewhere: this worker leaves, or its engine has died."""
         if self._leaving:
             return None
+        meter = Meter()
         if job.id in self._unwanted:
-            return _cancelled(line)
-        generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded))
+            return _cancelled(meter)
+        generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded, meter))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
                 return await generation
         except TimeoutError:
-            return _failed(Timeout().failure(), line)
+            return _failed(Timeout(), meter)
         except asyncio.CancelledError:
             if self._leaving:
                 return None
-            return _cancelled(line)
+            return _cancelled(meter)
         except EngineDied:
             self._on_death()
             return None
         except RequestError as error:
-            return _failed(error.failure(), line)
+            return _failed(error, meter)
         except Exception:
             log.exception("job %s: the engine failed", job.id)
-            return _failed(EngineFailed().failure(), line)
+            return _failed(EngineFailed(), meter)
         finally:
             generation.cancel()
             with contextlib.suppress(BaseException):
                 await generation
             del self._generations[job.id]
 
-    async def _stream(self, job: Job, line: Line, recorded: list[Chunk]) -> End:
-        async with aclosing(self._engine.generate(job, recorded)) as stream:
+    async def _stream(self, job: Job, line: Line, recorded: list[Chunk], meter: Meter) -> End:
+        async with aclosing(self._engine.generate(job, recorded, meter)) as stream:
             async for item in stream:
                 if isinstance(item, Done):
                     return End(state="succeeded", finish_reason=item.finish_reason, usage=item.usage)
@@ -183,18 +184,19 @@ class Runner:
         raise EngineFailed("the engine stopped without an end")
 
 
-def _refusal(start: Start) -> End | None:
-    """The end of a job that must not be generated, if so."""
+def _refusal(start: Start, line: Line) -> End | None:
+    """The end of a job that must not be generated, if so. What earlier attempts have said of it counts."""
+    said = Usage(completion_tokens=line.tokens)
     if start.verdict == "cancelled":
-        return End(state="cancelled", failure=Cancelled().failure())
+        return End(state="cancelled", usage=said, failure=Cancelled().failure())
     if start.verdict == "exhausted":
-        return End(state="failed", failure=Interrupted(EXHAUSTED).failure())
+        return End(state="failed", usage=said, failure=Interrupted(EXHAUSTED).failure())
     return None
 
 
-def _cancelled(line: Line) -> End:
-    return End(state="cancelled", usage=Usage(completion_tokens=line.tokens), failure=Cancelled().failure())
+def _cancelled(meter: Meter) -> End:
+    return End(state="cancelled", usage=meter.read(), failure=Cancelled().failure())
 
 
-def _failed(failure: Failure, line: Line) -> End:
-    return End(state="failed", usage=Usage(completion_tokens=line.tokens), failure=failure)
+def _failed(error: RequestError, meter: Meter) -> End:
+    return End(state="failed", usage=meter.read(), failure=error.failure())

@@ -44,8 +44,9 @@ def error_json(error: RequestError) -> bytes:
 
 
 def retry_headers(error: RequestError) -> dict[str, str]:
-    """When to try again, if that may help."""
-    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    """When to try again, if that may help, and what is left of the client's limits."""
+    again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return again | error.headers
 
 
 def install(app: Flask | Blueprint, shape: Shape = error_body) -> None:

@@ -42,7 +42,7 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
         return jsonify(status(*admission.read(holder, job_id)))
 
     def status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
-        place = admission.lines.place(job.model, job.id) if job.state == "queued" else None
+        place = admission.places.place(job.model, job.id) if job.state == "queued" else None
         return _status(job, chunks) | {"waiting": place._asdict() if place else None}
 
     return api

@@ -9,17 +9,17 @@ from flask import Blueprint, Response, jsonify
 from gateway.outages import reaching_queue
 from gateway.roster import Roster
 from shared.catalog import Catalog, Model
-from shared.joblog import JobLog
+from shared.lines import Lines
 from shared.registry import Report
 
 
-def models_api(catalog: Catalog, client: "redis.Redis", joblog: JobLog, roster: Roster) -> Blueprint:
+def models_api(catalog: Catalog, client: "redis.Redis", lines: Lines, roster: Roster) -> Blueprint:
     api = Blueprint("models", __name__)
     started = int(time.time())
 
     def entries(models: list[Model]) -> list[dict[str, Any]]:
         with reaching_queue():
-            workers, waiting = roster.workers(), joblog.waiting([model.id for model in models])
+            workers, waiting = roster.workers(), lines.waiting([model.id for model in models])
         return [_entry(model, workers, count, started) for model, count in zip(models, waiting, strict=True)]
 
     @api.get("/v1/models")

@@ -55,7 +55,7 @@ def stream(
 def job_headers(answer: Answer) -> dict[str, str]:
     """What a response says of its job: the id, and in milliseconds how long things took so far."""
     timings = [f"{name};dur={1000 * seconds:.1f}" for name, seconds in answer.timings.items()]
-    return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)}
+    return {JOB_ID: answer.job.id, "Server-Timing": ", ".join(timings)} | answer.limits
 
 
 def _events(answer: Answer, wording: Wording, chunks: Iterable[list[Chunk]], job: ExitStack) -> Iterator[bytes]:

@@ -10,15 +10,16 @@ from typing import Annotated
 import msgspec
 import redis
 import typer
-from kombu.exceptions import OperationalError
 
 from gateway.cli import instance, tables
 from gateway.cli.failures import CommandFailed
-from shared import queues
+from shared.catalog import load_catalog
 from shared.dead_letters import DeadLetters
-from shared.joblog import JobLog
+from shared.lines import Lines, Rates, Terms, Verdict
 from shared.messages import DeadLetter, Job, new_job_id
+from shared.queues import Envelope, make_celery
 from shared.settings import Settings, load_settings
+from shared.tiers import load_tiers
 
 app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
 
@@ -62,10 +63,9 @@ def retry(job_id: Id) -> None:
     settings, client = _redis()
     with _failing(), client:
         job = _again(_find(client, job_id).job, settings)
-        waiting = JobLog(client, log_ttl=settings.log_ttl).admit(job, "retry", most_waiting=settings.queue_bound)
-        if waiting is not None:
-            raise CommandFailed(f"{waiting} jobs wait for {job.model} already; try again later")
-        queues.enqueue(queues.make_celery(settings), job)
+        verdict = _admit(client, job, settings)
+        if verdict.refusal:
+            raise CommandFailed(f"{verdict.waiting} jobs wait for {job.model} already; try again later")
         DeadLetters(client).drop(job_id)
     print(job.id)
 
@@ -93,7 +93,7 @@ def _failing() -> Iterator[None]:
     """Tells that the server does not answer, in place of a traceback."""
     try:
         yield
-    except (redis.RedisError, OperationalError) as error:
+    except redis.RedisError as error:
         raise CommandFailed(
             f"Redis does not answer: {str(error).rstrip('.')}. Is crofai up? Else set CROFAI_REDIS_URL."
         ) from error
@@ -104,6 +104,22 @@ def _again(job: Job, settings: Settings) -> Job:
     return msgspec.structs.replace(
         job, id=new_job_id(), reply_to="nobody", created=now, deadline=now + settings.job_timeout
     )
+
+
+def _admit(client: "redis.Redis", job: Job, settings: Settings) -> Verdict:
+    """On its old tier, but at nobody's cost: what failed it was no fault of its account."""
+    tiers = load_tiers(settings.tiers_file, load_catalog(settings.models_file).models)
+    terms = Terms(
+        tier=tiers.find(job.tier),
+        key="",
+        rates=Rates(prompt=0, completion=0, step=0),
+        units=0,
+        images=0,
+        scopes=[],
+    )
+    message = Envelope(make_celery(settings)).message(job, terms.tier.priority)
+    lines = Lines(client, log_ttl=settings.log_ttl)
+    return lines.admit(job, message, "retry", terms, most_waiting=settings.queue_bound, now=time.time())
 
 
 def _find(client: "redis.Redis", job_id: str) -> DeadLetter:

@@ -1,31 +1,73 @@
--- Admit a job, if there is room before its model (hop 2).
--- KEYS  1 job hash   2 jobs of the model that wait   3 the same, the next first   4 its jobs that have no end
---       5… the lists of its queue
--- ARGV  1 job id   2 now   3 the job's deadline (Unix seconds)   4 the priority of its message
---       5 most jobs that may wait   6 most messages in the lists   7 seconds to keep the records
---       8… the record's fields and values
--- →     nil if admitted (again, if the reply was lost), or how many wait already
--- A job that is cancelled waits no more, but its message stays in its list until a worker drops it: so both
--- the jobs and the messages have a bound.
-local ERA = 1e11 -- more than any time: those who wait are in the order of their priority, and then of their coming
-for _, late in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', ARGV[2], 'BYSCORE')) do
-    redis.call('ZREM', KEYS[3], late)
+-- Admit a job, or say why not; then have it wait in its account's line, from which it goes on at once if the model
+-- has room (hops 2 and 3). Begins with lines.lua.
+-- ARGV  1 the request, JSON: id, model, tier {name, priority, weight, reserved}, account, deadline, ttl (seconds to
+--         keep the records), bound (of jobs of the tier that wait), units, images,
+--         scopes [[scope, concurrent, [[seconds, requests, units, images], …]], …]; no limit is a negative number
+--       2… the record's fields and values
+-- →     JSON: {refusal, waiting, windows [[scope, seconds, resets in, requests, units, images], …], running}
+--       refusal: "" if admitted (again, if the reply was lost), else what is exhausted: "requests", "units",
+--       "images" (then with the number of the window in `at`), "concurrent" or "queue". Windows are as they are then.
+local asked = cjson.decode(ARGV[1])
+local time, key = clock(), 'job:' .. asked.id
+local model, tier = asked.model, asked.tier
+local windows, counters, scopes, reply = {}, {}, {}, {refusal = '', waiting = 0, running = 0, at = 0}
+
+local function counter(scope, seconds)
+    return 'limit:' .. scope .. ':' .. seconds .. ':' .. math.floor(time / seconds)
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
-if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
-    local waiting, messages = redis.call('ZCARD', KEYS[2]), 0
-    for list = 5, #KEYS do messages = messages + redis.call('LLEN', KEYS[list]) end
-    if waiting >= tonumber(ARGV[5]) then return waiting end
-    if messages >= tonumber(ARGV[6]) then return messages end
+
+local function refuse(why, at)
+    if reply.refusal == '' then reply.refusal, reply.at = why, at or 0 end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 8))
-redis.call('EXPIRE', KEYS[1], ARGV[7])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * ERA + ARGV[2], ARGV[1])
-redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
-for jobs = 2, 4 do
-    -- Never sooner: another job may have more time than this one.
-    redis.call('EXPIRE', KEYS[jobs], ARGV[7], 'NX')
-    redis.call('EXPIRE', KEYS[jobs], ARGV[7], 'GT')
+
+local function weigh(scope, window)
+    local seconds, bound = window[1], {window[2], window[3], window[4]}
+    local name = counter(scope, seconds)
+    local used = redis.call('HMGET', name, 'requests', 'units', 'images')
+    for n = 1, 3 do used[n] = tonumber(used[n] or 0) end
+    local more, what = {1, asked.units, asked.images}, {'requests', 'units', 'images'}
+    for n = 1, 3 do
+        if bound[n] >= 0 and more[n] > 0 and used[n] + more[n] > bound[n] then refuse(what[n], #windows) end
+    end
+    table.insert(windows, {scope, seconds, seconds - time % seconds, used[1], used[2], used[3]})
+    table.insert(counters, name)
 end
-return nil
+
+local repeated = redis.call('EXISTS', key) == 1
+for _, scope in ipairs(asked.scopes) do
+    local running = 'running:' .. scope[1]
+    table.insert(scopes, scope[1])
+    redis.call('ZREMRANGEBYSCORE', running, '-inf', time - asked.ttl)
+    reply.running = math.max(reply.running, redis.call('ZCARD', running))
+    if scope[2] >= 0 and redis.call('ZCARD', running) >= scope[2] then refuse('concurrent') end
+    for _, window in ipairs(scope[3]) do weigh(scope[1], window) end
+end
+reply.waiting = redis.call('ZCARD', of(model, tier.name).waiting)
+if reply.waiting >= asked.bound then refuse('queue') end
+
+if repeated then reply.refusal = '' end
+if reply.refusal == '' and not repeated then
+    redis.call('HSET', key, unpack(ARGV, 2))
+    redis.call('HSET', key, 'counters', table.concat(counters, ' '), 'scopes', table.concat(scopes, ' '))
+    redis.call('EXPIRE', key, asked.ttl)
+    for n, name in ipairs(counters) do
+        redis.call('HINCRBY', name, 'requests', 1)
+        redis.call('HINCRBY', name, 'units', asked.units)
+        redis.call('HINCRBY', name, 'images', asked.images)
+        keep(name, windows[n][2] + asked.ttl)
+        windows[n][4], windows[n][5] = windows[n][4] + 1, windows[n][5] + asked.units
+        windows[n][6] = windows[n][6] + asked.images
+    end
+    for _, scope in ipairs(scopes) do
+        redis.call('ZADD', 'running:' .. scope, asked.deadline, asked.id)
+        keep('running:' .. scope, asked.ttl)
+    end
+    redis.call('ZADD', 'open:' .. model, asked.deadline, asked.id)
+    keep('open:' .. model, asked.ttl)
+    local terms = string.format('%.17g %.17g %.17g', tier.priority, tier.weight, tier.reserved)
+    redis.call('HSET', 'fair:' .. model, 'tier:' .. tier.name, terms)
+    join(model, tier, asked.account, asked.id, asked.deadline, time, asked.ttl)
+    dispatch(model, time, asked.id)
+end
+reply.windows = #windows > 0 and windows or nil
+return cjson.encode(reply)

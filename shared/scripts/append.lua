@@ -1,7 +1,8 @@
--- Append chunks to the logs of many jobs, and publish them: one message a gateway (hop 6).
--- KEYS  1 jobs of the model that have no end, then a pair for each job: job hash, job log
--- ARGV  1 seconds to keep a job's records after its end   2 worker id, then for each job:
---         attempt, number of the first chunk, end state ('' while it runs), n, chunk 1 … chunk n (JSON)
+-- Append chunks to the logs of many jobs of a model, and publish them: one message a gateway (hop 6). Jobs that end
+-- are settled, and make room for others. Begins with lines.lua and ending.lua.
+-- KEYS  a pair for each job: job hash, job log
+-- ARGV  1 seconds to keep a job's records after its end   2 worker id   3 model, then for each job:
+--         attempt, number of the first chunk, end state and what was used ('' while it runs), n, chunk 1 … chunk n
 -- →     a verdict a job:
 --       ok         written, and published
 --       cancelled  written, but the client has gone: stop the engine
@@ -10,7 +11,7 @@
 --       lost       refused: Redis has no record of the job
 --       behind:<n> refused: the log ends at n, before the first chunk given (Redis lost its tail)
 -- A call that is repeated because its reply was lost writes nothing twice: numbers decide.
-local verdicts, frames, at = {}, {}, 3
+local verdicts, frames, at, time, ended = {}, {}, 4, clock(), false
 
 local function push(log, chunks, from)
     for first = from, #chunks, 500 do
@@ -18,23 +19,24 @@ local function push(log, chunks, from)
     end
 end
 
-local function append(job, log, attempt, first, state, chunks)
+local function append(job, log, item)
+    local chunks, first = item.chunks, item.first
     local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled', 'worker')
     if not held[1] then return 'lost' end
     local length = redis.call('LLEN', log)
     local repeated = length - (first - 1)
-    if held[1] ~= attempt or held[6] ~= ARGV[2] then return 'fenced' end
+    if held[1] ~= item.attempt or held[6] ~= ARGV[2] then return 'fenced' end
     if held[2] ~= 'running' then return repeated == #chunks and 'ok' or 'fenced' end
     if repeated < 0 then return 'behind:' .. length end
 
     push(log, chunks, repeated + 1)
-    if state ~= '' then
-        redis.call('HSET', job, 'state', state)
-        redis.call('HDEL', job, 'job')
-        redis.call('ZREM', KEYS[1], held[4])
-        redis.call('EXPIRE', job, ARGV[1])
-        redis.call('EXPIRE', log, ARGV[1])
+    if item.state ~= '' then
+        local used = {}
+        for count in string.gmatch(item.used, '%d+') do table.insert(used, tonumber(count)) end
+        settle(job, item.state, used, time, ARGV[1])
+        ended = true
     elseif length == 0 then
+        redis.call('HSETNX', job, 'first', string.format('%.6f', time))
         redis.call('EXPIRE', log, redis.call('TTL', job))
     end
 
@@ -44,17 +46,18 @@ local function append(job, log, attempt, first, state, chunks)
         frames[channel] = frames[channel] or {}
         table.insert(frames[channel], frame)
     end
-    return held[5] and state == '' and 'cancelled' or 'ok'
+    return held[5] and item.state == '' and 'cancelled' or 'ok'
 end
 
-for pair = 2, #KEYS, 2 do
-    local attempt, first, state, count = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
-    local chunks = {}
-    for number = 1, count do chunks[number] = ARGV[at + 3 + number] end
-    at = at + 4 + count
-    table.insert(verdicts, append(KEYS[pair], KEYS[pair + 1], attempt, first, state, chunks))
+for pair = 1, #KEYS, 2 do
+    local item = {attempt = ARGV[at], first = tonumber(ARGV[at + 1]), state = ARGV[at + 2], used = ARGV[at + 3]}
+    local count = tonumber(ARGV[at + 4])
+    item.chunks = {unpack(ARGV, at + 5, at + 4 + count)}
+    at = at + 5 + count
+    table.insert(verdicts, append(KEYS[pair], KEYS[pair + 1], item))
 end
 for channel, lines in pairs(frames) do
     redis.call('PUBLISH', channel, table.concat(lines, '\n'))
 end
+if ended then dispatch(ARGV[3], time) end
 return verdicts

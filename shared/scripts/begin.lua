@@ -1,5 +1,5 @@
 -- Start an attempt at a job (hop 4).
--- KEYS  1 job hash   2 job log   3 jobs of the model that wait   4 the same, the next first
+-- KEYS  1 job hash   2 job log
 -- ARGV  1 job id   2 worker id   3 most attempts   4 seconds to keep the records while the job lives
 --       5 token of this start
 -- →     {verdict, attempt, chunks in the log}; verdict is one of
@@ -10,7 +10,6 @@
 --       lost       Redis has no record of the job: drop the message
 --       fenced     another attempt was opened since the first call with this token
 -- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
-for jobs = 3, 4 do redis.call('ZREM', KEYS[jobs], ARGV[1]) end
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5], 'reply_to')
 if not job[1] then return {'lost', 0, 0} end
 local length = redis.call('LLEN', KEYS[2])
@@ -22,6 +21,8 @@ if not repeated then attempt = attempt + 1 end
 -- An attempt has failed until it ends, or is handed over.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token:' .. ARGV[5], attempt)
+local time = redis.call('TIME')
+redis.call('HSETNX', KEYS[1], 'begun', string.format('%d.%06d', time[1], time[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 if job[3] then return {'cancelled', attempt, length} end

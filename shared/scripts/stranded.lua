@@ -1,30 +1,32 @@
--- Jobs that have no end, and no message either (hop 3). Only ids cross the wire: messages have the jobs' bodies.
--- KEYS  1 jobs of the model that have no end   2 its lease's hash   3… the lists of its queue
--- ARGV  1 the latest deadline (Unix seconds) of those that are looked at
+-- Jobs that were dispatched, have no end, and no message either (hop 3). Only ids cross the wire: messages have the
+-- jobs' bodies. Begins with lines.lua.
+-- KEYS  1 the model's lease's hash   2… the lists of its queue
+-- ARGV  1 model   2 the latest deadline (Unix seconds) of those that are looked at
 -- →     their ids
 local PAGE = 32 -- messages read at a time
-local MARK = '"correlation_id": "' -- what Celery has the job's id after; the body, which comes first, is in base64
+local MARK = '"correlation_id":%s*"' -- what has the job's id after it; the body, of which a client decides, is in base64
 local missing, count = {}, 0
 
 local function found(message)
-    local at = string.find(message, MARK, 1, true)
-    local id = at and string.match(message, '^[^"]+', at + #MARK)
+    local id = string.match(message, MARK .. '([^"]+)')
     if id and missing[id] then
         missing[id] = nil
         count = count - 1
     end
 end
 
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE')) do
-    missing[id] = true
-    count = count + 1
+for _, tier in ipairs(tiers(ARGV[1])) do
+    for _, id in ipairs(redis.call('ZRANGE', of(ARGV[1], tier.name).dispatched, '-inf', ARGV[2], 'BYSCORE')) do
+        missing[id] = true
+        count = count + 1
+    end
 end
 -- Most are in the hands of workers. The queue, which may be long, is read only as far as it must be.
-for _, tag in ipairs(count > 0 and redis.call('HKEYS', KEYS[2]) or {}) do
+for _, tag in ipairs(count > 0 and redis.call('HKEYS', KEYS[1]) or {}) do
     if count == 0 then break end
-    found(redis.call('HGET', KEYS[2], tag))
+    found(redis.call('HGET', KEYS[1], tag))
 end
-for list = 3, #KEYS do
+for list = 2, #KEYS do
     for first = 0, redis.call('LLEN', KEYS[list]) - 1, PAGE do
         if count == 0 then break end
         for _, message in ipairs(redis.call('LRANGE', KEYS[list], first, first + PAGE - 1)) do found(message) end

@@ -147,11 +147,18 @@ class Audit:
             **lists,
             keys.lease(model): self._redis.hlen(keys.lease(model)),
             keys.lease_index(model): self._redis.zcard(keys.lease_index(model)),
-            keys.waiting(model): self._redis.zcard(keys.waiting(model)),
-            keys.line(model): self._redis.zcard(keys.line(model)),
+            keys.open_jobs(model): self._redis.zcard(keys.open_jobs(model)),
+            **{key: self._redis.zcard(key) for key in self._places()},
             keys.DEAD: self._redis.llen(keys.DEAD),
         }
         return [f"{count} in {name}" for name, count in counted.items() if count]
+
+    def _places(self) -> list[str]:
+        """Where jobs are counted until they end."""
+        tiers = ("free", "premium")
+        found = [keys.waiting(self._model, tier) for tier in tiers]
+        found += [keys.dispatched(self._model, tier) for tier in tiers]
+        return found + [name.decode() for name in self._redis.scan_iter("running:*", count=1000)]
 
     def _open_jobs(self) -> list[str]:
         return [job_id for job_id, state in self._states().items() if state not in ENDED]

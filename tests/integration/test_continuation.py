@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import redis
 
 from shared import redis_keys as keys
 from shared.joblog import JobLog
+from shared.queues import Envelope, make_celery
+from shared.settings import Settings
 from tests.cluster import Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.factories import make_job
@@ -96,7 +99,7 @@ def test_one_that_was_paused_does_not_give_away_what_is_not_its_own(running: Clu
 
 def test_what_waits_in_a_worker_stays_its_own(tmp_path: Path) -> None:
     """After a restart of Redis a worker takes more messages than it has slots: the last ones wait for long."""
-    models = {"m": simulated_model(tokens_per_second=20, capacity=2)}
+    models = {"m": simulated_model(tokens_per_second=20, capacity=8)}
     with cluster(tmp_path, models, lease=LEASE) as running:
         running.start_gateway()
         first = running.start_worker("m")
@@ -105,10 +108,10 @@ def test_what_waits_in_a_worker_stays_its_own(tmp_path: Path) -> None:
             wait_for(lambda: len(before[0].texts) > 5, 10, "the first stream to be under way")
             running.valkey.stop()
             running.valkey.start()
-            with streams(running, "m", "echo " + "b " * 100, 2) as after:
-                wait_for(lambda: client.hlen(keys.lease("m")) == 3, 10, "more messages than slots to be taken")
+            with streams(running, "m", "echo " + "b " * 100, 8) as after:
+                wait_for(lambda: client.hlen(keys.lease("m")) == 9, 10, "more messages than slots to be taken")
                 running.start_worker("m")
-        assert [stream.error for stream in before + after] == [None] * 3
+        assert [stream.error for stream in before + after] == [None] * 9
         assert "fenced" not in first.log.read_text()
 
 
@@ -143,7 +146,6 @@ def test_a_job_whose_message_is_lost_is_answered_all_the_same(running: Cluster) 
     client = running.valkey.client
     worker.signal(signal.SIGSTOP)
     with streams(running, "m", "echo a b c", 2) as opened:
-        wait_for(lambda: client.zcard(keys.waiting("m")) == 2, 10, "the jobs to wait")
         wait_for(lambda: client.llen("model.m:p3") >= 1, 10, "a message to wait in the queue")
         client.delete("model.m:p3")
         worker.signal(signal.SIGCONT)
@@ -182,9 +184,10 @@ def forget_the_end(client: "redis.Redis", job_id: str) -> None:
     record = {name.decode(): value.decode() for name, value in client.hgetall(keys.job(job_id)).items()}
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "echo a b c"}]}
     fields = {name: record[name] for name in ("model", "kind", "account", "tier", "reply_to")}
-    job = make_job(
-        job_id, body=body, created=float(record["created"]), deadline=float(record["deadline"]), **fields
-    )
+    created = float(record["created"]) - 60  # as old as need be
+    job = make_job(job_id, body=body, created=created, deadline=float(record["deadline"]), **fields)
+    message = Envelope(make_celery(Settings())).message(job, 3)
     client.rpop(keys.log(job_id))
-    client.hset(keys.job(job_id), mapping={"state": "running", "job": job.encode()})
-    client.zadd(keys.open_jobs("m"), {job_id: 0})  # as old as need be
+    client.hset(keys.job(job_id), mapping={"state": "running", "message": message, "created": created})
+    for name in (keys.open_jobs("m"), keys.dispatched("m", job.tier)):
+        client.zadd(name, {job_id: time.time()})

@@ -214,5 +214,5 @@ def test_who_leaves_at_once_takes_no_place(simulated: Cluster, key: str) -> None
         time.sleep(number % 20 * 0.0004)
         client.shutdown()
     valkey = simulated.valkey.client
-    wait_for(lambda: valkey.zcard(keys.waiting("slow")) == 0, 3, "all places to be free")
+    wait_for(lambda: valkey.zcard(keys.open_jobs("slow")) == 0, 3, "all places to be free")
     wait_for(lambda: valkey.hlen(keys.lease("slow")) == 0, 3, "the engine to be free")

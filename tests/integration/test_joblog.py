@@ -1,23 +1,20 @@
 """The job log on a real Valkey: numbers, fencing, repetition, loss."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import redis
 import redis.asyncio
 
-from shared import queues
 from shared import redis_keys as keys
-from shared.joblog import MESSAGES, Append, JobLog, JobWriter, Start
+from shared.joblog import Append, JobLog, JobWriter, Start
+from shared.lines import Lines
 from shared.messages import Frame, decode_frames
-from shared.queues import make_celery
-from shared.settings import Settings
 from tests.cluster import Valkey
-from tests.factories import last, make_job, piece
+from tests.factories import admit, last, make_job, make_room, piece
 
 pytestmark = pytest.mark.integration
 
@@ -30,6 +27,7 @@ class Bench:
     def __init__(self, server: Valkey) -> None:
         self._url = server.url
         self.log = JobLog(server.client, log_ttl=10)
+        self.lines = Lines(server.client, log_ttl=10)
         self.redis = server.client
 
     def write(self, call: Callable[[JobWriter], Awaitable[T]], worker: str = "w1") -> T:
@@ -38,6 +36,10 @@ class Bench:
                 return await call(JobWriter(client, "m", worker, live_ttl=100, log_ttl=10))
 
         return asyncio.run(run())
+
+    def admit(self, job_id: str = "job_1", reader: str = "r1", **changes: Any) -> None:
+        """Into the queue: the model has room."""
+        admit(self.lines, make_job(job_id, **changes), reader=reader)
 
     def begin(self, job_id: str = "job_1", most: int = 2, token: str | None = None) -> Start:
         return self.write(lambda writer: writer.begin(job_id, most, token or uuid.uuid4().hex))
@@ -52,7 +54,8 @@ class Bench:
 @pytest.fixture
 def bench(valkey_server: Valkey, valkey: "redis.Redis") -> Bench:
     bench = Bench(valkey_server)
-    bench.log.admit(make_job(), "r1", most_waiting=9)
+    make_room(valkey)
+    bench.admit()
     return bench
 
 
@@ -72,8 +75,8 @@ def test_chunks_are_numbered_and_read_from_a_cursor(bench: Bench) -> None:
 
 
 def test_one_message_carries_the_chunks_of_all_jobs_of_a_gateway(bench: Bench) -> None:
-    bench.log.admit(make_job("job_2"), "r1", most_waiting=9)
-    bench.log.admit(make_job("job_3", reply_to="gw2"), "r1", most_waiting=9)
+    bench.admit("job_2")
+    bench.admit("job_3", reply_to="gw2")
     with bench.redis.pubsub() as pubsub:
         pubsub.subscribe(keys.gateway_channel("gw1"))
         assert pubsub.get_message(timeout=5)["type"] == "subscribe"
@@ -186,45 +189,6 @@ def test_many_chunks_in_one_call(bench: Bench) -> None:
     assert [c.encode() for c in bench.log.read("job_1", most=2000)] == chunks
 
 
-def test_waiting_jobs_have_a_bound(bench: Bench) -> None:
-    assert bench.log.admit(make_job("job_2"), "r1", most_waiting=2) is None
-    assert bench.log.admit(make_job("job_3"), "r1", most_waiting=2) == 2
-    assert bench.log.record("job_3") is None
-    assert bench.log.admit(make_job("job_2"), "r1", most_waiting=2) is None, "a repeated call is no second job"
-    assert bench.log.waiting(["m", "n"]) == [2, 0]
-
-
-@pytest.mark.parametrize("leave", ["begin", "cancel"])
-def test_a_job_waits_until_it_is_begun_or_cancelled(bench: Bench, leave: str) -> None:
-    if leave == "begin":
-        bench.begin()
-    else:
-        bench.log.cancel("job_1", "m")
-    assert bench.log.waiting(["m"]) == [0]
-    assert bench.log.admit(make_job("job_2"), "r1", most_waiting=1) is None
-
-
-def test_a_job_waits_no_longer_than_its_deadline(bench: Bench) -> None:
-    bench.log.admit(make_job("job_2", deadline=time.time() - 1), "r1", most_waiting=9)
-    assert bench.log.waiting(["m"]) == [1]
-    assert bench.log.admit(make_job("job_3"), "r1", most_waiting=2) is None
-
-
-def test_a_job_with_little_time_takes_none_from_others(bench: Bench) -> None:
-    for job, seconds in (("job_long", 500), ("job_short", 1)):
-        bench.log.admit(make_job(job, deadline=time.time() + seconds), "r", most_waiting=9)
-    assert bench.redis.ttl(keys.waiting("m")) > 500
-    assert bench.redis.ttl(keys.open_jobs("m")) > 500
-
-
-def test_messages_of_cancelled_jobs_have_a_bound_too(bench: Bench) -> None:
-    bench.redis.lpush("model.m:p6", *["message"] * MESSAGES)
-    bench.log.cancel("job_1", "m")
-    assert bench.log.admit(make_job("job_2"), "r1", most_waiting=1) == MESSAGES
-    bench.redis.rpop("model.m:p6")
-    assert bench.log.admit(make_job("job_2"), "r1", most_waiting=1) is None
-
-
 def test_what_is_read_is_kept(bench: Bench) -> None:
     bench.begin()
     bench.append(Append("job_1", 1, 1, [last(1).encode()], "succeeded"))
@@ -273,7 +237,7 @@ def test_who_leaves_later_may_come_back(bench: Bench) -> None:
     bench.log.leave_later("job_1", "m", "r1", 60)
     bench.log.sweep()
     assert bench.redis.zcard(keys.LEAVING) == 1
-    bench.log.admit(make_job("job_2"), "r2", most_waiting=9)
+    bench.admit("job_2", "r2")
     for job_id, reader in (("job_1", "r1"), ("job_2", "r2")):
         bench.log.leave_later(job_id, "m", reader, -1)
     bench.log.claim("job_2", "gw2", "r3")
@@ -288,21 +252,3 @@ def test_a_crowd_that_left_does_not_keep_others_waiting(bench: Bench) -> None:
     bench.log.sweep()
     assert bench.redis.zcard(keys.LEAVING) == 0
     assert bench.begin("job_1").verdict == "cancelled"
-
-
-def test_only_jobs_without_a_message_are_stranded(bench: Bench, valkey_server: Valkey) -> None:
-    """In the queue or in a worker's hands, behind others and large: each message is known for its job's."""
-    app = make_celery(Settings(redis_url=valkey_server.url))
-    body = {"messages": [{"role": "user", "content": '"correlation_id": "job_1" ' + "é" * 50_000}]}
-    for number in range(2, 80):
-        job = make_job(f"job_{number}", body=body, tier="free" if number % 2 else "premium")
-        bench.log.admit(job, "r1", most_waiting=99)
-        queues.enqueue(app, job)
-    for number in range(10):
-        message = bench.redis.rpop("model.m:p6").decode()
-        bench.redis.hset(keys.lease("m"), f"tag {number}", f'[{message}, "", "model.m"]')
-    assert bench.log.stranded("m", time.time() + 100) == ["job_1"]
-    bench.redis.lpop("model.m:p3")
-    bench.redis.hdel(keys.lease("m"), "tag 0")
-    assert sorted(bench.log.stranded("m", time.time() + 100)) == ["job_1", "job_3", "job_78"]
-    assert bench.log.stranded("m", time.time()) == []

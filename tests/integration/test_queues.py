@@ -1,19 +1,19 @@
 """The queue on a real Valkey: priorities, depth, readable names, and what workers say of themselves."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 import redis
-from kombu.exceptions import OperationalError
 
 from shared import queues
 from shared import redis_keys as keys
 from shared.messages import Job
-from shared.queues import PRIORITIES, PRIORITY_STEPS, make_celery
+from shared.queues import Envelope, make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
-from tests.cluster import Valkey, cluster, free_port, wait_for
+from tests.cluster import Valkey, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.factories import make_job
 from tests.streams import streams
@@ -21,31 +21,41 @@ from tests.streams import streams
 pytestmark = pytest.mark.integration
 
 
-def messages(client: "redis.Redis") -> int:
-    """How many wait in the queue of model m."""
-    return sum(client.llen(name) for name in queues.lists("m"))
+def waiting(client: "redis.Redis") -> int:
+    """How many wait for model m."""
+    return sum(client.zcard(keys.waiting("m", tier)) for tier in ("free", "premium"))
 
 
-def test_a_job_waits_in_its_models_queue_by_tier(valkey_server: Valkey, valkey: "redis.Redis") -> None:
+def test_a_message_is_as_celerys_own(valkey_server: Valkey, valkey: "redis.Redis") -> None:
+    """But for what only a producer puts into it, and nobody reads."""
     app = make_celery(Settings(redis_url=valkey_server.url))
-    for number, tier in enumerate(("free", "premium", "free")):
-        queues.enqueue(app, make_job(f"job_{number}", model="llama3.1-8b", tier=tier))
-    assert valkey.llen("model.llama3.1-8b:p3") == 1
-    assert valkey.llen("model.llama3.1-8b:p6") == 2
-    message = json.loads(valkey.rpop("model.llama3.1-8b:p3"))
-    assert message["headers"]["id"] == "job_1"
-    assert message["headers"]["argsrepr"] == ""
+    job = make_job(model="llama3.1-8b")
+    args = {"args": [job.encode()], "task_id": job.id, "argsrepr": "", "kwargsrepr": ""}
+    app.send_task(queues.TASK, **args, queue=keys.queue(job.model), priority=6, ignore_result=True)
+    theirs = json.loads(valkey.rpop("model.llama3.1-8b:p6"))
+    ours = json.loads(Envelope(app).message(job, 6))
+    for message in (theirs, ours):
+        message["body"] = json.loads(base64.b64decode(message["body"]))
+        del message["properties"]["delivery_info"]["exchange"]
+        for name in ("delivery_tag", "reply_to", "argsrepr", "kwargsrepr"):
+            message["properties"].pop(name, None)
+    assert ours == theirs
 
 
-def test_every_tier_has_a_step_of_its_own() -> None:
-    assert set(PRIORITIES.values()) <= set(PRIORITY_STEPS)
-    assert PRIORITIES["premium"] < PRIORITIES["free"]
+def test_every_message_has_a_tag_of_its_own() -> None:
+    envelope, job = Envelope(make_celery(Settings())), make_job()
+    messages = [envelope.message(job, 3).encode(), envelope.message(job, 3).encode()]
+    messages.append(queues.renewed(messages[0]))
+    assert len({json.loads(message)["properties"]["delivery_tag"] for message in messages}) == 3
 
 
-def test_an_unreachable_queue_is_told() -> None:
-    app = make_celery(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"))
-    with pytest.raises(OperationalError):
-        queues.enqueue(app, make_job())
+@pytest.mark.parametrize(
+    ("priority", "name"),
+    [(0, "model.m"), (2, "model.m"), (3, "model.m:p3"), (7, "model.m:p6"), (9, "model.m:p9")],
+)
+def test_each_priority_has_a_list(priority: int, name: str) -> None:
+    assert queues.list_of("m", priority) == name
+    assert name in queues.lists("m")
 
 
 def test_premium_is_served_first(tmp_path: Path) -> None:
@@ -57,9 +67,9 @@ def test_premium_is_served_first(tmp_path: Path) -> None:
         with streams(running, "m", "x", 1, tier="free", max_tokens=30):
             wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the slot to be taken")
             with streams(running, "m", "echo free", 1, tier="free") as free:
-                wait_for(lambda: messages(client) == 1, 10, "the free job to wait")
+                wait_for(lambda: waiting(client) == 1, 10, "the free job to wait")
                 with streams(running, "m", "echo premium", 1, tier="premium") as premium:
-                    wait_for(lambda: messages(client) == 2, 10, "both to wait")
+                    wait_for(lambda: waiting(client) == 2, 10, "both to wait")
         assert premium[0].times[0] < free[0].times[0], worker.tail()
 
 
@@ -71,7 +81,7 @@ def test_reports_come_and_go(valkey: "redis.Redis") -> None:
         registry.report(report)
     assert registry.workers() == [older, newer]
     assert registry.workers("n") == [newer]
-    registry.remove("b")
+    registry.remove("b", "n")
     assert registry.workers() == [older]
     valkey.delete(keys.worker("a"))
     assert registry.workers() == []

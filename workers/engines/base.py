@@ -31,6 +31,13 @@ class Done:
     usage: Usage
 
 
+class Meter:
+    """What a job has used so far, whatever becomes of it: the engine says how to `read` it."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Usage] = Usage
+
+
 Stream = AsyncGenerator[Piece | Done, None]
 
 
@@ -44,9 +51,10 @@ class Engine(Protocol):
     async def load(self, progress: Progress) -> None:
         """Bring the model into memory. Called once, before `generate`. Raises SetupError if it cannot."""
 
-    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+    def generate(self, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None) -> Stream:
         """Run a job: pieces, then one Done. What another attempt has `recorded` is taken as said: only what
         follows is yielded, and the usage is that of the whole answer. Raises Interrupted if that cannot be done.
+        The `meter` tells until then, and ever after, what has been used.
 
         Closing the stream, or cancelling the task that reads it, frees the engine's slot at once (images: at
         the next step). Raises InvalidRequest for a request the model cannot take, EngineFailed otherwise.

@@ -17,9 +17,9 @@ from typing import Any
 
 from shared.catalog import Model
 from shared.errors import EngineFailed
-from shared.messages import Chunk, Job
+from shared.messages import Chunk, Job, Usage
 from workers.engines import image_answer, sdxl
-from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
+from workers.engines.base import Done, EngineDied, Meter, Piece, Progress, Stream
 from workers.engines.image_request import ImageSpec, parse_args, parse_request
 
 log = logging.getLogger(__name__)
@@ -62,12 +62,15 @@ class DiffusersEngine:
         self._end = None
         self._server = asyncio.create_task(self._serve())
 
-    async def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+    async def generate(self, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None) -> Stream:
         specs = parse_request(job, self._args)
-        steps = specs[0].shape.steps
+        steps, done = specs[0].shape.steps, 0
         run = self._enter(specs)
+        if meter:
+            meter.read = lambda: Usage(image_steps=done * len(specs))
         try:
             while (step := await run.next_step()) is not None:
+                done = step
                 yield Piece(payload=image_answer.progress(job, step, steps))
             # Packing takes up to a second of CPU: beside the next batch, not before it.
             payload = await asyncio.to_thread(_result, job, run.images)

@@ -12,7 +12,7 @@ from workers.engines.image_request import ImageSpec
 
 def usage(specs: Sequence[ImageSpec]) -> Usage:
     """What images cost: their denoising steps."""
-    return Usage(image_steps=sum(spec.shape.steps for spec in specs))
+    return Usage(image_steps=sum(spec.shape.steps for spec in specs), images=len(specs))
 
 
 def progress(job: Job, step: int, steps: int) -> bytes:

@@ -26,7 +26,7 @@ from shared.errors import ContextLengthExceeded, EngineFailed, SetupError
 from shared.image_args import MAX_STEPS, ImageArgs
 from shared.messages import Chunk, Job, Usage, prompts
 from workers.engines import image_answer
-from workers.engines.base import Done, Piece, Progress, Stream
+from workers.engines.base import Done, Meter, Piece, Progress, Stream
 from workers.engines.continuation import following
 from workers.engines.image_request import ImageSpec, parse_request
 from workers.engines.simulated_payloads import Answer, Chats, Completions
@@ -76,11 +76,12 @@ class SimulatedEngine:
         await asyncio.sleep(self._args.startup)
         progress(1.0, "ready")
 
-    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
+    def generate(self, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None) -> Stream:
+        meter = meter or Meter()
         if job.kind == "image":
-            return self._images(job)
+            return self._images(job, meter)
         known = sum(len(chunk.tokens) for chunk in recorded)
-        return following(self._text(job, known), recorded)
+        return following(self._text(job, known, meter), recorded)
 
     async def ping(self) -> None:
         if self._hung:
@@ -89,7 +90,7 @@ class SimulatedEngine:
     async def close(self) -> None:
         self._steps.close()
 
-    async def _text(self, job: Job, known: int) -> Stream:
+    async def _text(self, job: Job, known: int, meter: Meter) -> Stream:
         asked = _asked(job)
         for prompt in asked:
             self._check_length(job, prompt)
@@ -101,7 +102,8 @@ class SimulatedEngine:
         payloads = Chats(job) if job.kind == "chat" else Completions(job)
         told = _streamed if job.body.get("stream") else _whole
         async with self._slots:
-            async for piece in told(payloads, answers, self._spoken(answers, known), usage):
+            spoken = _counted(self._spoken(answers, known), usage.prompt_tokens, meter)
+            async for piece in told(payloads, answers, spoken, usage):
                 yield piece
         yield Done(finish_reason=answers[-1].finish_reason, usage=usage)
 
@@ -148,9 +150,10 @@ class SimulatedEngine:
         if self._args.exit_after in tokens:
             os._exit(137)
 
-    async def _images(self, job: Job) -> Stream:
+    async def _images(self, job: Job, meter: Meter) -> Stream:
         specs = parse_request(job, self._image_args)
-        steps = specs[0].shape.steps
+        steps, step = specs[0].shape.steps, 0
+        meter.read = lambda: Usage(image_steps=step * len(specs))
         async with self._slots:
             for step in range(1, steps + 1):
                 await self._steps.next()
@@ -194,6 +197,17 @@ def _asked(job: Job) -> list[str]:
     return [
         prompt if isinstance(prompt, str) else " ".join(map(str, prompt)) for prompt in prompts(job.body["prompt"])
     ]
+
+
+async def _counted(
+    spoken: AsyncIterator[tuple[int, str]], prompt_tokens: int, meter: Meter
+) -> AsyncIterator[tuple[int, str]]:
+    """The same, with every word on the meter."""
+    said = 0
+    meter.read = lambda: Usage(prompt_tokens=prompt_tokens, completion_tokens=said)
+    async for word in spoken:
+        said += 1
+        yield word
 
 
 async def _streamed(

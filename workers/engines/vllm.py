@@ -18,7 +18,7 @@ import psutil
 from shared.catalog import Model
 from shared.errors import EngineFailed, Interrupted, SetupError
 from shared.messages import Chunk, Job, Kind
-from workers.engines.base import Done, EngineDied, Piece, Progress, Stream
+from workers.engines.base import Done, EngineDied, Meter, Piece, Progress, Stream
 from workers.engines.continuation import following
 from workers.engines.vllm_recorder import Recorder
 from workers.engines.vllm_refusals import refusal, translated
@@ -77,12 +77,13 @@ class VllmEngine:
             raise SetupError(f"{self._model.id}: vLLM cannot serve this model: {error}") from error
         progress(1.0, "ready")
 
-    def generate(self, job: Job, recorded: Sequence[Chunk] = ()) -> Stream:
-        return following(self._generate(job, recorded), recorded)
+    def generate(self, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None) -> Stream:
+        return following(self._generate(job, recorded, meter or Meter()), recorded)
 
-    async def _generate(self, job: Job, recorded: Sequence[Chunk]) -> Stream:
+    async def _generate(self, job: Job, recorded: Sequence[Chunk], meter: Meter) -> Stream:
         request = parse_request(self._model, job, self._serving.defaults)
         tape = self._recorder.record(request_ids(job), recorded)
+        meter.read = tape.usage
         try:
             answer = await self._answer(request, job)
             if isinstance(answer, bytes):

@@ -1,0 +1,229 @@
+"""Hops 2 to 4: admission to the lines of jobs that wait before each model, and what becomes of those in them.
+
+Every account of a tier has a line of its own before a model. Scripts move jobs from there into the model's queue
+as its workers have room: whoever makes room (a job that ends, a worker that has become ready) or needs it (a job
+just admitted) does it in the same step. scripts/lines.lua tells how the next one is chosen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal
+
+import msgspec
+import redis
+
+from shared import queues
+from shared import redis_keys as keys
+from shared.errors import ModelUnavailable, RequestError, Timeout
+from shared.messages import Chunk, End, Job
+from shared.scripts import script
+from shared.tiers import Limits, Tier
+
+OVERDUE = 60.0  # seconds after a job's deadline in which its worker ends it
+WINDOWS = {"minute": 60, "day": 86_400}  # seconds; they begin at multiples of them, in Unix time
+
+Refusal = Literal["", "requests", "units", "images", "concurrent", "queue"]
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Units for one prompt token, one completion token and one denoising step of a job."""
+
+    prompt: int = 1
+    completion: int = 1
+    step: int = 0
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Whose limits count: an account, or a key that has some of its own."""
+
+    id: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what a job is admitted: `units` and `images` are the most that it can cost."""
+
+    tier: Tier
+    key: str
+    rates: Rates
+    units: int
+    images: int
+    scopes: Sequence[Scope]
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True):
+    """What was asked for in a window of time so far; it `resets` in so many seconds."""
+
+    scope: str
+    seconds: int
+    resets: float
+    requests: int
+    units: int
+    images: int
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """`refusal` says what is exhausted: then that is in `windows[at]`, if it is any of their numbers.
+
+    `waiting` is how many jobs of the tier wait for the model, `running` how many jobs the account has open.
+    """
+
+    refusal: Refusal
+    waiting: int
+    running: int
+    at: int
+    windows: list[Window] = []
+
+
+class Account(msgspec.Struct, frozen=True, array_like=True):
+    """One account's line: the virtual time of its next start, and the ids of its jobs."""
+
+    id: str
+    start: float
+    jobs: list[str]
+
+
+class TierLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A tier's lines before a model. `pace` is how many jobs a second are served; 0 if that is not known."""
+
+    name: str
+    priority: int
+    weight: float
+    reserved: float
+    dispatched: int
+    pace: float
+    accounts: list[Account] = []
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines before a model. `capacity` is how many jobs its ready workers take at once."""
+
+    capacity: int
+    tiers: list[TierLine] = []
+
+
+class Lines:
+    """The gateway's end. Raises redis errors. `log_ttl` (seconds) is how long a log is kept after its end."""
+
+    def __init__(self, client: "redis.Redis", *, log_ttl: int) -> None:
+        self._redis = client
+        self._log_ttl = log_ttl
+        self._admit = client.register_script(script("admit", "lines"))
+        self._tend = client.register_script(script("tend", "lines", "ending"))
+        self._waiting = client.register_script(script("waiting", "lines"))
+        self._snapshot = client.register_script(script("snapshot", "lines"))
+        self._stranded = client.register_script(script("stranded", "lines"))
+
+    def admit(
+        self, job: Job, message: str, reader: str, terms: Terms, *, most_waiting: int, now: float
+    ) -> Verdict:
+        """Admit a job and enqueue it, or have it wait in line, in one step; may be repeated.
+
+        `message` is its Celery message (queues.Envelope), `reader` who reads its answer (JobLog.claim), and
+        `most_waiting` a bound for all tiers' own: how many jobs of one may wait for a model.
+        """
+        tier = terms.tier
+        asked = {
+            "id": job.id,
+            "model": job.model,
+            "tier": {
+                "name": tier.id,
+                "priority": tier.priority,
+                "weight": tier.weight,
+                "reserved": tier.reserved,
+            },
+            "account": job.account,
+            "deadline": job.deadline,
+            "ttl": max(1, int(job.deadline - now)) + self._log_ttl,
+            "bound": min(tier.most_waiting, most_waiting),
+            "units": terms.units,
+            "images": terms.images,
+            "scopes": [_scope(scope) for scope in terms.scopes],
+        }
+        record: dict[str, Any] = {
+            "id": job.id,
+            "state": "queued",
+            "attempt": 0,
+            "model": job.model,
+            "kind": job.kind,
+            "account": job.account,
+            "key": terms.key,
+            "tier": job.tier,
+            "reply_to": job.reply_to,
+            "reader": reader,
+            "created": job.created,
+            "deadline": job.deadline,
+            "rates": f"{terms.rates.prompt} {terms.rates.completion} {terms.rates.step}",
+            "units": terms.units,
+            "images": terms.images,
+            "message": message,
+            "list": queues.list_of(job.model, tier.priority),
+        }
+        found: Any = self._admit(args=[msgspec.json.encode(asked), *chain.from_iterable(record.items())])
+        return _VERDICT.decode(found)
+
+    def tend(self, model: str, *, hold: float) -> int:
+        """End the jobs whose time is over, and those that have waited for `hold` seconds without a worker; have
+        others go on if there is room. How many were ended."""
+        ends = [_end(Timeout()), _end(ModelUnavailable(param="model"))]
+        ended, _ = self._tend(args=[model, self._log_ttl, OVERDUE, hold, *ends])
+        return int(ended)
+
+    def snapshot(self, model: str) -> Snapshot:
+        """The lines as they are now."""
+        found: Any = self._snapshot(args=[model])
+        return _SNAPSHOT.decode(found)
+
+    def waiting(self, models: Sequence[str]) -> list[int]:
+        """How many jobs wait for each of these models."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                self._waiting(args=[model], client=pipe)
+            return list(pipe.execute())
+
+    def stranded(self, model: str, deadline: float) -> list[str]:
+        """Ids of jobs that were dispatched, and have no end and no message, of those whose deadline comes before
+        this time.
+
+        A message that is just being delivered is seen in neither place: only what is stranded again a moment
+        later has none.
+        """
+        names = [keys.lease(model), *queues.lists(model)]
+        found: Any = self._stranded(keys=names, args=[model, deadline])
+        return [name.decode() for name in found]
+
+    def enqueue_again(self, job_id: str, latest: float) -> bool:
+        """Put a job's message into its queue once more, if it was created before this time and has no end."""
+        found: Any = self._redis.hmget(keys.job(job_id), ["message", "list", "created"])
+        message, name, created = found
+        if message is None or float(created) >= latest:
+            return False
+        self._redis.lpush(name.decode(), queues.renewed(message))
+        return True
+
+
+def _scope(scope: Scope) -> list[Any]:
+    limits = scope.limits
+    windows = [
+        [
+            seconds,
+            *(_bound(getattr(limits, f"{what}_per_{name}")) for what in ("requests", "units", "images")),
+        ]
+        for name, seconds in WINDOWS.items()
+    ]
+    return [scope.id, _bound(limits.concurrent_jobs), windows]
+
+
+def _bound(limit: int | None) -> int:
+    return -1 if limit is None else limit
+
+
+def _end(error: RequestError) -> bytes:
+    """The only chunk of a job that failed before any attempt."""
+    return Chunk(0, [], end=End(state="failed", failure=error.failure())).encode()
+
+
+_VERDICT = msgspec.json.Decoder(Verdict)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot)

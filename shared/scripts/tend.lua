@@ -1,0 +1,43 @@
+-- Look after a model: end the jobs whose time is over, and those that have waited long enough for a worker, and let
+-- others go on. Begins with lines.lua and ending.lua.
+-- ARGV  1 model   2 seconds to keep a job's records after its end   3 seconds a worker has to end a job itself after
+--         its deadline   4 seconds that a job waits for a worker   5 the end of a job whose time is over
+--       6 the end of one for which there is no worker: chunks
+-- →     how many jobs were ended, and how many dispatched ones are not known any more
+local MOST = 200 -- of each tier in one call
+local model, ttl, time = ARGV[1], ARGV[2], clock()
+local ended, lost = 0, 0
+
+local function overdue(key, till)
+    return redis.call('ZRANGE', key, '-inf', till, 'BYSCORE', 'LIMIT', 0, MOST)
+end
+
+local function stop(id, dispatched)
+    local key = 'job:' .. id
+    local job = redis.call('HMGET', key, 'state', 'reply_to')
+    if job[1] ~= 'queued' and job[1] ~= 'running' then
+        redis.call('ZREM', dispatched, id)
+        redis.call('ZREM', 'open:' .. model, id)
+        lost = lost + 1
+        return
+    end
+    local number = redis.call('RPUSH', key .. ':log', ARGV[5])
+    settle(key, 'failed', {0, 0, 0, 0}, time, ttl)
+    tell(job[2], '["' .. id .. '",' .. number .. ',[' .. ARGV[5] .. ']]')
+    ended = ended + 1
+end
+
+local cold = capacity(model, time) == 0
+for _, tier in ipairs(tiers(model)) do
+    local keys = of(model, tier.name)
+    for _, id in ipairs(overdue(keys.waiting, time)) do
+        ended = ended + turn_away(id, 'failed', ARGV[5], time, ttl)
+    end
+    for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do stop(id, keys.dispatched) end
+    for _, id in ipairs(cold and overdue(keys.waiting, '+inf') or {}) do
+        local created = tonumber(redis.call('HGET', 'job:' .. id, 'created') or 0)
+        if time - created > tonumber(ARGV[4]) then ended = ended + turn_away(id, 'failed', ARGV[6], time, ttl) end
+    end
+end
+dispatch(model, time)
+return {ended, lost}

@@ -1,0 +1,366 @@
+"""The lines before a model on a real Valkey: who is served next, what is reserved, and what is given back."""
+
+import asyncio
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+import redis
+import redis.asyncio
+
+from shared import queues
+from shared import redis_keys as keys
+from shared.joblog import Append, JobLog, JobWriter
+from shared.lines import OVERDUE, Lines, Rates
+from shared.messages import Usage
+from shared.tiers import Limits
+from tests.cluster import Valkey
+from tests.factories import admit, last, make_job, make_room, make_terms, piece
+
+pytestmark = pytest.mark.integration
+
+
+class Model:
+    """Model m: its lines, its queue, and a worker of one place that is always busy."""
+
+    def __init__(self, server: Valkey) -> None:
+        self._url = server.url
+        self.redis = server.client
+        self.lines = Lines(server.client, log_ttl=10)
+        self.log = JobLog(server.client, log_ttl=10)
+
+    def ask(self, job_id: str, account: str = "acc", tier: str = "free", **changes: float) -> None:
+        verdict = admit(self.lines, make_job(job_id, account=account, tier=tier, **changes))
+        assert verdict.refusal == ""
+
+    def queue(self) -> list[str]:
+        """Ids of the jobs in the queue, the first to be served first."""
+        found = [message for name in queues.lists("m") for message in reversed(self.redis.lrange(name, 0, -1))]
+        return [id_of(message) for message in found]
+
+    def take(self) -> str | None:
+        """The job that a worker would take now."""
+        waiting = self.queue()
+        if not waiting:
+            return None
+        for name in queues.lists("m"):
+            if self.redis.rpop(name):
+                break
+        return waiting[0]
+
+    def end(self, job_id: str, usage: Usage | None = None) -> None:
+        """Begin it, and end it."""
+
+        async def run() -> None:
+            async with redis.asyncio.Redis.from_url(self._url) as client:
+                writer = JobWriter(client, "m", "w1", live_ttl=100, log_ttl=10)
+                start = await writer.begin(job_id, 2, f"token {job_id}")
+                chunks = [piece(1, "a").encode(), last(1).encode()]
+                append = Append(job_id, start.attempt, 1, chunks, "succeeded", usage or Usage())
+                assert await writer.append([append]) == ["ok"]
+
+        asyncio.run(run())
+
+    def serve(self, most: int = 1000) -> list[str]:
+        """Take jobs and end them, one by one; their ids."""
+        served: list[str] = []
+        while len(served) < most and (job_id := self.take()) is not None:
+            self.end(job_id)
+            served.append(job_id)
+        return served
+
+    def rows(self) -> list[dict[str, str]]:
+        """What the ledger is to have."""
+        found = self.redis.xrange(keys.USAGE)
+        return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in found]
+
+    def counter(self, scope: str, seconds: int = 60) -> dict[str, int]:
+        (name,) = self.redis.scan_iter(f"limit:{scope}:{seconds}:*")
+        return {field.decode(): int(value) for field, value in self.redis.hgetall(name).items()}
+
+
+@pytest.fixture
+def model(valkey_server: Valkey, valkey: "redis.Redis") -> Model:
+    make_room(valkey, places=1)
+    return Model(valkey_server)
+
+
+def id_of(message: bytes) -> str:
+    return str(msgspec.json.decode(message)["properties"]["correlation_id"])
+
+
+def owners(jobs: Iterable[str]) -> list[str]:
+    return [job_id.split("-")[0] for job_id in jobs]
+
+
+def test_a_job_goes_on_at_once_if_there_is_room(model: Model) -> None:
+    model.ask("first")
+    model.ask("second")
+    assert model.queue() == ["first"]
+    assert model.serve() == ["first", "second"]
+    assert model.redis.zcard(keys.open_jobs("m")) == 0
+    assert model.redis.zcard(keys.dispatched("m", "free")) == 0
+
+
+def test_nothing_is_dispatched_without_a_worker(model: Model) -> None:
+    model.redis.delete(keys.pool("m"))
+    model.ask("first")
+    assert (model.queue(), model.lines.waiting(["m", "n"])) == ([], [1, 0])
+    make_room(model.redis, places=1)
+    model.lines.tend("m", hold=60)
+    assert model.queue() == ["first"]
+
+
+def test_the_queue_stays_shallow(model: Model) -> None:
+    make_room(model.redis, places=16)
+    for number in range(100):
+        model.ask(f"job-{number}")
+    assert len(model.queue()) == 18, "all places, and one of eight ahead"
+
+
+def test_accounts_take_turns(model: Model) -> None:
+    for number in range(50):
+        model.ask(f"big-{number}", "big")
+    for account in "abc":
+        model.ask(f"{account}-1", account)
+    served = owners(model.serve())
+    assert sorted(served[1:5]) == ["a", "b", "big", "c"], "within one round; one of the big one's had begun"
+    assert served[5:] == ["big"] * 48
+
+
+def test_many_jobs_of_few_accounts_are_shared_equally(model: Model) -> None:
+    accounts = [f"acc{number}" for number in range(10)]
+    for place, account in enumerate(accounts):
+        for number in range(10 * (place + 1)):
+            model.ask(f"{account}-{number}", account)
+    served = Counter(owners(model.serve(100)))
+    assert set(served.values()) <= {9, 10, 11}
+
+
+def test_who_comes_back_is_not_served_for_the_time_it_was_away(model: Model) -> None:
+    """One that sends its next job as soon as it is served gets its turn, and no more."""
+    for number in range(30):
+        model.ask(f"big-{number}", "big")
+    order = []
+    for number in range(10):
+        model.ask(f"small-{number}", "small")
+        order += owners(model.serve(2))
+    assert Counter(order) == {"big": 10, "small": 10}
+
+
+def test_cancelled_jobs_cost_no_turn(model: Model) -> None:
+    for number in range(20):
+        model.ask(f"a-{number}", "a")
+    model.ask("b-1", "b")
+    for number in range(1, 20):
+        model.log.cancel(f"a-{number}", "m")
+    model.ask("a-last", "a")
+    model.ask("b-2", "b")
+    assert owners(model.serve()) == ["a", "b", "a", "b"]
+
+
+def test_weights_are_shares(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests import factories
+
+    heavy = factories.TIERS["free"].model_copy(update={"id": "heavy", "weight": 3, "reserved": 0})
+    light = factories.TIERS["free"].model_copy(update={"id": "light", "reserved": 0})
+    monkeypatch.setattr(factories, "TIERS", {"heavy": heavy, "light": light})
+    for number in range(40):
+        model.ask(f"heavy-{number}", "h", "heavy")
+        model.ask(f"light-{number}", "l", "light")
+    served = Counter(owners(model.serve(40)))
+    assert 29 <= served["heavy"] <= 31
+
+
+def test_premium_goes_first_and_free_has_its_share(model: Model) -> None:
+    for number in range(100):
+        model.ask(f"free-{number}", tier="free")
+        model.ask(f"premium-{number}", tier="premium")
+    served = Counter(owners(model.serve(100)))
+    assert served["free"] in (10, 11)
+
+
+def test_the_reserved_share_is_no_bound(model: Model) -> None:
+    for number in range(20):
+        model.ask(f"free-{number}", tier="free")
+    assert len(model.serve()) == 20
+
+
+@pytest.mark.parametrize("way", ["cancel", "leave"])
+def test_who_waits_and_leaves_ends_at_once(model: Model, way: str) -> None:
+    model.ask("first")
+    model.ask("second")
+    if way == "cancel":
+        model.log.cancel("second", "m")
+    else:
+        model.log.leave("second", "m", "r1")
+    record = model.log.record("second")
+    assert record is not None
+    assert record.state == "cancelled"
+    end = model.log.end("second")
+    assert end is not None
+    assert end.end is not None
+    assert end.end.state == "cancelled"
+    assert model.serve() == ["first"]
+    assert [row["state"] for row in model.rows()] == ["cancelled", "succeeded"]
+
+
+def test_who_waits_hears_that_it_has_ended(model: Model) -> None:
+    model.ask("first")
+    model.ask("second")
+    with model.redis.pubsub() as pubsub:
+        pubsub.subscribe("gw:gw1")
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+        model.log.cancel("second", "m")
+        message = pubsub.get_message(timeout=5)
+    job_id, number, chunks = msgspec.json.decode(message["data"])
+    assert (job_id, number, chunks[0][3]["state"]) == ("second", 1, "cancelled")
+
+
+def test_nobody_waits_beyond_its_deadline(model: Model) -> None:
+    model.ask("first")
+    model.ask("late", deadline=time.time() - 1)
+    assert model.lines.tend("m", hold=60) == 1
+    end = model.log.end("late")
+    assert end is not None
+    assert end.end is not None
+    assert end.end.failure is not None
+    assert end.end.failure.code == "timeout"
+    assert model.serve() == ["first"]
+
+
+def test_a_dispatched_job_that_no_worker_ends_is_ended(model: Model) -> None:
+    model.ask("first", deadline=time.time() - OVERDUE - 1)
+    assert model.take() == "first"
+    model.ask("second")
+    assert model.queue() == []
+    assert model.lines.tend("m", hold=60) == 1
+    assert model.queue() == ["second"]
+    assert [row["state"] for row in model.rows()] == ["failed"]
+
+
+def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
+    model.redis.delete(keys.pool("m"))
+    model.ask("first", created=time.time() - 30)
+    assert model.lines.tend("m", hold=60) == 0
+    assert model.lines.tend("m", hold=20) == 1
+    end = model.log.end("first")
+    assert end is not None
+    assert end.end is not None
+    assert end.end.failure is not None
+    assert end.end.failure.code == "model_unavailable"
+
+
+def test_waiting_jobs_have_a_bound_for_each_tier(model: Model) -> None:
+    model.ask("first")
+    for number in range(2):
+        model.ask(f"job-{number}")
+    full = admit(model.lines, make_job("third"), most=2)
+    assert (full.refusal, full.waiting) == ("queue", 2)
+    assert model.log.record("third") is None
+    assert admit(model.lines, make_job("job-1"), most=2).refusal == "", "a repeated call is no second job"
+    assert admit(model.lines, make_job("fourth", tier="premium"), most=2).refusal == ""
+
+
+def test_a_repeated_call_costs_nothing_more(model: Model) -> None:
+    terms = make_terms(units=10, acc=Limits(units_per_minute=15, concurrent_jobs=1))
+    for _ in range(2):
+        assert admit(model.lines, make_job("first"), terms).refusal == ""
+    assert model.counter("acc") == {"requests": 1, "units": 10, "images": 0}
+    assert model.queue() == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "refusal"),
+    [
+        (Limits(requests_per_minute=1), "requests"),
+        (Limits(requests_per_day=1), "requests"),
+        (Limits(units_per_minute=15), "units"),
+        (Limits(units_per_day=19), "units"),
+        (Limits(images_per_minute=3), "images"),
+        (Limits(concurrent_jobs=1), "concurrent"),
+        (Limits(units_per_minute=20, images_per_day=4, requests_per_minute=2, concurrent_jobs=2), ""),
+    ],
+)
+def test_limits_hold_for_every_scope(model: Model, limits: Limits, refusal: str) -> None:
+    for scopes in ({"acc": limits, "key": Limits()}, {"acc": Limits(), "key": limits}):
+        model.redis.flushdb()
+        terms = make_terms(units=10, images=2, **scopes)
+        assert admit(model.lines, make_job("first"), terms).refusal == ""
+        verdict = admit(model.lines, make_job("second"), terms)
+        assert verdict.refusal == refusal
+        assert (model.log.record("second") is None) == bool(refusal)
+        if refusal and refusal != "concurrent":
+            assert limits in (scopes[verdict.windows[verdict.at].scope],)
+            assert model.counter("acc") == {"requests": 1, "units": 10, "images": 2}
+
+
+def test_what_was_not_used_is_given_back(model: Model) -> None:
+    terms = make_terms(units=100, acc=Limits(units_per_minute=150, concurrent_jobs=1))
+    admit(model.lines, make_job("first"), terms)
+    assert admit(model.lines, make_job("second"), terms).refusal == "concurrent"
+    model.end("first", Usage(prompt_tokens=20, completion_tokens=30))
+    for seconds in (60, 86_400):
+        assert model.counter("acc", seconds) == {"requests": 1, "units": 50, "images": 0}
+    assert admit(model.lines, make_job("second"), terms).refusal == ""
+    model.log.cancel("second", "m")
+    assert model.counter("acc") == {"requests": 2, "units": 150, "images": 0}, "a worker ends what is dispatched"
+
+
+def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:
+    terms = make_terms(units=100, acc=Limits())
+    terms = dataclasses.replace(terms, rates=Rates(prompt=2, completion=3, step=5))
+    admit(model.lines, make_job("first", created=1_700_000_000.25), terms)
+    model.end("first", Usage(prompt_tokens=20, completion_tokens=30, image_steps=1))
+    (row,) = model.rows()
+    times = {name: float(row.pop(name)) for name in ("begun", "ended")}
+    assert row == {
+        "job": "first",
+        "account": "acc",
+        "key": "key",
+        "model": "m",
+        "tier": "free",
+        "kind": "chat",
+        "state": "succeeded",
+        "prompt_tokens": "20",
+        "completion_tokens": "30",
+        "image_steps": "1",
+        "images": "0",
+        "units": "135",
+        "created": "1700000000.25",
+        "first": "",
+    }
+    assert time.time() - 5 < times["begun"] <= times["ended"] < time.time() + 5
+
+
+def test_a_snapshot_tells_who_waits(model: Model) -> None:
+    assert model.lines.snapshot("n").tiers == []
+    for job_id, account in (("a-1", "a"), ("a-2", "a"), ("a-3", "a"), ("b-1", "b")):
+        model.ask(job_id, account)
+    snapshot = model.lines.snapshot("m")
+    (line,) = snapshot.tiers
+    assert (snapshot.capacity, line.name, line.priority, line.dispatched) == (1, "free", 6, 1)
+    assert {account.id: account.jobs for account in line.accounts} == {"a": ["a-2", "a-3"], "b": ["b-1"]}
+    assert line.pace == 0
+    model.serve()
+    assert model.lines.snapshot("m").tiers[0].pace > 1
+
+
+def test_only_dispatched_jobs_without_a_message_are_stranded(model: Model) -> None:
+    make_room(model.redis, places=70)
+    for number in range(80):
+        model.ask(f"job_{number}", tier="free" if number % 2 else "premium")
+    for number in range(10):
+        message = model.redis.rpop("model.m:p6").decode()
+        model.redis.hset(keys.lease("m"), f"tag {number}", f'[{message}, "", "model.m"]')
+    assert model.lines.stranded("m", time.time() + 100) == []
+    lost = id_of(model.redis.lpop("model.m:p3"))
+    model.redis.hdel(keys.lease("m"), "tag 0")
+    assert sorted(model.lines.stranded("m", time.time() + 100)) == sorted([lost, "job_1"])
+    assert model.lines.stranded("m", time.time()) == []
+    assert not model.lines.enqueue_again("job_1", time.time() - 60)
+    assert model.lines.enqueue_again("job_1", time.time() + 1)
+    assert model.lines.stranded("m", time.time() + 100) == [lost]
