@@ -13,9 +13,11 @@ from gateway.roster import Roster
 from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.joblog import Fate, JobLog
-from shared.queues import make_celery
+from shared.lines import Lines
+from shared.queues import Envelope, make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
+from shared.tiers import load_tiers
 from tests.cluster import Valkey
 from tests.factories import last, make_model, piece
 
@@ -43,8 +45,17 @@ def jobs(valkey_server: Valkey, valkey: "redis.Redis") -> Idempotency:
     settings = Settings(redis_url=valkey_server.url)
     log = JobLog(valkey, log_ttl=10)
     relay = Relay(valkey, "gw1", log, inbox_bytes=10_000, outage_timeout=1)
-    Registry(valkey).report(Report(id="w1", model="m", engine="simulated", state="ready"))
-    admission = _Slow(settings, "gw1", log, Roster(valkey), make_celery(settings), relay)
+    Registry(valkey).report(Report(id="w1", model="m", engine="simulated", state="ready", capacity=9))
+    admission = _Slow(
+        settings,
+        "gw1",
+        log,
+        Lines(valkey, log_ttl=10),
+        Roster(valkey),
+        load_tiers(None, []),
+        Envelope(make_celery(settings)),
+        relay,
+    )
     admission.log, admission.redis = log, valkey
     return Idempotency(settings, valkey, admission)
 

@@ -62,12 +62,13 @@ def test_every_key_is_in_the_table(simulated: Cluster) -> None:
     leave_for_a_while(simulated)
     with streams(simulated, "slow", "echo " + "a " * 20, 3):
         wait_for(lambda: client.hlen("lease:slow") == 2, 10, "both slots to be taken")
-        wait_for(lambda: client.llen("model.slow:p3") == 1, 10, "one more job to wait")
+        wait_for(lambda: client.zcard("waiting:slow:premium") == 1, 10, "one more job to wait")
         wait_for(lambda: list(client.scan_iter("job:*:log")), 10, "a log")
         rows = found(simulated)
     rows |= found(simulated)
     # These are there for a moment only, or after a misfortune.
-    assert {row.name for row in set(table()) - rows} <= {"lease:<model>:mutex", "recovery", "dead"}
+    for_a_moment = {"model.<model>[:p<n>]", "lease:<model>:mutex", "recovery", "dead"}
+    assert {row.name for row in set(table()) - rows} <= for_a_moment
 
 
 def leave_for_a_while(running: Cluster) -> None:

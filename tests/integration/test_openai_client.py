@@ -121,5 +121,5 @@ def test_a_full_queue(simulated: Cluster, client: openai.OpenAI) -> None:
         with pytest.raises(openai.RateLimitError) as error:
             client.chat.completions.create(model="slow", messages=LONG)
     assert error.value.code == "queue_full"
-    assert error.value.response.headers["Retry-After"] == "2"
+    assert 1 <= int(error.value.response.headers["Retry-After"]) <= 20, "a job of 400 tokens takes 20 s"
     wait_for(lambda: simulated.valkey.client.hlen("lease:slow") == 0, 10, "all leases to be given back")

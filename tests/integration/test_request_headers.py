@@ -78,7 +78,7 @@ def test_openais_client_tells_it_and_the_log_has_it(simulated: Cluster, key: str
             client.models.retrieve("nix")
         assert (error.value.request_id or "").startswith("req_")
     (gateway,) = [process for process in simulated.processes if process.name == "gateway"]
-    line = f"queued, tier free, request {done._request_id}"
+    line = f"admitted, tier free, request {done._request_id}"
     wait_for(lambda: line in gateway.log.read_text(), 5, "the log's line")
 
 
