@@ -151,7 +151,7 @@ def messages_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     Raises InvalidRequest: its `param` is a field of Anthropic's; the fix may have a value in OpenAI's words, such
     as a `tool_choice` of "none".
     """
-    request = fit(MessagesRequest, present(data))
+    request = fit(MessagesRequest, data)
     system = [{"role": "system", "content": _content(request.system)}] if request.system else []
     messages = [*system, *(turn for message in request.messages for turn in _turns(message))]
     body = {
