@@ -36,6 +36,7 @@ CHATS: dict[str, Fields] = {
     "a format that is none": {"response_format": {"type": "yaml"}},
     "a schema that is none": {"response_format": LOST},
     "json_schema without one": {"response_format": {"type": "json_schema"}},
+    "a schema that is not there": {"response_format": {"type": "json_schema", "json_schema": {"name": "city"}}},
     "a regex that is none": {"structured_outputs": {"regex": "("}},
     "two forms": {"structured_outputs": {"regex": "a", "choice": ["a"]}},
     "a tool that is not there": {
