@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, jsonify
+from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from shared import errors
@@ -48,8 +48,8 @@ def retry_headers(error: RequestError) -> dict[str, str]:
     return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
 
 
-def install(app: Flask | Blueprint, shape: Shape = error_body) -> None:
-    """Turn every error that a view of it raises into JSON of this shape."""
+def install(app: Flask, shape: Shape = error_body) -> None:
+    """Turn every error that a view raises, or that keeps a request from any, into JSON of this shape."""
 
     def response(failure: Failure, headers: dict[str, str]) -> Response:
         response = jsonify(shape(failure))

@@ -1,4 +1,4 @@
-"""What OpenAI's clients can ask for, and nothing here answers: one error that says so, and what is offered."""
+"""What others' clients can ask for, and nothing here answers: one error that says so, and what is offered."""
 
 from typing import NoReturn
 
@@ -12,7 +12,7 @@ from shared.errors import NotOffered
 
 ADDRESSES = """
 assistants audio batches containers conversations evals files fine_tuning images/edits images/variations
-moderations realtime responses threads uploads vector_stores videos
+messages/batches moderations realtime responses threads uploads vector_stores videos
 """.split()
 
 
