@@ -114,7 +114,7 @@ class Choice(Shape):
 class Thinking(Shape):
     type: Literal["disabled", "enabled", "adaptive"]
     budget_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
-    display: Literal["summarized"] | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class MessagesRequest(Body):
@@ -213,14 +213,17 @@ def _tools(request: MessagesRequest) -> dict[str, Any]:
 
 
 def _thinking(model: Model, request: MessagesRequest) -> dict[str, Any]:
-    """What is neither disabled nor given a budget is up to the model."""
-    kind = request.thinking.type if request.thinking else None
-    if kind == "disabled" and model.thinks:
-        return {"reasoning_effort": "none"}
-    if kind != "enabled" or request.thinking is None:
+    """What is neither disabled nor given a budget is up to the model. What is omitted is thought all the same."""
+    asked = request.thinking
+    if asked is None or (asked.type != "enabled" and not model.thinks):
         return {}
     if not model.thinks:
         raise refusal("thinking", f"'{model.id}' does not think before it answers; leave it out")
-    if request.thinking.budget_tokens is None:
+    if asked.type == "disabled":
+        return {"reasoning_effort": "none"}
+    shown = {"include_reasoning": False} if asked.display == "omitted" else {}
+    if asked.type == "adaptive":
+        return shown
+    if asked.budget_tokens is None:
         raise refusal("thinking.budget_tokens", 'this field is required beside "type": "enabled"')
-    return {"thinking_token_budget": request.thinking.budget_tokens}
+    return {"thinking_token_budget": asked.budget_tokens} | shown

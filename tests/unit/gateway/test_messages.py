@@ -61,14 +61,21 @@ def body(model: Model = CHAT, **fields: Any) -> dict[str, Any]:
         ({"thinking": {"type": "disabled"}}, {"reasoning_effort": "none"}),
         ({"thinking": {"type": "enabled", "budget_tokens": 5}}, {"thinking_token_budget": 5}),
         ({"thinking": {"type": "adaptive"}}, {}),
+        ({"thinking": {"type": "adaptive", "display": "summarized"}}, {}),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, {"include_reasoning": False}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 5, "display": "omitted"}},
+            {"thinking_token_budget": 5, "include_reasoning": False},
+        ),
     ],
 )
 def test_fields_become_openais(fields: dict[str, Any], becomes: dict[str, Any]) -> None:
     assert body(**fields) == {"model": "m", "max_tokens": 9, "messages": [TURN]} | becomes
 
 
-def test_a_model_that_does_not_think_need_not_be_told_so() -> None:
-    assert "reasoning_effort" not in body(PLAIN, thinking={"type": "disabled"})
+@pytest.mark.parametrize("thinking", [{"type": "disabled"}, {"type": "adaptive", "display": "omitted"}])
+def test_a_model_that_does_not_think_need_not_be_told_so(thinking: dict[str, Any]) -> None:
+    assert body(PLAIN, thinking=thinking) == body(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +168,7 @@ def test_a_last_message_of_the_models_is_gone_on_with(last: Any, goes_on: bool) 
         ({"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name", "one of `tools`"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens", "required"),
         ({"thinking": {"type": "off"}}, "thinking.type", "'disabled'"),
+        ({"thinking": {"type": "adaptive", "display": "full"}}, "thinking.display", "'summarized' or 'omitted'"),
     ],
 )
 def test_a_refusal_names_anthropics_field_and_the_fix(fields: dict[str, Any], param: str, words: str) -> None:
