@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.bodies.dialects import openai_body
-from gateway.bodies.sampling import MOST_TOKENS, StopText
+from gateway.bodies.sampling import MOST_STOPS, MOST_TOKENS, StopText
 from gateway.bodies.shapes import Body, JsonSchema, Name, Shape, by_member, by_type, fit, present, refusal
 from shared.catalog import Model
 
@@ -132,7 +132,7 @@ class MessagesRequest(Body):
     max_tokens: int = Field(ge=1, le=MOST_TOKENS)
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     system: Texts | None = None
-    stop_sequences: Annotated[list[StopText], Field(max_length=4, fail_fast=True)] | None = None
+    stop_sequences: Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None = None
     temperature: float | None = Field(None, ge=0, le=1)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=MOST_TOKENS)

@@ -13,6 +13,7 @@ CHATS: dict[str, Fields] = {
     "answer too long": {"max_tokens": 5000},
     "messages of the wrong type": {"messages": "hi"},
     "temperature below 0": {"temperature": -0.5},
+    "temperature above 2": {"temperature": 2.1},
     "temperature of the wrong type": {"temperature": "hot"},
     "top_p above 1": {"top_p": 1.5},
     "top_p of 0": {"top_p": 0},
@@ -46,6 +47,7 @@ CHATS: dict[str, Fields] = {
     "tool_choice without tools": {"tool_choice": "required"},
     "tools that are none": {"tools": [{"type": "function"}]},
     "a stop that is empty": {"stop": ""},
+    "five stops": {"stop": list("abcde")},
     "continued and begun": {"continue_final_message": True, "add_generation_prompt": True},
 }
 
