@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shared import errors
 from shared.errors import InvalidRequest, RequestError
@@ -43,6 +43,14 @@ def error_json(error: RequestError) -> bytes:
     return msgspec.json.encode(error_body(error.failure()))
 
 
+def _methods(error: HTTPException) -> str | None:
+    """Which methods an address takes, if that is what a request was wrong in."""
+    if not isinstance(error, MethodNotAllowed):
+        return None
+    takes = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+    return f"This address does not take {request.method[:20]}; it takes {' and '.join(takes)}."
+
+
 def retry_headers(error: RequestError) -> dict[str, str]:
     """When to try again, if that may help."""
     return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
@@ -67,7 +75,7 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return response(known().failure(), headers)
+        return response(known(_methods(error)).failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:

@@ -57,3 +57,23 @@ def test_others_have_openais(client: FlaskClient, path: str, status: int) -> Non
     response = client.get(path)
     assert refused(response)[:2] == (status, "not_found" if status == 404 else "method_not_allowed")
     assert "request-id" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "words"),
+    [
+        ("GET", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "Answers are not stored"),
+        ("POST", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "Answers are not stored"),
+        ("DELETE", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "/v1/jobs/{id}"),
+        ("GET", "/v1/chat/completions/chatcmpl-1/messages", 404, "not_offered", "Answers are not stored"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed", "does not take GET; it takes POST."),
+        ("DELETE", "/v1/models/m", 405, "method_not_allowed", "does not take DELETE; it takes GET."),
+        ("PUT", "/v1/jobs/job_1", 405, "method_not_allowed", "does not take PUT; it takes DELETE and GET."),
+    ],
+)
+def test_what_is_not_offered_says_so(
+    client: FlaskClient, method: str, path: str, status: int, code: str, words: str
+) -> None:
+    told = refused(client.open(path, method=method))
+    assert told[:2] == (status, code)
+    assert words in told[2]["message"]
