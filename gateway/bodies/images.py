@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from gateway.bodies.objects import MOST_INTEGER
 from gateway.bodies.shapes import Body, fit, refusal
 from shared.catalog import Model
-from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, MIN_SIZE, ImageArgs, edges
+from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, MIN_SIZE, edges
 
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT)]
 
@@ -112,9 +112,7 @@ def _parts(model: Model, request: Image) -> dict[str, Any]:
 
 def _within(model: Model, request: Image) -> None:
     """Refuse what the catalogue does not allow this model."""
-    if model.engine != "diffusers":
-        return
-    args = ImageArgs.model_validate(model.engine_args)
+    args = model.image_args
     if request.steps is not None and request.steps > args.max_steps:
         raise refusal("steps", f"should be an integer from 1 to {args.max_steps}, got {request.steps}")
     size = edges(request.size or "")
