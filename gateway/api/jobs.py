@@ -14,10 +14,9 @@ from msgspec.structs import asdict
 from gateway import views
 from gateway.admission import Admission
 from gateway.api.errors import error_body
-from gateway.api.requests import api_key, waiting_client
+from gateway.api.requests import api_key, waiting_client, whole_number
 from gateway.api.streams import stream
 from gateway.auth import Keyring
-from shared.errors import InvalidRequest
 from shared.joblog import Record
 from shared.messages import Chunk
 
@@ -50,9 +49,7 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
 def _after() -> int:
     """The number of the last event that the client has."""
     number = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
-    if not number.isdecimal() or len(number) > 9:
-        raise InvalidRequest(f"Last-Event-ID: should be the `id` of an event, a whole number, got {number[:20]!r}")
-    return int(number)
+    return whole_number("Last-Event-ID", number, "the `id` of an event, a whole number")
 
 
 def _status(job: Record, pages: Iterable[list[Chunk]]) -> dict[str, Any]:
