@@ -20,6 +20,7 @@ from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
 from gateway.relay import Inbox, Relay, Told
 from gateway.roster import Roster
+from gateway.turns import Turn
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import (
@@ -236,11 +237,17 @@ class Admission:
             raise NotFound("No such job of yours; a job is kept for some minutes after its end.")
         return job
 
-    def read(self, holder: Holder, job_id: str) -> tuple[Record, list[Chunk]]:
-        """A job of this account, and all its chunks so far. Raises NotFound or QueueUnreachable."""
-        job = self.find(holder, job_id)
+    def pages(self, job: Record) -> Iterator[list[Chunk]]:
+        """All chunks of a job so far, some at a time: others have their turns between them.
+
+        Raises QueueUnreachable.
+        """
+        turn = Turn()
         with reaching_queue():
-            return job, self._log.chunks(job_id)
+            for chunks in self._log.pages(job.id):
+                yield chunks
+                # Where Redis has the next page at hand, reading it waits for nobody.
+                turn.give_way()
 
     def cancel(self, job: Record) -> None:
         """Cancel a job, whoever reads it. Raises QueueUnreachable."""

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.jobs import jobs_api
-from gateway.api.messages import messages_api
+from gateway.api.messages import error_body_here, messages_api
 from gateway.api.models import models_api
 from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
@@ -109,7 +109,7 @@ def create_gateway(settings: Settings) -> Gateway:
     recovery = Recovery(settings, client, lines, catalog.models)
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    errors.install(app)
+    errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout))
     app.register_blueprint(models_api(catalog, client, lines, roster))

@@ -21,7 +21,7 @@ from pydantic import (
 
 from shared import overlay
 from shared.errors import CatalogError, ModelNotFound
-from shared.image_args import ImageArgs
+from shared.image_args import SIMULATED, ImageArgs
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 
@@ -141,6 +141,11 @@ class Model(BaseModel):
     def thinks(self) -> bool:
         """Whether its engine reads the model's reasoning out of its answers."""
         return bool(self.engine_args.get("reasoning_parser") or self.engine_args.get("reasoning_config"))
+
+    @property
+    def image_args(self) -> ImageArgs:
+        """Of an image model, what bounds its requests."""
+        return ImageArgs.model_validate(self.engine_args) if self.engine == "diffusers" else SIMULATED
 
     @model_validator(mode="before")
     @classmethod

@@ -63,3 +63,7 @@ def edges(size: str) -> tuple[int, int] | None:
     width, height = int(found[1]), int(found[2])
     fits = min(width, height) >= MIN_SIZE and width % 8 == height % 8 == 0
     return (width, height) if fits else None
+
+
+SIMULATED = ImageArgs(max_steps=MAX_STEPS, size="64x64")
+"""What bounds the images of a simulated entry, whose own arguments are about pace and faults."""

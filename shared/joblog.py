@@ -5,7 +5,7 @@ message, a slow reader and a reader that comes back later are the same case: rea
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -83,12 +83,16 @@ class JobLog:
             found: list[bytes] = pipe.execute()[0]
         return [Chunk.decode(data) for data in found]
 
+    def pages(self, job_id: str) -> Iterator[list[Chunk]]:
+        """All chunks so far, as `read` gives them."""
+        number = 0
+        while page := self.read(job_id, number):
+            number += len(page)
+            yield page
+
     def chunks(self, job_id: str) -> list[Chunk]:
-        """All chunks so far."""
-        chunks: list[Chunk] = []
-        while page := self.read(job_id, len(chunks)):
-            chunks += page
-        return chunks
+        """All chunks so far, at once."""
+        return list(chain.from_iterable(self.pages(job_id)))
 
     def end(self, job_id: str) -> Chunk | None:
         """The last chunk of a job that has ended; None if its log is gone."""

@@ -128,6 +128,19 @@ TOGETHER: list[dict[str, Any]] = [
 ]
 
 
+SCHEMAS = ("schema", "parameters", "json")
+
+
+def without_nulls(value: Any) -> Any:
+    """What an engine gets of it: what is null is left out, but for what schemas say of nulls."""
+    if isinstance(value, list):
+        return [without_nulls(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    given = {name: each for name, each in value.items() if each is not None}
+    return {name: each if name in SCHEMAS else without_nulls(each) for name, each in given.items()}
+
+
 def check_refusal(refused: tuple[str | None, str], param: str, words: str) -> None:
     """A refusal, as its param and its text, that names the field and the fix."""
     found, text = refused

@@ -270,6 +270,7 @@ MESSAGES = Endpoint(
                 {"type": "disabled"},
                 {"type": "enabled", "budget_tokens": 5},
                 {"type": "adaptive", "display": "summarized"},
+                {"type": "adaptive", "display": "omitted"},
             ],
             "metadata": [{"user_id": "ann"}],
             "service_tier": ["auto"],

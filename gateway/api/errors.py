@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shared import errors
 from shared.errors import InvalidRequest, RequestError
@@ -43,14 +43,22 @@ def error_json(error: RequestError) -> bytes:
     return msgspec.json.encode(error_body(error.failure()))
 
 
+def _methods(error: HTTPException) -> str | None:
+    """Which methods an address takes, if that is what a request was wrong in."""
+    if not isinstance(error, MethodNotAllowed):
+        return None
+    takes = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+    return f"This address does not take {request.method[:20]}; it takes {' and '.join(takes)}."
+
+
 def retry_headers(error: RequestError) -> dict[str, str]:
     """When to try again, if that may help, and what is left of the client's limits."""
     again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return again | error.headers
 
 
-def install(app: Flask | Blueprint, shape: Shape = error_body) -> None:
-    """Turn every error that a view of it raises into JSON of this shape."""
+def install(app: Flask, shape: Shape = error_body) -> None:
+    """Turn every error that a view raises, or that keeps a request from any, into JSON of this shape."""
 
     def response(failure: Failure, headers: dict[str, str]) -> Response:
         response = jsonify(shape(failure))
@@ -68,7 +76,7 @@ def install(app: Flask | Blueprint, shape: Shape = error_body) -> None:
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return response(known().failure(), headers)
+        return response(known(_methods(error)).failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:

@@ -5,6 +5,7 @@ away) has the number of each event in the event's `id`, as these events always h
 Only the account that sent a request sees its job, through any gateway.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -13,10 +14,9 @@ from msgspec.structs import asdict
 from gateway import views
 from gateway.admission import Admission
 from gateway.api.errors import error_body
-from gateway.api.requests import api_key, waiting_client
+from gateway.api.requests import api_key, waiting_client, whole_number
 from gateway.api.streams import stream
 from gateway.auth import Keyring
-from shared.errors import InvalidRequest
 from shared.joblog import Record
 from shared.messages import Chunk
 
@@ -26,8 +26,7 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
 
     @api.get("/v1/jobs/<job_id>")
     def one(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
-        return jsonify(status(*admission.read(holder, job_id)))
+        return jsonify(status(admission.find(keyring.holder(api_key()), job_id)))
 
     @api.get("/v1/jobs/<job_id>/events")
     def events(job_id: str) -> Response:
@@ -37,13 +36,12 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
     @api.delete("/v1/jobs/<job_id>")
     def cancel(job_id: str) -> Response:
         holder = keyring.holder(api_key())
-        job = admission.find(holder, job_id)
-        admission.cancel(job)
-        return jsonify(status(*admission.read(holder, job_id)))
+        admission.cancel(admission.find(holder, job_id))
+        return jsonify(status(admission.find(holder, job_id)))
 
-    def status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
+    def status(job: Record) -> dict[str, Any]:
         place = admission.places.place(job.model, job.id) if job.state == "queued" else None
-        return _status(job, chunks) | {"waiting": place._asdict() if place else None}
+        return _status(job, admission.pages(job)) | {"waiting": place._asdict() if place else None}
 
     return api
 
@@ -51,14 +49,21 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
 def _after() -> int:
     """The number of the last event that the client has."""
     number = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
-    if not number.isdecimal() or len(number) > 9:
-        raise InvalidRequest(f"Last-Event-ID: should be the `id` of an event, a whole number, got {number[:20]!r}")
-    return int(number)
+    return whole_number("Last-Event-ID", number, "the `id` of an event, a whole number")
 
 
-def _status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
+def _status(job: Record, pages: Iterable[list[Chunk]]) -> dict[str, Any]:
     """What is known of a job, with its answer so far."""
-    end = chunks[-1].end if chunks else None
+    number, end = 0, None
+    texts: list[str] = []
+    images: list[views.ImageChunk] = []
+    for chunks in pages:
+        number += len(chunks)
+        end = chunks[-1].end
+        if job.kind == "image":
+            images += views.images(chunks)
+        else:
+            texts.append(views.text(chunks))
     status: dict[str, Any] = {
         "id": job.id,
         "object": "job",
@@ -66,16 +71,15 @@ def _status(job: Record, chunks: list[Chunk]) -> dict[str, Any]:
         "state": end.state if end else job.state,
         "created": job.created,
         "attempt": job.attempt,
-        "number": len(chunks),
+        "number": number,
         "finish_reason": end.finish_reason if end else None,
         "usage": asdict(end.usage) if end else None,
         "error": error_body(end.failure)["error"] if end and end.failure else None,
     }
-    return status | (_pictures(chunks) if job.kind == "image" else {"text": views.text(chunks)})
+    return status | (_pictures(images) if job.kind == "image" else {"text": "".join(texts)})
 
 
-def _pictures(chunks: list[Chunk]) -> dict[str, Any]:
-    images = views.images(chunks)
+def _pictures(images: list[views.ImageChunk]) -> dict[str, Any]:
     latest = next((image for image in reversed(images) if image.steps), None)
     return {
         "step": latest.step if latest else 0,

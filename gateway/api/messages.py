@@ -5,7 +5,7 @@ Idempotency-Key, to get the answer from its beginning.
 """
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from gateway import request_id, views
 from gateway.admission import Answer
@@ -17,6 +17,8 @@ from gateway.blocks import Fields, Telling, message
 from gateway.bodies import messages_body
 from shared.errors import NotOffered, RequestError
 from shared.messages import Chunk, Failure, Usage
+
+ADDRESS = "/v1/messages"
 
 _KINDS = {
     401: "authentication_error",
@@ -31,14 +33,14 @@ _KINDS = {
 
 def messages_api(desk: Desk) -> Blueprint:
     api = Blueprint("messages", __name__)
-    errors.install(api, error_body)
 
-    @api.after_request
+    @api.after_app_request
     def identify(response: Response) -> Response:
-        response.headers["request-id"] = request_id.current()  # where Anthropic's clients look for it
+        if _addressed():
+            response.headers["request-id"] = request_id.current()  # where Anthropic's clients look for it
         return response
 
-    @api.post("/v1/messages")
+    @api.post(ADDRESS)
     def create() -> Response:
         answering, streamed = desk.ask(messages_body)
         if streamed:
@@ -49,11 +51,20 @@ def messages_api(desk: Desk) -> Blueprint:
             told = message(answer.job.id, answer.job.model, payload, usage)
             return Response(msgspec.json.encode(told), mimetype="application/json", headers=job_headers(answer))
 
-    @api.post("/v1/messages/count_tokens", endpoint="not_offered_count")
+    @api.post(f"{ADDRESS}/count_tokens", endpoint="not_offered_count")
     def count() -> Response:
         raise NotOffered("Tokens are not counted beforehand; the `usage` of an answer says how many they were.")
 
     return api
+
+
+def error_body_here(failure: Failure) -> Fields:
+    """A failure in the shape of the dialect whose address was asked, be there anything at it or not."""
+    return error_body(failure) if _addressed() else errors.error_body(failure)
+
+
+def _addressed() -> bool:
+    return request.path == ADDRESS or request.path.startswith(f"{ADDRESS}/")
 
 
 def error_body(failure: Failure) -> Fields:

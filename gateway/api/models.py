@@ -1,6 +1,5 @@
 """GET /v1/models: the catalogue, and what its workers say of themselves. GET /health."""
 
-import time
 from typing import Any
 
 import redis
@@ -12,15 +11,17 @@ from shared.catalog import Catalog, Model
 from shared.lines import Lines
 from shared.registry import Report
 
+CREATED = 1_795_564_800
+"""2026-11-25, the catalogue's first day, in Unix seconds. OpenAI has a time for each; all gateways tell this."""
+
 
 def models_api(catalog: Catalog, client: "redis.Redis", lines: Lines, roster: Roster) -> Blueprint:
     api = Blueprint("models", __name__)
-    started = int(time.time())
 
     def entries(models: list[Model]) -> list[dict[str, Any]]:
         with reaching_queue():
             workers, waiting = roster.workers(), lines.waiting([model.id for model in models])
-        return [_entry(model, workers, count, started) for model, count in zip(models, waiting, strict=True)]
+        return [_entry(model, workers, count) for model, count in zip(models, waiting, strict=True)]
 
     @api.get("/v1/models")
     def models() -> Response:
@@ -39,13 +40,13 @@ def models_api(catalog: Catalog, client: "redis.Redis", lines: Lines, roster: Ro
     return api
 
 
-def _entry(model: Model, workers: list[Report], waiting: int, started: int) -> dict[str, Any]:
+def _entry(model: Model, workers: list[Report], waiting: int) -> dict[str, Any]:
     """OpenAI's fields, vLLM's `max_model_len`, and ours. Image models have no tokens to count."""
     mine = [worker for worker in workers if worker.model == model.id]
     return {
         "id": model.id,
         "object": "model",
-        "created": started,
+        "created": CREATED,
         "owned_by": "crofai",
         "kind": model.kind,
         "description": model.description,

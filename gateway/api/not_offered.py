@@ -1,4 +1,4 @@
-"""What OpenAI's clients can ask for, and nothing here answers: one error that says so, and what is offered."""
+"""What others' clients can ask for, and nothing here answers: one error that says so, and what is offered."""
 
 from typing import NoReturn
 
@@ -12,8 +12,9 @@ from shared.errors import NotOffered
 
 ADDRESSES = """
 assistants audio batches containers conversations evals files fine_tuning images/edits images/variations
-moderations realtime responses threads uploads vector_stores videos
+messages/batches moderations realtime responses threads uploads vector_stores videos
 """.split()
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def not_offered_api(catalog: Catalog, keyring: Keyring) -> Blueprint:
@@ -31,7 +32,14 @@ def not_offered_api(catalog: Catalog, keyring: Keyring) -> Blueprint:
 
     for address in ADDRESSES:
         for rule in (f"/v1/{address}", f"/v1/{address}/<path:rest>"):
-            api.add_url_rule(rule, "refuse", refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+            api.add_url_rule(rule, "refuse", refuse, methods=METHODS)
+
+    @api.route("/v1/chat/completions/<path:rest>", methods=METHODS)
+    def stored(rest: str) -> NoReturn:
+        raise NotOffered(
+            "Answers are not stored. For some minutes after its end each is at /v1/jobs/{id}, by its X-Job-Id."
+        )
+
     return api
 
 

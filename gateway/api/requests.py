@@ -84,9 +84,15 @@ def leaving_client() -> Client:
 def waiting_client() -> Client:
     """A client of this request that says how long it may stay away: `X-Resume-Within: 30`, in seconds."""
     within = request.headers.get("X-Resume-Within", "0")
-    if not within.isdecimal() or len(within) > 9 or int(within) > MOST_GRACE:
-        raise InvalidRequest(f"X-Resume-Within: should be whole seconds up to {MOST_GRACE}, got {within[:20]!r}")
-    return replace(leaving_client(), grace=float(within))
+    seconds = whole_number("X-Resume-Within", within, f"whole seconds up to {MOST_GRACE}", MOST_GRACE)
+    return replace(leaving_client(), grace=float(seconds))
+
+
+def whole_number(header: str, said: str, takes: str, most: int = 999_999_999) -> int:
+    """The number that a header says, from 0 to `most`. Raises InvalidRequest, which says what the header takes."""
+    if not re.fullmatch("[0-9]{1,9}", said) or int(said) > most:
+        raise InvalidRequest(f"{header}: should be {takes}, got {said[:20]!r}")
+    return int(said)
 
 
 def _timeout(most: float) -> float | None:

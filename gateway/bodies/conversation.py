@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, mode
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.shapes import Shape, by_member, by_type
+from gateway.bodies.shapes import Shape, by_member, by_type, member
 
 
 class TextPart(Shape):
@@ -42,7 +42,7 @@ UNREAD = ("image_url", "input_audio", "file", "video_url")
 
 
 def _kind_of_part(part: Any) -> str:
-    kind = part.get("type") if isinstance(part, dict) else None
+    kind = member(part, "type")
     return "|unread" if kind in UNREAD else "|refusal" if kind == "refusal" else "|text"
 
 

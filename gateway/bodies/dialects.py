@@ -8,7 +8,7 @@ from gateway.bodies import chat, completion
 from gateway.bodies.agreement import chat_agrees, check_length, completion_agrees
 from gateway.bodies.images import image_body
 from gateway.bodies.sampling import Sampling
-from gateway.bodies.shapes import Shape, fit, present, refusal
+from gateway.bodies.shapes import Shape, fit, refusal
 from shared.catalog import Model
 
 
@@ -48,10 +48,9 @@ def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """A chat completion request as OpenAI has it. Raises InvalidRequest for what no engine should see."""
     if model.kind != "chat":
         raise refusal("model", f"'{model.id}' makes images, it does not chat")
-    given = _conversing(data, "messages")
-    request = fit(chat.ChatRequest, given)
+    request = fit(chat.ChatRequest, data)
     chat_agrees(model, request)
-    body = {name: value for name, value in given.items() if name not in chat.WITHOUT_EFFECT}
+    body = request.plain(but=chat.WITHOUT_EFFECT)
     if request.max_tokens is None and request.max_completion_tokens is None:
         body["max_tokens"] = model.max_tokens
     if request.continue_final_message:
@@ -64,23 +63,15 @@ def completion_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """A completion request as OpenAI has it. Raises InvalidRequest for what no engine should see."""
     if model.kind != "chat":
         raise refusal("model", f"'{model.id}' makes images, it does not write")
-    given = present(data)
-    completion_agrees(model, fit(completion.CompletionRequest, given))
-    body = {name: value for name, value in given.items() if name not in completion.WITHOUT_EFFECT}
+    request = fit(completion.CompletionRequest, data)
+    completion_agrees(model, request)
+    body = request.plain(but=completion.WITHOUT_EFFECT)
     return {"max_tokens": completion.usual_length(model)} | body | {"model": model.id}
 
 
 def _chat(model: Model, shape: type[Sampling], data: dict[str, Any], conversation: str) -> dict[str, Any]:
-    given = _conversing(data, conversation)
-    check_length(model, "max_tokens", fit(shape, given).max_tokens)
+    request = fit(shape, data)
+    check_length(model, "max_tokens", request.max_tokens)
+    given = request.plain()
     messages = given.pop(conversation)
     return {"model": model.id, "messages": messages, "max_tokens": model.max_tokens} | given | {"stream": True}
-
-
-def _conversing(data: dict[str, Any], conversation: str) -> dict[str, Any]:
-    """What is present of a chat, and of its messages."""
-    given = present(data)
-    messages = given.get(conversation)
-    if isinstance(messages, list):
-        given[conversation] = [present(each) if isinstance(each, dict) else each for each in messages]
-    return given

@@ -9,6 +9,8 @@ from gateway.bodies.shapes import JsonSchema, Name, Shape, by_member
 
 
 class Schema(Shape):
+    """A JSON schema by its name. OpenAI's reference calls `schema` optional; vLLM refuses to do without it."""
+
     name: Name
     description: str | None = None
     definition: JsonSchema = Field(alias="schema")

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from gateway.bodies.objects import MOST_INTEGER
-from gateway.bodies.shapes import Body, fit, present, refusal
+from gateway.bodies.shapes import Body, fit, refusal
 from shared.catalog import Model
-from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, MIN_SIZE, ImageArgs, edges
+from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, MIN_SIZE, edges
 
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT)]
 
@@ -90,30 +90,29 @@ WITHOUT_EFFECT = ImageRequest.model_fields.keys() - PARTS - {"model", "stream", 
 
 def image_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """The seed's dialects → an image generation request. Raises InvalidRequest."""
-    return _parts(model, Image, present(data))
+    return _parts(model, fit(Image, data))
 
 
 def openai_image_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     """An image generation request as OpenAI has it. Raises InvalidRequest for what no engine should see."""
     if model.kind != "image":
         raise refusal("model", f"'{model.id}' chats, it does not make images")
-    given = present(data)
-    parts = _parts(model, ImageRequest, given)
-    if given.get("partial_images") and not given.get("stream"):
+    request = fit(ImageRequest, data)
+    parts = _parts(model, request)
+    if request.partial_images and not request.stream:
         raise refusal("partial_images", "needs `stream`: true")
     return parts
 
 
-def _parts(model: Model, shape: type[Image], given: dict[str, Any]) -> dict[str, Any]:
-    _within(model, fit(shape, given))
-    return {name: value for name, value in given.items() if name in PARTS and (name, value) != ("size", "auto")}
+def _parts(model: Model, request: Image) -> dict[str, Any]:
+    _within(model, request)
+    given = request.plain().items()
+    return {name: value for name, value in given if name in PARTS and (name, value) != ("size", "auto")}
 
 
 def _within(model: Model, request: Image) -> None:
     """Refuse what the catalogue does not allow this model."""
-    if model.engine != "diffusers":
-        return
-    args = ImageArgs.model_validate(model.engine_args)
+    args = model.image_args
     if request.steps is not None and request.steps > args.max_steps:
         raise refusal("steps", f"should be an integer from 1 to {args.max_steps}, got {request.steps}")
     size = edges(request.size or "")

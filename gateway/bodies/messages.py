@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.bodies.dialects import openai_body
-from gateway.bodies.sampling import MOST_TOKENS, StopText
+from gateway.bodies.sampling import MOST_STOPS, MOST_TOKENS, StopText
 from gateway.bodies.shapes import Body, JsonSchema, Name, Shape, by_member, by_type, fit, present, refusal
 from shared.catalog import Model
 
@@ -114,7 +114,7 @@ class Choice(Shape):
 class Thinking(Shape):
     type: Literal["disabled", "enabled", "adaptive"]
     budget_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
-    display: Literal["summarized"] | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class MessagesRequest(Body):
@@ -132,7 +132,7 @@ class MessagesRequest(Body):
     max_tokens: int = Field(ge=1, le=MOST_TOKENS)
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     system: Texts | None = None
-    stop_sequences: Annotated[list[StopText], Field(max_length=4, fail_fast=True)] | None = None
+    stop_sequences: Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None = None
     temperature: float | None = Field(None, ge=0, le=1)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0, le=MOST_TOKENS)
@@ -151,7 +151,7 @@ def messages_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     Raises InvalidRequest: its `param` is a field of Anthropic's; the fix may have a value in OpenAI's words, such
     as a `tool_choice` of "none".
     """
-    request = fit(MessagesRequest, present(data))
+    request = fit(MessagesRequest, data)
     system = [{"role": "system", "content": _content(request.system)}] if request.system else []
     messages = [*system, *(turn for message in request.messages for turn in _turns(message))]
     body = {
@@ -213,14 +213,17 @@ def _tools(request: MessagesRequest) -> dict[str, Any]:
 
 
 def _thinking(model: Model, request: MessagesRequest) -> dict[str, Any]:
-    """What is neither disabled nor given a budget is up to the model."""
-    kind = request.thinking.type if request.thinking else None
-    if kind == "disabled" and model.thinks:
-        return {"reasoning_effort": "none"}
-    if kind != "enabled" or request.thinking is None:
+    """What is neither disabled nor given a budget is up to the model. What is omitted is thought all the same."""
+    asked = request.thinking
+    if asked is None or (asked.type != "enabled" and not model.thinks):
         return {}
     if not model.thinks:
         raise refusal("thinking", f"'{model.id}' does not think before it answers; leave it out")
-    if request.thinking.budget_tokens is None:
+    if asked.type == "disabled":
+        return {"reasoning_effort": "none"}
+    shown = {"include_reasoning": False} if asked.display == "omitted" else {}
+    if asked.type == "adaptive":
+        return shown
+    if asked.budget_tokens is None:
         raise refusal("thinking.budget_tokens", 'this field is required beside "type": "enabled"')
-    return {"thinking_token_budget": request.thinking.budget_tokens}
+    return {"thinking_token_budget": asked.budget_tokens} | shown

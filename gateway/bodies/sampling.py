@@ -25,6 +25,9 @@ from gateway.bodies.shapes import Body, Shape, at_most, by_type
 MOST_ANSWERS = 8
 """Of one prompt, its `n`: each takes a place in the engine's batch."""
 
+MOST_STOPS = 4
+"""Texts that end an answer: as OpenAI has it, and the requests of vLLM, which refuse a fifth."""
+
 MOST_TOKENS = 10_000_000
 """More than any model's context, and than any vocabulary."""
 
@@ -52,8 +55,8 @@ Biases = Annotated[
 
 Stop = Annotated[
     Annotated[StopText, Tag("|one")]
-    | Annotated[list[StopText], Field(max_length=4, fail_fast=True), Tag("|some")],
-    by_type({str: "|one", list: "|some"}, "stop", "should be a text, or a list of up to 4 texts"),
+    | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True), Tag("|some")],
+    by_type({str: "|one", list: "|some"}, "stop", f"should be a text, or a list of up to {MOST_STOPS} texts"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
@@ -44,18 +44,25 @@ JsonSchema = Annotated[dict[str, Any], AfterValidator(_is_shallow)]
 
 
 class Shape(BaseModel):
-    """An object of these fields and no others, with no text for a number."""
+    """An object of these fields and no others, with no text for a number. A null is as good as left out."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _has_few(cls, data: Any) -> Any:
-        """Pydantic would list every unknown field: of a hundred thousand, for two seconds."""
-        if isinstance(data, dict) and len(data) > len(cls.model_fields):
+    def _only_what_is_there(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = present(data) if None in data.values() else data
+        # Pydantic would list every unknown field: of a hundred thousand, for two seconds.
+        if len(given) > len(cls.model_fields):
             known = {field.alias or name for name, field in cls.model_fields.items()}
-            raise PydanticCustomError(STRANGER, "unknown", {"name": next(n for n in data if n not in known)})
-        return data
+            raise PydanticCustomError(STRANGER, "unknown", {"name": next(n for n in given if n not in known)})
+        return given
+
+    def plain(self, *, but: Set[str] = frozenset()) -> dict[str, Any]:
+        """As JSON has it: by the clients' names, less these; nulls are left where names are a client's own."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude=set(but))
 
 
 class Body(Shape):
@@ -69,12 +76,13 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 
 def fit(shape: type[AnyBody], data: Mapping[str, Any]) -> AnyBody:
     """The data in this shape. Raises InvalidRequest for the first thing that does not fit."""
+    given = present(data)
     # Before pydantic looks: a misspelt field also leaves the right one missing, and there may be thousands.
-    for name in data:
+    for name in given:
         if name not in shape.model_fields:
             raise _unknown(shape, name)
     try:
-        return shape.model_validate(data)
+        return shape.model_validate(given)
     except ValidationError as error:
         raise _complaint(shape, error) from None
 
@@ -103,9 +111,10 @@ def by_member(name: str, tags: Mapping[str, str], otherwise: str, expected: str)
     """Tells objects of a union apart by this member; what is no object is held against the tag `otherwise`."""
 
     def tag(value: Any) -> str | None:
-        if not isinstance(value, dict):
+        # Objects as they come are asked for first: there may be very many, and to ask for a Shape takes longer.
+        if not isinstance(value, dict) and not isinstance(value, Shape):
             return otherwise
-        kind = value.get(name)
+        kind = member(value, name)
         return tags.get(kind) if isinstance(kind, str) else None
 
     return Discriminator(tag, custom_error_type=MEMBER + name, custom_error_message=expected)
@@ -113,9 +122,17 @@ def by_member(name: str, tags: Mapping[str, str], otherwise: str, expected: str)
 
 def by_type(tags: Mapping[type, str], mistake: str, expected: str) -> Discriminator:
     """Tells the members of a union apart by the type that they have in JSON."""
-    return Discriminator(
-        lambda value: tags.get(type(value)), custom_error_type=mistake, custom_error_message=expected
-    )
+
+    def tag(value: Any) -> str | None:
+        own = tags.get(type(value))
+        return tags.get(dict) if own is None and isinstance(value, Shape) else own
+
+    return Discriminator(tag, custom_error_type=mistake, custom_error_message=expected)
+
+
+def member(value: Any, name: str) -> Any:
+    """Of an object from a client, or of the shape that it has been found to have; None if it is none."""
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
 def _unknown(shape: type[Body], name: str) -> InvalidRequest:

@@ -98,7 +98,7 @@ def _model() -> Schema:
         "OpenAI's fields, vLLM's `max_model_len`, and what the model's workers say. Lengths are in tokens.",
         id=TEXT,
         object={"const": "model"},
-        created=COUNT,
+        created=COUNT | {"description": "The day of the first catalogue, the same for all models and gateways."},
         owned_by=TEXT,
         kind={"enum": ["chat", "image"]},
         description=TEXT,

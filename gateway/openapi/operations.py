@@ -172,8 +172,10 @@ def _jobs() -> list[Operation]:
             "A job's answer, from any point on",
             None,
             (errors.InvalidRequest, *found, *FOLLOWED),
-            events="The events that the endpoint would have streamed, in OpenAI's dialect, each with its number "
-            "as `id`; those that follow the one named.",
+            events="In OpenAI's dialect, each with its number as `id`: those that follow the one named. Of what "
+            "was to be streamed, its events, and always those of images; of a chat or a completion that was to "
+            "come whole, one event: a `chat.completion` or a `text_completion`. `data: [DONE]` ends all but "
+            "images.",
             parameters=("LastEventId", "After", "ResumeWithin"),
             job=True,
         ),

@@ -23,7 +23,7 @@ from workers.engines import diffusers as engine_module
 from workers.engines import sdxl
 from workers.engines.base import Done, EngineDied, Piece
 from workers.engines.diffusers import DiffusersEngine
-from workers.engines.image_request import parse_args, parse_request
+from workers.engines.image_request import parse_request
 
 pytestmark = pytest.mark.engine
 
@@ -186,7 +186,7 @@ def test_n_images_have_consecutive_seeds_and_one_progress(data_dir: Path) -> Non
 
 
 def test_the_largest_seed_is_followed_by_zero() -> None:
-    specs = parse_request(make_job(body=BODY | {"seed": 2**63 - 1, "n": 2}), parse_args(model()))
+    specs = parse_request(make_job(body=BODY | {"seed": 2**63 - 1, "n": 2}), model().image_args)
     assert [spec.seed for spec in specs] == [2**63 - 1, 0]
 
 
@@ -403,7 +403,7 @@ def test_a_bad_request_names_its_field(data_dir: Path, field: str, value: Any) -
 
 
 def test_null_is_the_default() -> None:
-    args = parse_args(model(guidance_scale=4))
+    args = model(guidance_scale=4).image_args
     nulls = dict.fromkeys(["negative_prompt", "size", "steps", "guidance_scale", "n"])
     (spec,) = parse_request(make_job(body={"prompt": "a", "seed": 1} | nulls), args)
     assert spec.negative_prompt is None

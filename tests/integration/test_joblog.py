@@ -187,6 +187,9 @@ def test_many_chunks_in_one_call(bench: Bench) -> None:
     chunks = [piece(1, str(n)).encode() for n in range(1200)]
     assert bench.append(Append("job_1", 1, 1, chunks)) == ["ok"]
     assert [c.encode() for c in bench.log.read("job_1", most=2000)] == chunks
+    pages = list(bench.log.pages("job_1"))
+    assert [len(page) for page in pages] == [256, 256, 256, 256, 176]
+    assert [c.encode() for page in pages for c in page] == chunks
 
 
 def test_what_is_read_is_kept(bench: Bench) -> None:

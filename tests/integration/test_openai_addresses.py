@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import openai
 import pytest
 
+from gateway.api.models import CREATED
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.integration
@@ -59,6 +60,7 @@ def test_no_model_makes_embeddings(client: openai.OpenAI, model: str, code: str,
 def test_models_are_those_of_the_client(client: openai.OpenAI) -> None:
     models = {model.id: model for model in client.models.list()}
     assert models["fast"].object == "model"
+    assert {model.created for model in models.values()} == {CREATED}
     assert (models["fast"].model_extra or {})["max_model_len"] == 4096
     assert (models["fast"].model_extra or {})["max_tokens"] == 4000
     assert (models["sdxl-tiny"].model_extra or {})["max_model_len"] is None

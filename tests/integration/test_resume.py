@@ -23,6 +23,8 @@ pytestmark = pytest.mark.integration
 WORDS = " ".join(f"w{number}" for number in range(150))
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": f"echo {WORDS}"}]}
 
+FOLLOWING = "/v1/jobs/{job_id}/events"
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -205,6 +207,29 @@ def test_an_images_job_tells_its_steps(running: Cluster, key: str) -> None:
     job_id = found[0]["job"]
     wait_for(lambda: job(running, job_id, key)["state"] == "succeeded", 10, "the image")
     assert job(running, job_id, key)["data"][0]["b64_json"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/v1/chat/completions", "chat.completion", {"messages": BODY["messages"]}),
+        ("/v1/completions", "text_completion", {"prompt": f"echo {WORDS}"}),
+        ("/v1/messages", "chat.completion", {"messages": BODY["messages"]}),
+    ],
+)
+def test_the_answer_of_who_wants_no_stream_is_one_event(
+    running: Cluster, key: str, path: str, kind: str, body: dict[str, Any]
+) -> None:
+    whole = ask(running, key, {"model": "m", "max_tokens": 5} | body, path, path)
+    url = f"{running.url}/v1/jobs/{whole.headers['X-Job-Id']}/events"
+    told = requests.get(url, headers=headers(key), timeout=20).text
+    event, end, nothing = told.split("\n\n")
+    number, answer = event.split("\n")
+    assert (number, json.loads(answer.removeprefix("data: "))["object"]) == ("id: 1", kind)
+    assert (end, nothing) == ("data: [DONE]", "")
+    follow_job = requests.get(f"{running.url}/openapi.json", timeout=20).json()["paths"][FOLLOWING]["get"]
+    described = follow_job["responses"]["200"]["content"]["text/event-stream"]["schema"]["description"]
+    assert f"`{kind}`" in described
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -13,6 +13,7 @@ CHATS: dict[str, Fields] = {
     "answer too long": {"max_tokens": 5000},
     "messages of the wrong type": {"messages": "hi"},
     "temperature below 0": {"temperature": -0.5},
+    "temperature above 2": {"temperature": 2.1},
     "temperature of the wrong type": {"temperature": "hot"},
     "top_p above 1": {"top_p": 1.5},
     "top_p of 0": {"top_p": 0},
@@ -36,6 +37,7 @@ CHATS: dict[str, Fields] = {
     "a format that is none": {"response_format": {"type": "yaml"}},
     "a schema that is none": {"response_format": LOST},
     "json_schema without one": {"response_format": {"type": "json_schema"}},
+    "a schema that is not there": {"response_format": {"type": "json_schema", "json_schema": {"name": "city"}}},
     "a regex that is none": {"structured_outputs": {"regex": "("}},
     "two forms": {"structured_outputs": {"regex": "a", "choice": ["a"]}},
     "a tool that is not there": {
@@ -45,6 +47,7 @@ CHATS: dict[str, Fields] = {
     "tool_choice without tools": {"tool_choice": "required"},
     "tools that are none": {"tools": [{"type": "function"}]},
     "a stop that is empty": {"stop": ""},
+    "five stops": {"stop": list("abcde")},
     "continued and begun": {"continue_final_message": True, "add_generation_prompt": True},
 }
 

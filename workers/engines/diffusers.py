@@ -20,7 +20,7 @@ from shared.errors import EngineFailed
 from shared.messages import Chunk, Job, Usage
 from workers.engines import image_answer, sdxl
 from workers.engines.base import Done, EngineDied, Meter, Piece, Progress, Stream
-from workers.engines.image_request import ImageSpec, parse_args, parse_request
+from workers.engines.image_request import ImageSpec, parse_request
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class DiffusersEngine:
     def __init__(self, model: Model, data_dir: Path) -> None:
         self._model = model
         self._data_dir = data_dir
-        self._args = parse_args(model)
+        self._args = model.image_args
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="diffusers")
         self._pipeline: Any = None
         self._server: asyncio.Task[None] | None = None

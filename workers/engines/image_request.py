@@ -5,7 +5,6 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from shared.catalog import Model
 from shared.errors import InvalidRequest
 from shared.image_args import MAX_GUIDANCE, MAX_IMAGES, MAX_PROMPT, ImageArgs, edges
 from shared.messages import Job
@@ -30,11 +29,6 @@ class ImageSpec:
     negative_prompt: str | None
     seed: int
     shape: Shape
-
-
-def parse_args(model: Model) -> ImageArgs:
-    """The entry's engine_args, which the catalogue has checked."""
-    return ImageArgs.model_validate(model.engine_args)
 
 
 def parse_request(job: Job, args: ImageArgs) -> list[ImageSpec]:

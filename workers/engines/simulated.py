@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.catalog import Model
 from shared.errors import ContextLengthExceeded, EngineFailed, SetupError
-from shared.image_args import MAX_STEPS, ImageArgs
+from shared.image_args import MAX_STEPS, SIMULATED
 from shared.messages import Chunk, Job, Usage, prompts
 from workers.engines import image_answer
 from workers.engines.base import Done, Meter, Piece, Progress, Stream
@@ -62,7 +62,9 @@ class SimulatedEngine:
             first = error.errors()[0]
             raise SetupError(f"{model.id}: engine_args.{first['loc'][0]}: {first['msg']}") from None
         self._model = model
-        self._image_args = ImageArgs(steps=self._args.steps, max_steps=MAX_STEPS, size="64x64")
+        bounds = model.image_args
+        steps = min(self._args.steps, bounds.max_steps)
+        self._image_args = bounds.model_copy(update={"steps": steps, "size": SIMULATED.size})
         self._slots = asyncio.Semaphore(self._args.capacity)
         self._steps = _Steps(1 / self._args.tokens_per_second)
         self._hung = False

@@ -30,6 +30,14 @@ DEFAULT_CAPACITY = 256
 # The chunk that opens a stream says who speaks, and nothing yet; the token that set it off is the next one's.
 ROLE = b'"delta":{"role":'
 
+
+def usable_cores() -> int:
+    """How many cores this process may use; all there are, where the system binds no process to some (macOS)."""
+    there = psutil.cpu_count(logical=False) or 1
+    process = psutil.Process()
+    return min(there, len(process.cpu_affinity())) if hasattr(process, "cpu_affinity") else there
+
+
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
@@ -41,9 +49,7 @@ CPU_ENVIRONMENT = {
     # Else every engine binds its threads to the same cores, the first ones, and two engines share what one has.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     # One core is left for the gateway and for vLLM's own scheduler.
-    "OMP_NUM_THREADS": str(
-        max(1, min(psutil.cpu_count(logical=False) or 1, len(psutil.Process().cpu_affinity())) - 1)
-    ),
+    "OMP_NUM_THREADS": str(max(1, usable_cores() - 1)),
 }
 """Variables for vLLM and its processes, where the operator has not set them."""
 

@@ -106,6 +106,12 @@ def test_an_image_is_within_its_models_bounds(body: Any, more: dict[str, Any], w
     assert words in refused(body, tiny, {"prompt": "cat"} | more)[1]
 
 
+@pytest.mark.parametrize("body", [seed_body, socket_body, openai_image_body])
+def test_so_is_a_simulated_one(body: Any) -> None:
+    body(IMAGE, {"prompt": "cat", "size": "1024x64", "steps": 1000})
+    assert refused(body, IMAGE, {"prompt": "cat", "size": "1032x64"})[0] == "size"
+
+
 @pytest.mark.parametrize(
     ("more", "param"),
     [

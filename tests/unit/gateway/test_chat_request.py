@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.bodies import openai_body, parse_json
 from gateway.bodies.chat import WITHOUT_EFFECT, ChatRequest
 from shared.errors import InvalidRequest
-from tests.chats import BODIES, CALL, CHAT, SCHEMA, TAKEN, TEXT, TOGETHER, TOOL, TURN, check_refusal
+from tests.chats import BODIES, CALL, CHAT, SCHEMA, TAKEN, TEXT, TOGETHER, TOOL, TURN, check_refusal, without_nulls
 
 PLAIN = CHAT.model_copy(update={"engine_args": {}})
 NAMED = {"type": "function", "function": {"name": "weather"}}
@@ -32,7 +32,7 @@ def refused(fields: dict[str, Any], model: Any = CHAT) -> tuple[str | None, str]
 def test_what_is_taken_reaches_the_engine_as_it_is(fields: dict[str, Any]) -> None:
     body = taken(fields)
     for name in fields.keys() - WITHOUT_EFFECT - {"messages", "add_generation_prompt"}:
-        assert body[name] == fields[name]
+        assert body[name] == without_nulls(fields[name])
 
 
 def test_every_field_has_its_examples() -> None:
@@ -49,6 +49,63 @@ def test_null_is_as_good_as_left_out_of_a_message() -> None:
     answer = {"role": "assistant", "content": "x", "audio": None, "function_call": None, "name": None}
     assert taken({"messages": [answer]})["messages"] == [{"role": "assistant", "content": "x"}]
     assert refused({"messages": None}) == ("messages", "messages: this field is required")
+
+
+FORM = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"response_format": {"type": "text", "json_schema": None}}, {"response_format": {"type": "text"}}),
+        (
+            {"response_format": {"type": "json_object", "json_schema": None, "zzz": None}},
+            {"response_format": {"type": "json_object"}},
+        ),
+        (
+            {"response_format": FORM | {"json_schema": FORM["json_schema"] | {"description": None, "zzz": None}}},
+            {"response_format": FORM},
+        ),
+        ({"structured_outputs": {"regex": "a", "grammar": None}}, {"structured_outputs": {"regex": "a"}}),
+        ({"stream": True, "stream_options": {"include_usage": None}}, {"stream": True, "stream_options": {}}),
+        ({"tools": [TOOL | {"zzz": None}]}, {"tools": [TOOL]}),
+        (
+            {"messages": [TURN | {"content": [TEXT | {"image_url": None}]}]},
+            {"messages": [TURN | {"content": [TEXT]}]},
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [CALL | {"index": None}]}]},
+            {"messages": [{"role": "assistant", "tool_calls": [CALL]}]},
+        ),
+    ],
+    ids=str,
+)
+def test_null_is_as_good_as_left_out_of_what_is_inside(fields: dict[str, Any], same: dict[str, Any]) -> None:
+    assert taken(fields) == taken(same)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"response_format": {"type": None}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema", "json_schema": None}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": None}}},
+            "response_format.json_schema.schema",
+        ),
+        ({"tools": [{"type": "function", "function": None}]}, "tools[0].function"),
+        ({"messages": [TURN | {"content": [{"type": "text", "text": None}]}]}, "messages[0].content[0].text"),
+    ],
+    ids=str,
+)
+def test_null_where_something_must_be_is_nothing(fields: dict[str, Any], param: str) -> None:
+    assert refused(fields) == (param, f"{param}: this field is required")
+
+
+def test_null_is_a_value_like_others_where_names_are_the_clients() -> None:
+    variables = {"chat_template_kwargs": {"documents_of": None, "inner": {"a": None}}}
+    assert taken(variables)["chat_template_kwargs"] == variables["chat_template_kwargs"]
+    assert refused({"metadata": {"a": None}})[0] == "metadata.a"
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_EFFECT))

@@ -1,7 +1,9 @@
 """Anthropic's dialect: requests become OpenAI's, and OpenAI's chunks become messages and their events."""
 
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,11 +11,14 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
+from gateway.api.messages import error_body
 from gateway.blocks import Telling, message
 from gateway.bodies import messages_body
+from gateway.bodies.messages import MessagesRequest
+from gateway.openapi.failures import error_examples
 from shared.catalog import Model
 from shared.errors import InvalidRequest
-from shared.messages import Chunk, End, Usage
+from shared.messages import Chunk, End, Failure, Usage
 from tests.chats import CHAT
 from tests.factories import make_model
 
@@ -61,14 +66,21 @@ def body(model: Model = CHAT, **fields: Any) -> dict[str, Any]:
         ({"thinking": {"type": "disabled"}}, {"reasoning_effort": "none"}),
         ({"thinking": {"type": "enabled", "budget_tokens": 5}}, {"thinking_token_budget": 5}),
         ({"thinking": {"type": "adaptive"}}, {}),
+        ({"thinking": {"type": "adaptive", "display": "summarized"}}, {}),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, {"include_reasoning": False}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 5, "display": "omitted"}},
+            {"thinking_token_budget": 5, "include_reasoning": False},
+        ),
     ],
 )
 def test_fields_become_openais(fields: dict[str, Any], becomes: dict[str, Any]) -> None:
     assert body(**fields) == {"model": "m", "max_tokens": 9, "messages": [TURN]} | becomes
 
 
-def test_a_model_that_does_not_think_need_not_be_told_so() -> None:
-    assert "reasoning_effort" not in body(PLAIN, thinking={"type": "disabled"})
+@pytest.mark.parametrize("thinking", [{"type": "disabled"}, {"type": "adaptive", "display": "omitted"}])
+def test_a_model_that_does_not_think_need_not_be_told_so(thinking: dict[str, Any]) -> None:
+    assert body(PLAIN, thinking=thinking) == body(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +173,7 @@ def test_a_last_message_of_the_models_is_gone_on_with(last: Any, goes_on: bool) 
         ({"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice.name", "one of `tools`"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens", "required"),
         ({"thinking": {"type": "off"}}, "thinking.type", "'disabled'"),
+        ({"thinking": {"type": "adaptive", "display": "full"}}, "thinking.display", "'summarized' or 'omitted'"),
     ],
 )
 def test_a_refusal_names_anthropics_field_and_the_fix(fields: dict[str, Any], param: str, words: str) -> None:
@@ -179,6 +192,28 @@ def test_what_a_model_cannot_do_is_refused(fields: dict[str, Any], param: str) -
     with pytest.raises(InvalidRequest) as error:
         body(PLAIN, **fields)
     assert error.value.param == param
+
+
+# ---- the page
+
+PAGE = (Path(__file__).parents[3] / "docs" / "anthropic.md").read_text()
+
+
+@pytest.mark.parametrize("name", [*MessagesRequest.model_fields, *(MessagesRequest.refused.keys() - {"stop"})])
+def test_the_page_tells_of_each_field(name: str) -> None:
+    assert f"`{name}`" in PAGE
+
+
+def test_the_page_tells_the_type_of_each_error() -> None:
+    rows = re.findall(r"^\| ([0-9, ]+) \| `(\w+)` \|", PAGE, re.MULTILINE)
+    told = {int(status): kind for statuses, kind in rows for status in statuses.split(", ")}
+    tree = {
+        example["value"]["error"]["type"] for example in error_examples().values() if "type" in example["value"]
+    }
+    assert set(told.values()) == tree
+    for status, kind in told.items():
+        failure = Failure(status=status, code="x", message="x")
+        assert error_body(failure)["error"]["type"] == kind
 
 
 # ---- the answer

@@ -1,0 +1,79 @@
+"""What is told at addresses where nothing is served, and of methods that an address does not take."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from gateway import request_id
+from gateway.app import create_gateway
+from shared.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    return create_gateway(Settings(data_dir=tmp_path_factory.mktemp("addresses"))).app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    request_id.begin("mine")
+    return app.test_client()
+
+
+def refused(response: TestResponse) -> tuple[int, str | None, Any]:
+    """Its status, its code if it has OpenAI's shape, and its `error`."""
+    error = response.get_json()["error"]
+    return response.status_code, error.get("code"), error
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("PUT", "/v1/messages", 405, "invalid_request_error"),
+        ("GET", "/v1/messages/count_tokens", 405, "invalid_request_error"),
+        ("POST", "/v1/messages/nothing", 404, "not_found_error"),
+        ("POST", "/v1/messages/", 404, "not_found_error"),
+        ("POST", "/v1/messages/batches", 404, "not_found_error"),
+        ("GET", "/v1/messages/batches/msgbatch_1/results", 404, "not_found_error"),
+    ],
+)
+def test_anthropics_addresses_have_anthropics_errors(
+    client: FlaskClient, method: str, path: str, status: int, kind: str
+) -> None:
+    response = client.open(path, method=method)
+    assert response.status_code == status
+    assert response.get_json().keys() == {"type", "error", "request_id"}
+    assert (response.get_json()["type"], response.get_json()["error"]["type"]) == ("error", kind)
+    assert response.headers["request-id"] == response.get_json()["request_id"] == "mine"
+    assert ("POST" in response.headers.get("Allow", "")) == (status == 405)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/messagesx", 404), ("/v1", 404), ("/v1/chat/completions", 405)])
+def test_others_have_openais(client: FlaskClient, path: str, status: int) -> None:
+    response = client.get(path)
+    assert refused(response)[:2] == (status, "not_found" if status == 404 else "method_not_allowed")
+    assert "request-id" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "words"),
+    [
+        ("GET", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "Answers are not stored"),
+        ("POST", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "Answers are not stored"),
+        ("DELETE", "/v1/chat/completions/chatcmpl-1", 404, "not_offered", "/v1/jobs/{id}"),
+        ("GET", "/v1/chat/completions/chatcmpl-1/messages", 404, "not_offered", "Answers are not stored"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed", "does not take GET; it takes POST."),
+        ("DELETE", "/v1/models/m", 405, "method_not_allowed", "does not take DELETE; it takes GET."),
+        ("PUT", "/v1/jobs/job_1", 405, "method_not_allowed", "does not take PUT; it takes DELETE and GET."),
+    ],
+)
+def test_what_is_not_offered_says_so(
+    client: FlaskClient, method: str, path: str, status: int, code: str, words: str
+) -> None:
+    told = refused(client.open(path, method=method))
+    assert told[:2] == (status, code)
+    assert words in told[2]["message"]
