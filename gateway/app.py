@@ -95,7 +95,7 @@ def create_gateway(settings: Settings) -> Gateway:
         outage_timeout=settings.outage_timeout,
     )
     accounts = Accounts(settings.sql_url)
-    accounts.create_tables()
+    accounts.migrate()
     keyring = Keyring(accounts, time.monotonic)
     celery = make_celery(settings)
     admission = Admission(settings, gateway_id, joblog, roster, celery, relay)

@@ -156,7 +156,7 @@ class Cluster:
         self.env |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "false"}
         self.settings = Settings(**variables)
         self.accounts = Accounts(self.settings.sql_url)
-        self.accounts.create_tables()
+        self.accounts.migrate()
         self.registry = Registry(self.valkey.client)
         self.url = ""
 
@@ -192,7 +192,7 @@ class Cluster:
 
     def key(self, tier: str = "premium") -> str:
         """A new key's secret."""
-        return self.accounts.create_key("test", tier).secret
+        return self.accounts.create_key(f"test-{tier}", tier).secret
 
     def stop(self) -> None:
         for process in reversed(self.processes):
