@@ -269,10 +269,11 @@ class Accounts:
 
         `keep` is handed the secret before the key becomes valid; if it raises, there is no key.
         """
-        now = self._now()
-        valid = _keys.c.revoked.is_(None) & sql.or_(_keys.c.expires.is_(None), _keys.c.expires > now)
+        if self._has_admin():
+            return False
         with self._database.alone() as connection:
-            if connection.execute(sql.select(_keys.c.id).where(_keys.c.admin & valid).limit(1)).first():
+            if connection.execute(self._admins()).first():
+                # Another process was faster.
                 return False
             secret = new_secret()
             keep(secret)
@@ -285,12 +286,25 @@ class Accounts:
             raise SetupError(
                 f"CROFAI_ADMIN_KEY should be {PREFIX} and at least {SHORTEST} random letters and digits"
             )
-        with self._database.alone() as connection:
-            row = connection.execute(sql.select(_keys).where(_keys.c.hash == _digest(secret))).first()
-            if row is None:
-                self._insert_admin(connection, tier, secret, "CROFAI_ADMIN_KEY")
-            elif row.revoked is not None or not row.admin:
-                raise SetupError(f"CROFAI_ADMIN_KEY is {'no admin' if row.revoked is None else 'a revoked'} key")
+        known = sql.select(_keys).where(_keys.c.hash == _digest(secret))
+        with self._database.begin() as connection:
+            row = connection.execute(known).first()
+        if row is None:
+            with self._database.alone() as connection:
+                row = connection.execute(known).first()
+                if row is None:
+                    self._insert_admin(connection, tier, secret, "CROFAI_ADMIN_KEY")
+        if row is not None and (row.revoked is not None or not row.admin):
+            raise SetupError(f"CROFAI_ADMIN_KEY is {'no admin' if row.revoked is None else 'a revoked'} key")
+
+    def _has_admin(self) -> bool:
+        with self._database.begin() as connection:
+            return connection.execute(self._admins()).first() is not None
+
+    def _admins(self) -> sql.Select[Any]:
+        """An admin's key that is valid."""
+        valid = _keys.c.revoked.is_(None) & sql.or_(_keys.c.expires.is_(None), _keys.c.expires > self._now())
+        return sql.select(_keys.c.id).where(_keys.c.admin & valid).limit(1)
 
     def _insert_admin(self, connection: sql.Connection, tier: str, secret: str, name: str) -> None:
         account = connection.execute(sql.select(_accounts.c.id).where(_accounts.c.name == ADMIN)).scalar()

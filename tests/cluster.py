@@ -147,6 +147,7 @@ class Cluster:
             "redis_url": self.valkey.url,
             "data_dir": folder,
             "log_level": "INFO",
+            "most_wrong_keys": 10_000,  # all tests are one address
         } | settings
         if models is not None:
             file = folder / "models.yaml"

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from gateway import views
 from gateway.admission import Admission
 from gateway.api.errors import error_body
-from gateway.api.requests import api_key, waiting_client
+from gateway.api.requests import key_holder, waiting_client
 from gateway.api.streams import stream
 from gateway.auth import Keyring
 from shared.errors import InvalidRequest
@@ -26,17 +26,17 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
 
     @api.get("/v1/jobs/<job_id>")
     def one(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
+        holder = key_holder(keyring)
         return jsonify(status(*admission.read(holder, job_id)))
 
     @api.get("/v1/jobs/<job_id>/events")
     def events(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
+        holder = key_holder(keyring)
         return stream(admission.resume(holder, job_id, _after(), waiting_client()))
 
     @api.delete("/v1/jobs/<job_id>")
     def cancel(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
+        holder = key_holder(keyring)
         job = admission.find(holder, job_id)
         admission.cancel(job)
         return jsonify(status(*admission.read(holder, job_id)))

@@ -11,19 +11,12 @@ import pytest
 from shared.accounts import PREFIX, Account, Accounts, Holder, Key
 from shared.errors import InvalidName, NameTaken, SetupError
 from shared.tiers import Limits
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000)
 
 
 @pytest.fixture
