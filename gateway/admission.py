@@ -32,7 +32,6 @@ from shared.errors import (
     RateLimited,
     Relayed,
     RequestError,
-    TierRequired,
 )
 from shared.joblog import Fate, JobLog, Record
 from shared.lines import Lines, Scope, Terms, Verdict
@@ -46,7 +45,7 @@ log = logging.getLogger(__name__)
 MOST_GRACE = 300  # seconds a client may stay away from its job
 SWEEP = 0.25  # seconds between looks for clients that have not come back
 TEND = 1.0  # seconds between looks at jobs that wait
-REFUSALS = (TierRequired, ModelUnavailable, QueueFull, RateLimited, QuotaExceeded)
+REFUSALS = (ModelUnavailable, QueueFull, RateLimited, QuotaExceeded)
 """After which there is no job, for certain."""
 
 
@@ -179,10 +178,8 @@ class Admission:
         Leaving the context before the job's end cancels the job, at once or after the client's grace, if it has
         not come back.
 
-        Raises TierRequired, ModelUnavailable, QueueFull, RateLimited, QuotaExceeded or QueueUnreachable.
+        Raises ModelUnavailable, QueueFull, RateLimited, QuotaExceeded or QueueUnreachable.
         """
-        if not self._tiers.may_use(self._tiers.find(holder.tier), self._tiers.find(tier)):
-            raise TierRequired(f"This endpoint needs a {tier} key; yours is good for /v1/{holder.tier}/.")
         terms = self._terms(holder, tier, model, kind or model.kind, body)
         job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind), _reader()
         # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.

@@ -12,7 +12,9 @@ import redis
 from flask import Flask, Response, request
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from werkzeug.middleware.proxy_fix import ProxyFix
 
+from gateway import admin_key
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.jobs import jobs_api
@@ -90,8 +92,8 @@ def create_gateway(settings: Settings) -> Gateway:
     """Build a gateway. Raises SetupError for a catalogue or database that cannot be used."""
     gateway_id = uuid.uuid4().hex[:12]
     catalog = load_catalog(settings.models_file)
-    client = _redis(settings)
     tiers = load_tiers(settings.tiers_file, catalog.models)
+    client = _redis(settings)
     joblog, lines = JobLog(client, log_ttl=settings.log_ttl), Lines(client, log_ttl=settings.log_ttl)
     roster = Roster(client)
     relay = Relay(
@@ -102,8 +104,9 @@ def create_gateway(settings: Settings) -> Gateway:
         outage_timeout=settings.outage_timeout,
     )
     accounts = Accounts(settings.sql_url)
-    accounts.create_tables()
-    keyring = Keyring(accounts, time.monotonic)
+    accounts.migrate()
+    admin_key.provide(accounts, settings, tiers)
+    keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)
     recovery = Recovery(settings, client, lines, catalog.models)
@@ -111,19 +114,24 @@ def create_gateway(settings: Settings) -> Gateway:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
-    app.register_blueprint(openapi_api(settings.job_timeout))
+    app.register_blueprint(openapi_api(settings.job_timeout, tiers))
     app.register_blueprint(models_api(catalog, client, lines, roster))
     app.register_blueprint(jobs_api(keyring, admission))
-    desk = Desk(catalog, keyring, Idempotency(settings, client, admission), settings.job_timeout)
+    desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
     _allow_origins(app, settings)
     socketio = make_socketio(app, settings, _origins(settings))
-    namespaces = [StreamNamespace(name, socketio, catalog, keyring, admission) for name in ("/", "/stream")]
+    namespaces = [StreamNamespace(name, socketio, catalog, tiers, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
+    if settings.trusted_proxies:
+        # Outermost, as Socket.IO's requests never reach Flask.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
     return Gateway(app, relay, admission, recovery, keyring, namespaces, list(catalog.models))
 
 

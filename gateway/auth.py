@@ -5,6 +5,7 @@ requests whose keys are not known, and nobody else.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,8 +13,9 @@ import gevent
 from cachetools import TTLCache
 from gevent.threadpool import ThreadPool
 
+from gateway.addresses import WrongKeys
 from shared.accounts import Accounts, Holder
-from shared.errors import AccountsUnreachable, InvalidKey, SetupError
+from shared.errors import AccountsUnreachable, AccountSuspended, InvalidKey, SetupError
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +26,30 @@ PATIENCE = 2.0  # seconds that a key which is known waits for the database
 LONGEST = 10.0  # seconds for one that has not been seen: longer than a database takes that is there
 THREADS = 4
 MOST_ASKING = 200  # lookups at once; a database that is slow is not made slower
+MOST_WRONG = 20  # keys from one address within a minute
 NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
 
 T = TypeVar("T")
 
 
 class Keyring:
-    """Looks up keys, and remembers them for a second, so that a busy client costs few queries."""
+    """Looks up keys, and remembers them for a second, so that a busy client costs few queries.
 
-    def __init__(self, accounts: Accounts, now: Callable[[], float]) -> None:
+    `now` is in seconds of any clock; `clock` is the time that keys expire by. Of wrong keys from one address,
+    `most_wrong` within a minute are looked up.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        now: Callable[[], float],
+        *,
+        clock: Callable[[], float] = time.time,
+        most_wrong: int = MOST_WRONG,
+    ) -> None:
         self._accounts = accounts
+        self._clock = clock
+        self._wrong = WrongKeys(most_wrong, now)
         self._fresh: TTLCache[str, Holder] = TTLCache(MOST_KEYS, FRESH, timer=now)
         self._stale: TTLCache[str, Holder] = TTLCache(MOST_KEYS, STALE, timer=now)
         self._used: set[str] = set()
@@ -43,11 +59,18 @@ class Keyring:
         self._lookups: dict[str, gevent.Greenlet] = {}
         self._asking = 0
 
-    def holder(self, secret: object) -> Holder:
-        """Whose key this is. Raises InvalidKey for anything that is not a valid key."""
-        if not isinstance(secret, str) or not secret.isascii() or not secret:
-            raise InvalidKey
-        known = self._fresh.get(secret) or self._find(secret)
+    def holder(self, secret: object, address: str = "") -> Holder:
+        """Whose key this is, which came from this address.
+
+        Raises InvalidKey for anything that is not a valid key, TooManyWrongKeys and AccountSuspended.
+        """
+        try:
+            known = self._holder(secret, address)
+        except InvalidKey:
+            self._wrong.note(address)
+            raise
+        if known.suspended:
+            raise AccountSuspended
         self._used.add(known.key)
         return known
 
@@ -65,6 +88,17 @@ class Keyring:
         except (SetupError, AccountsUnreachable) as error:
             self._used |= used
             log.warning("cannot note which keys were used: %s", error)
+
+    def _holder(self, secret: object, address: str) -> Holder:
+        if not isinstance(secret, str) or secret not in self._stale:
+            # Whose key was right a while ago goes on, whatever others send from the same address.
+            self._wrong.check(address)
+        if not isinstance(secret, str) or not secret.isascii() or not secret:
+            raise InvalidKey
+        known = self._fresh.get(secret) or self._find(secret)
+        if known.expires is not None and known.expires <= self._clock():
+            raise InvalidKey
+        return known
 
     def _find(self, secret: str) -> Holder:
         stale = self._stale.get(secret)

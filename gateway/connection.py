@@ -32,7 +32,8 @@ Begin = Callable[[str, "Connection"], AbstractContextManager[Answer]]
 class Connection:
     """One client on one namespace. `send` emits an event to it, and waits while it is behind."""
 
-    def __init__(self, send: Callable[[str, Any], None]) -> None:
+    def __init__(self, send: Callable[[str, Any], None], address: str = "") -> None:
+        self.address = address
         self.wrong_keys = 0
         self._send = send
         self._key: str | None = None

@@ -23,13 +23,16 @@ import gevent
 from flask import request
 from flask_socketio import Namespace, SocketIO
 
+from gateway import scopes
+from gateway.addresses import client_address
 from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
 from gateway.bodies import model_name, parse_json, socket_body
 from gateway.connection import NO_KEY, Connection, error_event, text
 from shared.accounts import Holder
 from shared.catalog import Catalog
-from shared.errors import InvalidKey, InvalidRequest, RequestError
+from shared.errors import InvalidKey, InvalidRequest, RequestError, TooManyWrongKeys
+from shared.tiers import Tiers
 
 MOST_PACKETS = 4  # waiting for one slow client; the rest of its answer waits in the job's log
 MOST_WRONG_KEYS = 5  # then the connection is closed
@@ -40,11 +43,18 @@ class StreamNamespace(Namespace):
     """One of the namespaces; both are alike, because clients disagree on what a URL's path means."""
 
     def __init__(
-        self, name: str, socketio: SocketIO, catalog: Catalog, keyring: Keyring, admission: Admission
+        self,
+        name: str,
+        socketio: SocketIO,
+        catalog: Catalog,
+        tiers: Tiers,
+        keyring: Keyring,
+        admission: Admission,
     ) -> None:
         super().__init__(name)
         self._io = socketio
         self._catalog = catalog
+        self._tiers = tiers
         self._keyring = keyring
         self._admission = admission
         self._connections: dict[str, Connection] = {}
@@ -53,7 +63,7 @@ class StreamNamespace(Namespace):
 
     def on_connect(self, auth: Any = None) -> None:
         sid = _sid()
-        self._connections[sid] = Connection(partial(self._send, sid))
+        self._connections[sid] = Connection(partial(self._send, sid), client_address(request.environ))
 
     def on_disconnect(self, reason: Any = None) -> None:
         if connection := self._connections.pop(_sid(), None):
@@ -82,8 +92,8 @@ class StreamNamespace(Namespace):
 
     def _authenticate(self, connection: Connection, key: Any) -> None:
         try:
-            self._holder(key)
-        except InvalidKey:
+            self._holder(key, connection)
+        except (InvalidKey, TooManyWrongKeys):
             connection.authenticate(None)
             raise
         connection.authenticate(key)
@@ -91,8 +101,10 @@ class StreamNamespace(Namespace):
     def _submit(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)
         model = self._catalog.find(model_name(fields.pop("model", None)))
+        tier = scopes.usual_tier(holder, self._tiers)
+        scopes.check(holder, self._tiers, tier, model)
         client = Client(grace=_whole(fields, "resume_within", MOST_GRACE))
-        return self._admission.submit(holder, holder.tier, model, socket_body(model, fields), client)
+        return self._admission.submit(holder, tier, model, socket_body(model, fields), client)
 
     def _resume(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)
@@ -107,12 +119,12 @@ class StreamNamespace(Namespace):
         """What a client sent, and who it is."""
         fields = parse_json(data)
         key = fields.pop("token", None)
-        return fields, self._holder(connection.key(wait) if key is None else key)
+        return fields, self._holder(connection.key(wait) if key is None else key, connection)
 
-    def _holder(self, key: Any) -> Holder:
+    def _holder(self, key: Any, connection: Connection) -> Holder:
         if not isinstance(key, str) or not key:
             raise InvalidKey(NO_KEY, param="token")
-        return self._keyring.holder(key)
+        return self._keyring.holder(key, connection.address)
 
     def _at_once(self, do: Callable[[Connection], None]) -> None:
         """Do what needs no turn. Who is wrong too often is cut off."""
@@ -122,7 +134,7 @@ class StreamNamespace(Namespace):
             do(connection)
         except RequestError as error:
             self._io.emit("error", error_event(error), to=_sid(), namespace=self.namespace)
-            connection.wrong_keys += isinstance(error, InvalidKey)
+            connection.wrong_keys += isinstance(error, InvalidKey | TooManyWrongKeys)
             if connection.wrong_keys >= MOST_WRONG_KEYS:
                 self._hang_up(_sid())
 

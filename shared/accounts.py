@@ -1,54 +1,70 @@
-"""Accounts and their API keys, in SQL: SQLite by default, PostgreSQL by another URL.
+"""Accounts and their API keys, in SQL.
 
 A key is 256 random bits, shown once and stored as its SHA-256. A plain hash is enough for such a secret, unlike
 for a password: there is nothing to guess, so a slow salted hash would cost every request and protect nothing.
 """
 
 import hashlib
+import hmac
 import secrets
-import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import IntegrityError
 
-from shared.errors import InvalidName, SetupError
+from shared.errors import InvalidName, NameTaken, SetupError
+from shared.sql import Database
 from shared.tiers import Limits
 
-BUSY = 5.0  # seconds to wait for another process that writes to the database
 PREFIX = "sk-crof-"
 MOST_NAME = 100  # characters
+ADMIN = "admin"  # the account of the keys that are made or adopted at a start
+SHORTEST = 32  # characters of an admin key that is adopted, beside the prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
-    """A key just made: the only time that its secret is known."""
+class Account:
+    """Times are Unix seconds; `suspended` is None while its keys work."""
 
     id: str
-    account: str
     name: str
     tier: str
-    secret: str
+    created: float
+    suspended: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key as it is listed. Times are Unix seconds; `revoked` is None while the key is valid."""
+    """A key as it is listed, with its account's name and tier. Times are Unix seconds.
+
+    `revoked` is None while the key is valid, and `expires` if it always will be. `models`, `tiers` and `limits`
+    are as a Holder's.
+    """
 
     id: str
-    account: str
     name: str
+    account: str
+    account_name: str
     tier: str
+    admin: bool
+    models: list[str] | None
+    tiers: list[str] | None
+    limits: Limits | None
     created: float
+    expires: float | None
     last_used: float | None
     revoked: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey(Key):
+    """A key just made: the only time that its secret is known."""
+
+    secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +72,8 @@ class Holder:
     """Who sent a request: the account, of this tier, and the key it used.
 
     The key may be good for these models (ids) and tiers only, None for all that the account's tier may use; and it
-    may have limits of its own, beside its account's. An admin's key manages accounts.
+    may have limits of its own, beside its account's. An admin's key manages accounts. It is good until `expires`,
+    in Unix seconds, and for nothing while its account is suspended.
     """
 
     account: str
@@ -66,78 +83,240 @@ class Holder:
     models: frozenset[str] | None = None
     tiers: frozenset[str] | None = None
     limits: Limits | None = None
+    expires: float | None = None
+    suspended: bool = False
 
 
 class Accounts:
-    """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used."""
+    """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used.
 
-    def __init__(self, url: str, now: Callable[[], float] = time.time) -> None:
+    A list is the oldest first, and what follows the entry whose id is `after`.
+    """
+
+    def __init__(self, database: Database | str, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._engine = _engine(url)
-        self._name = self._engine.url.render_as_string(hide_password=True)
+        self._database = Database(database) if isinstance(database, str) else database
 
-    def create_tables(self) -> None:
-        """Create what is missing. Safe in several processes at once."""
-        with self._begin() as connection:
-            for table in (_accounts, _keys):
-                connection.execute(CreateTable(table, if_not_exists=True))
+    def migrate(self) -> None:
+        """Bring the tables up to date. Safe in several processes at once."""
+        self._database.migrate()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._database.close()
+
+    # Accounts
+
+    def create_account(self, name: str, tier: str) -> Account:
+        """A new account. Raises InvalidName or NameTaken."""
+        _check_name(name)
+        account = Account(id=_new_id("acc"), name=name, tier=tier, created=self._now())
+        with self._database.begin() as connection:
+            _insert_account(connection, account)
+        return account
+
+    def list_accounts(
+        self, *, name: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> list[Account]:
+        """All accounts, or the one of this name."""
+        query = _page(sql.select(_accounts), _accounts, after, limit)
+        if name is not None:
+            query = query.where(_accounts.c.name == name)
+        with self._database.begin() as connection:
+            return [Account(**row._mapping) for row in connection.execute(query)]
+
+    def account(self, account_id: str) -> Account | None:
+        with self._database.begin() as connection:
+            row = connection.execute(sql.select(_accounts).where(_accounts.c.id == account_id)).first()
+        return None if row is None else Account(**row._mapping)
+
+    def change_account(
+        self, account_id: str, *, tier: str | None = None, suspended: bool | None = None
+    ) -> Account | None:
+        """Change what is given; None if there is no such account."""
+        changes: dict[str, Any] = {} if tier is None else {"tier": tier}
+        if suspended is not None:
+            # Who is suspended again stays so since the first time.
+            since = sql.func.coalesce(_accounts.c.suspended, self._now())
+            changes["suspended"] = since if suspended else None
+        with self._database.begin() as connection:
+            if changes:
+                connection.execute(_accounts.update().where(_accounts.c.id == account_id).values(**changes))
+            row = connection.execute(sql.select(_accounts).where(_accounts.c.id == account_id)).first()
+        return None if row is None else Account(**row._mapping)
+
+    # Keys
 
     def create_key(self, name: str, tier: str) -> NewKey:
-        """A new key for the account of this name, which is made if there is none. Raises InvalidName."""
-        _check_name(name)
-        key_id, secret = _new_id("key"), PREFIX + secrets.token_urlsafe(32)
-        with self._begin() as connection:
-            account = self._account(connection, name)
-            row = {"id": key_id, "account": account, "name": name, "tier": tier, "created": self._now()}
-            connection.execute(_keys.insert().values(**row, hash=_digest(secret)))
-        return NewKey(id=key_id, account=account, name=name, tier=tier, secret=secret)
+        """A new key for the account of this name, which is made if there is none.
 
-    def list_keys(self) -> list[Key]:
-        """All keys ever made, oldest first."""
-        columns = [column for column in _keys.columns if column.name != "hash"]
-        with self._begin() as connection:
-            rows = connection.execute(sql.select(*columns).order_by(_keys.c.created, _keys.c.id))
-            return [Key(**row._mapping) for row in rows]
+        Raises InvalidName; or NameTaken if the account has another tier.
+        """
+        _check_name(name)
+        found = self.list_accounts(name=name)
+        try:
+            account = found[0] if found else self.create_account(name, tier)
+        except NameTaken:
+            # Another process has just made it.
+            [account] = self.list_accounts(name=name)
+        if account.tier != tier:
+            raise NameTaken(f"the account '{name}' is of the tier '{account.tier}', not '{tier}'", param="tier")
+        return self.add_key(account, name)
+
+    def add_key(
+        self,
+        account: Account,
+        name: str,
+        *,
+        admin: bool = False,
+        models: Iterable[str] | None = None,
+        tiers: Iterable[str] | None = None,
+        limits: Limits | None = None,
+        expires: float | None = None,
+    ) -> NewKey:
+        """A new key for this account. Raises InvalidName."""
+        _check_name(name)
+        key = NewKey(
+            id=_new_id("key"),
+            name=name,
+            account=account.id,
+            account_name=account.name,
+            tier=account.tier,
+            admin=admin,
+            models=None if models is None else list(models),
+            tiers=None if tiers is None else list(tiers),
+            limits=limits,
+            created=self._now(),
+            expires=expires,
+            last_used=None,
+            revoked=None,
+            secret=new_secret(),
+        )
+        with self._database.begin() as connection:
+            _insert_key(connection, key)
+        return key
+
+    def list_keys(
+        self, *, account: str | None = None, after: str | None = None, limit: int | None = None
+    ) -> list[Key]:
+        """All keys ever made, or those of one account."""
+        query = _page(_listed, _keys, after, limit)
+        if account is not None:
+            query = query.where(_keys.c.account == account)
+        with self._database.begin() as connection:
+            return [_key(row) for row in connection.execute(query)]
+
+    def key(self, key_id: str) -> Key | None:
+        with self._database.begin() as connection:
+            row = connection.execute(_listed.where(_keys.c.id == key_id)).first()
+        return None if row is None else _key(row)
+
+    def change_key(self, key_id: str, changes: dict[str, Any]) -> Key | None:
+        """Change some of `name`, `models`, `tiers`, `limits` and `expires`; None if there is no such key.
+
+        Raises InvalidName.
+        """
+        if "name" in changes:
+            _check_name(changes["name"])
+        if isinstance(limits := changes.get("limits"), Limits):
+            changes = changes | {"limits": _limits_json(limits)}
+        if changes:
+            with self._database.begin() as connection:
+                connection.execute(_keys.update().where(_keys.c.id == key_id).values(**changes))
+        return self.key(key_id)
 
     def revoke_key(self, id_or_name: str) -> list[str]:
         """Revoke the key of this id, or all keys of this name; the ids of those that were valid until now."""
         matches = sql.or_(_keys.c.id == id_or_name, _keys.c.name == id_or_name) & _keys.c.revoked.is_(None)
         change = _keys.update().where(matches).values(revoked=self._now()).returning(_keys.c.id)
-        with self._begin() as connection:
+        with self._database.begin() as connection:
             return list(connection.execute(change).scalars())
 
     def find(self, secret: str) -> Holder | None:
-        """Whose key this is; None if it is unknown or revoked."""
-        wanted = (_keys.c.hash == _digest(secret)) & _keys.c.revoked.is_(None)
-        with self._begin() as connection:
-            row = connection.execute(_keys.select().where(wanted)).first()
-        return None if row is None else Holder(account=row.account, key=row.id, tier=row.tier)
+        """Whose key this is; None if it is unknown, revoked or has expired."""
+        digest = _digest(secret)
+        wanted = (_keys.c.hash == digest) & _keys.c.revoked.is_(None)
+        query = sql.select(_keys, _accounts.c.tier, _accounts.c.suspended).join(_accounts).where(wanted)
+        with self._database.begin() as connection:
+            row = connection.execute(query).first()
+        # An index compares as far as two hashes are alike, which is no secret; what decides takes the same time.
+        if row is None or not hmac.compare_digest(row.hash, digest):
+            return None
+        if row.expires is not None and row.expires <= self._now():
+            return None
+        return Holder(
+            account=row.account,
+            key=row.id,
+            tier=row.tier,
+            admin=row.admin,
+            models=None if row.models is None else frozenset(row.models),
+            tiers=None if row.tiers is None else frozenset(row.tiers),
+            limits=None if row.limits is None else Limits(**row.limits),
+            expires=row.expires,
+            suspended=row.suspended is not None,
+        )
 
     def note_uses(self, key_ids: Collection[str]) -> None:
         """Note that these keys have just been used."""
         if key_ids:
-            with self._begin() as connection:
+            with self._database.begin() as connection:
                 connection.execute(_keys.update().where(_keys.c.id.in_(key_ids)).values(last_used=self._now()))
 
-    def _account(self, connection: sql.Connection, name: str) -> str:
-        """The id of the account of this name."""
-        # One statement, so that of two processes that look at once only one makes the account.
-        new = sql.select(sql.literal(_new_id("acc")), sql.literal(name), sql.literal(self._now()))
-        taken = sql.exists().where(_accounts.c.name == name)
-        connection.execute(_accounts.insert().from_select(["id", "name", "created"], new.where(~taken)))
-        account: str = connection.execute(sql.select(_accounts.c.id).where(_accounts.c.name == name)).scalar_one()
-        return account
+    # Admins
 
-    @contextmanager
-    def _begin(self) -> Iterator[sql.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+    def make_admin(self, tier: str, keep: Callable[[str], None]) -> bool:
+        """If no admin's key is valid, make one, once for all processes; its account, if new, is of this tier.
+
+        `keep` is handed the secret before the key becomes valid; if it raises, there is no key.
+        """
+        if self._has_admin():
+            return False
+        with self._database.alone() as connection:
+            if connection.execute(self._admins()).first():
+                # Another process was faster.
+                return False
+            secret = new_secret()
+            keep(secret)
+            self._insert_admin(connection, tier, secret, "made at the first start")
+        return True
+
+    def adopt_admin(self, tier: str, secret: str) -> None:
+        """Have this be an admin's key. Raises SetupError if it cannot be."""
+        if not secret.startswith(PREFIX) or len(secret) < len(PREFIX) + SHORTEST or not secret.isascii():
             raise SetupError(
-                f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL."
-            ) from error
+                f"CROFAI_ADMIN_KEY should be {PREFIX} and at least {SHORTEST} random letters and digits"
+            )
+        known = sql.select(_keys).where(_keys.c.hash == _digest(secret))
+        with self._database.begin() as connection:
+            row = connection.execute(known).first()
+        if row is None:
+            with self._database.alone() as connection:
+                row = connection.execute(known).first()
+                if row is None:
+                    self._insert_admin(connection, tier, secret, "CROFAI_ADMIN_KEY")
+        if row is not None and (row.revoked is not None or not row.admin):
+            raise SetupError(f"CROFAI_ADMIN_KEY is {'no admin' if row.revoked is None else 'a revoked'} key")
+
+    def _has_admin(self) -> bool:
+        with self._database.begin() as connection:
+            return connection.execute(self._admins()).first() is not None
+
+    def _admins(self) -> sql.Select[Any]:
+        """An admin's key that is valid."""
+        valid = _keys.c.revoked.is_(None) & sql.or_(_keys.c.expires.is_(None), _keys.c.expires > self._now())
+        return sql.select(_keys.c.id).where(_keys.c.admin & valid).limit(1)
+
+    def _insert_admin(self, connection: sql.Connection, tier: str, secret: str, name: str) -> None:
+        account = connection.execute(sql.select(_accounts.c.id).where(_accounts.c.name == ADMIN)).scalar()
+        if account is None:
+            account = _new_id("acc")
+            _insert_account(connection, Account(id=account, name=ADMIN, tier=tier, created=self._now()))
+        row = {"id": _new_id("key"), "account": account, "name": name, "created": self._now(), "admin": True}
+        connection.execute(_keys.insert().values(**row, hash=_digest(secret)))
+
+
+def new_secret() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 _metadata = sql.MetaData()
@@ -146,7 +325,9 @@ _accounts = sql.Table(
     _metadata,
     sql.Column("id", sql.String, primary_key=True),
     sql.Column("name", sql.String, nullable=False, unique=True),
+    sql.Column("tier", sql.String, nullable=False),
     sql.Column("created", sql.Double, nullable=False),
+    sql.Column("suspended", sql.Double),
 )
 _keys = sql.Table(
     "keys",
@@ -155,60 +336,57 @@ _keys = sql.Table(
     sql.Column("account", sql.ForeignKey("accounts.id"), nullable=False),
     sql.Column("name", sql.String, nullable=False),
     sql.Column("hash", sql.String(64), nullable=False, unique=True),
-    sql.Column("tier", sql.String, nullable=False),
+    sql.Column("admin", sql.Boolean, nullable=False),
+    sql.Column("models", sql.JSON(none_as_null=True)),
+    sql.Column("tiers", sql.JSON(none_as_null=True)),
+    sql.Column("limits", sql.JSON(none_as_null=True)),
     sql.Column("created", sql.Double, nullable=False),
+    sql.Column("expires", sql.Double),
     sql.Column("last_used", sql.Double),
     sql.Column("revoked", sql.Double),
 )
+_columns = [column for column in _keys.columns if column.name != "hash"]
+_listed: sql.Select[Any] = sql.select(*_columns, _accounts.c.name.label("account_name"), _accounts.c.tier).join(
+    _accounts
+)
 
 
-def _engine(url: str) -> sql.Engine:
+def _key(row: sql.Row[Any]) -> Key:
+    limits = None if row.limits is None else Limits(**row.limits)
+    return Key(**dict(row._mapping) | {"limits": limits})
+
+
+def _insert_account(connection: sql.Connection, account: Account) -> None:
+    row = {field.name: getattr(account, field.name) for field in fields(Account)}
     try:
-        parsed = sql.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return sql.create_engine(parsed, pool_pre_ping=True)
-        # A connection costs 0.3 ms, and belongs to one thread.
-        engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": BUSY})
-        if parsed.database not in (None, "", ":memory:"):
-            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except ArgumentError:
-        # The text is not repeated: it may hold a password.
-        raise SetupError(
-            "CROFAI_DATABASE_URL is not a database URL, such as sqlite:////var/lib/crofai.db"
-        ) from None
-    except ImportError as error:
-        raise SetupError(f"CROFAI_DATABASE_URL needs a Python driver: {error}. Install it with pip.") from None
-    except OSError as error:
-        raise SetupError(f"the database's folder cannot be made: {error}. Check CROFAI_DATA_DIR.") from None
-    sql.event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+        connection.execute(_accounts.insert().values(**row))
+    except IntegrityError:
+        raise NameTaken(f"there is an account '{account.name}' already", param="name") from None
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Readers and a writer at the same time; a second writer waits for BUSY seconds."""
-    _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+def _insert_key(connection: sql.Connection, key: NewKey) -> None:
+    row = {column.name: getattr(key, column.name) for column in _columns if column.name != "limits"}
+    limits = None if key.limits is None else _limits_json(key.limits)
+    connection.execute(_keys.insert().values(**row, limits=limits, hash=_digest(key.secret)))
 
 
-def _switch_to_wal(connection: Any) -> None:
-    """The timeout is not for this: two that switch a new database at once are refused, not made to wait."""
-    deadline = time.monotonic() + BUSY
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def _limits_json(limits: Limits) -> dict[str, int]:
+    return limits.model_dump(exclude_none=True)
+
+
+def _page(query: sql.Select[Any], table: sql.Table, after: str | None, limit: int | None) -> sql.Select[Any]:
+    """The oldest first, from the one on that follows `after`. One that is not there is followed by nothing."""
+    if after is not None:
+        last = sql.select(table.c.created, table.c.id).where(table.c.id == after)
+        query = query.where(sql.tuple_(table.c.created, table.c.id) > last.scalar_subquery())
+    return query.order_by(table.c.created, table.c.id).limit(limit)
 
 
 def _check_name(name: str) -> None:
     """Names are shown in lists: a line of them has to stay one."""
     if not name.strip() or not name.isprintable() or len(name) > MOST_NAME:
         got = f"{len(name)} of them" if len(name) > MOST_NAME else repr(name)
-        raise InvalidName(f"a key's name should be 1 to {MOST_NAME} printable characters, got {got}")
+        raise InvalidName(f"a name should be 1 to {MOST_NAME} printable characters, got {got}")
 
 
 def _digest(secret: str) -> str:

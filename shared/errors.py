@@ -5,24 +5,29 @@ CrofError
 │   ├── CatalogError             models.yaml or the operator's override is wrong
 │   └── TiersError               tiers.yaml or the operator's override is wrong
 ├── UnknownTier                  no tier has this name; the message lists those that there are (no HTTP status)
-├── InvalidName                  an operator's name for a key and its account is not one (no HTTP status)
+├── InvalidName                  an operator's name for a key or an account is not one (no HTTP status)
 └── RequestError                 travels to the client: status, code, message, param
     ├── InvalidRequest      400  a field is missing, of the wrong type or out of range
     │   └── ContextLengthExceeded  the conversation leaves no room for an answer
     ├── MalformedRequest    400  these bytes are no HTTP request, or its body breaks off
     ├── InvalidKey          401  no API key, or not one of ours
-    ├── TierRequired        403  the key's tier may not use this endpoint
-    ├── NotFound            404  no such page or job
+    ├── AccountSuspended    403  the operator has suspended the key's account
+    ├── AdminRequired       403  the key is valid, but no admin's
+    ├── ModelNotAllowed     403  the key, or its tier, is not for this model
+    ├── TierRequired        403  the key is not for this tier
+    ├── NotFound            404  no such page, job, account or key
     │   ├── ModelNotFound   404  no such model; the message names the nearest
     │   └── NotOffered      404  OpenAI has it, and we do not; the message says what there is
     ├── MethodNotAllowed    405
     ├── RequestTimeout      408  the request itself took too long to arrive
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
+    ├── NameTaken           409  an account of this name is there already
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  as many jobs of the tier wait for the model as may
     ├── RateLimited         429  the account asks for more than it may at once, or in a minute
     ├── QuotaExceeded       429  the account has had what it may have in a day
+    ├── TooManyWrongKeys    429  too many wrong keys came from the client's address
     ├── HeadTooLarge        431
     ├── Cancelled           499  the client, or the operator, ended the job
     ├── EngineFailed        500  the engine broke while running the job
@@ -62,7 +67,7 @@ class UnknownTier(CrofError):
 
 
 class InvalidName(CrofError):
-    """The name for a key and its account is empty, too long, or cannot be shown."""
+    """The name for a key or an account is empty, too long, or cannot be shown."""
 
 
 class RequestError(CrofError):
@@ -107,14 +112,35 @@ class MalformedRequest(RequestError):
 
 
 class InvalidKey(RequestError):
-    """This API key is unknown or revoked."""
+    """This API key is unknown, revoked or has expired."""
 
     status = 401
     code = "invalid_key"
 
 
+class AccountSuspended(RequestError):
+    """This account is suspended."""
+
+    status = 403
+    code = "account_suspended"
+
+
+class AdminRequired(RequestError):
+    """This needs an admin's key."""
+
+    status = 403
+    code = "admin_required"
+
+
+class ModelNotAllowed(RequestError):
+    """This API key may not use this model."""
+
+    status = 403
+    code = "model_not_allowed"
+
+
 class TierRequired(RequestError):
-    """This endpoint needs a premium key."""
+    """This API key may not use this tier."""
 
     status = 403
     code = "tier_required"
@@ -160,6 +186,13 @@ class IdempotencyMismatch(RequestError):
     code = "idempotency_mismatch"
 
 
+class NameTaken(RequestError):
+    """There is an account of this name already."""
+
+    status = 409
+    code = "name_taken"
+
+
 class BodyTooLarge(RequestError):
     """The request body is too large."""
 
@@ -195,6 +228,14 @@ class QuotaExceeded(RequestError):
 
     status = 429
     code = "quota_exceeded"
+    retry_after = 60
+
+
+class TooManyWrongKeys(RequestError):
+    """Too many wrong API keys came from your address. Try again later, with a right one."""
+
+    status = 429
+    code = "too_many_wrong_keys"
     retry_after = 60
 
 

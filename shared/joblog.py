@@ -6,6 +6,7 @@ message, a slow reader and a reader that comes back later are the same case: rea
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import msgspec

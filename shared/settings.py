@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SetupError
@@ -25,6 +25,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+    admin_key: SecretStr = Field(SecretStr(""), description="An admin's key to adopt; default: one is made.")
+    trusted_proxies: int = Field(0, ge=0, description="Proxies in front, whose X-Forwarded-For is believed.")
+    most_wrong_keys: int = Field(20, gt=0, description="In a minute, of one client's address.")
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body taken.")
     queue_bound: int = Field(1_000, gt=0, description="Most jobs of one tier that may wait for one model.")
     hold: float = Field(60, ge=0, description="How long jobs wait for a model that has no ready worker.")
@@ -70,7 +73,7 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'crofai.db'}"
 
 
-OTHERS = ("CROFAI_KEY",)
+OTHERS = ("CROFAI_KEY", "CROFAI_URL")
 """Variables that are no settings of a process, but are read where they are used."""
 
 

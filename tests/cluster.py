@@ -150,6 +150,7 @@ class Cluster:
             "log_level": "INFO",
             "hold_unserved": False,
             "tiers_file": UNLIMITED,
+            "most_wrong_keys": 10_000,  # all tests are one address
         } | settings
         if models is not None:
             file = folder / "models.yaml"
@@ -159,7 +160,7 @@ class Cluster:
         self.env |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "false"}
         self.settings = Settings(**variables)
         self.accounts = Accounts(self.settings.sql_url)
-        self.accounts.create_tables()
+        self.accounts.migrate()
         self.registry = Registry(self.valkey.client)
         self.url = ""
 
@@ -195,7 +196,7 @@ class Cluster:
 
     def key(self, tier: str = "premium") -> str:
         """A new key's secret."""
-        return self.accounts.create_key("test", tier).secret
+        return self.accounts.create_key(f"test-{tier}", tier).secret
 
     def stop(self) -> None:
         for process in reversed(self.processes):

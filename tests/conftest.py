@@ -8,6 +8,7 @@ import redis
 from hypothesis import settings
 
 from tests.cluster import Cluster, Valkey, cluster
+from tests.databases import empty_database, postgres
 
 # Its own deadline is one on the clock, which a busy machine misses.
 settings.register_profile("without a clock", deadline=None)
@@ -26,6 +27,29 @@ def valkey(valkey_server: Valkey) -> Iterator["redis.Redis"]:
     """A client of an empty Valkey."""
     valkey_server.client.flushall()
     yield valkey_server.client
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database of PostgreSQL's."""
+    with empty_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'folder' / 'crofai.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from gateway import views
 from gateway.admission import Admission
 from gateway.api.errors import error_body
-from gateway.api.requests import api_key, waiting_client, whole_number
+from gateway.api.requests import key_holder, waiting_client, whole_number
 from gateway.api.streams import stream
 from gateway.auth import Keyring
 from shared.joblog import Record
@@ -26,16 +26,16 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
 
     @api.get("/v1/jobs/<job_id>")
     def one(job_id: str) -> Response:
-        return jsonify(status(admission.find(keyring.holder(api_key()), job_id)))
+        return jsonify(status(admission.find(key_holder(keyring), job_id)))
 
     @api.get("/v1/jobs/<job_id>/events")
     def events(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
+        holder = key_holder(keyring)
         return stream(admission.resume(holder, job_id, _after(), waiting_client()))
 
     @api.delete("/v1/jobs/<job_id>")
     def cancel(job_id: str) -> Response:
-        holder = keyring.holder(api_key())
+        holder = key_holder(keyring)
         admission.cancel(admission.find(holder, job_id))
         return jsonify(status(admission.find(holder, job_id)))
 

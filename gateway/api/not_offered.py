@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from flask import Blueprint, current_app, request
 
-from gateway.api.requests import api_key, json_body
+from gateway.api.requests import json_body, key_holder
 from gateway.auth import Keyring
 from gateway.bodies import model_name
 from shared.catalog import Catalog
@@ -22,7 +22,7 @@ def not_offered_api(catalog: Catalog, keyring: Keyring) -> Blueprint:
 
     @api.post("/v1/embeddings")
     def embeddings() -> NoReturn:
-        keyring.holder(api_key())
+        key_holder(keyring)
         model = catalog.find(model_name(json_body().get("model")))
         does = "chats" if model.kind == "chat" else "makes images"
         raise NotOffered(f"No model here makes embeddings: '{model.id}' {does}. {_offered()}", param="model")

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request, send_from_directory
 
 from gateway.api.pages import HEADERS, WEB
 from gateway.openapi import document
+from shared.tiers import Tiers
 
 SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
 FRESH = 300  # seconds
@@ -19,10 +20,10 @@ FRESH = 300  # seconds
 POLICY = {"Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; img-src 'self' data:"}
 
 
-def openapi_api(job_timeout: float) -> Blueprint:
+def openapi_api(job_timeout: float, tiers: Tiers) -> Blueprint:
     """A job has `job_timeout` seconds at most."""
     api = Blueprint("openapi", __name__)
-    described = msgspec.json.encode(document(job_timeout))
+    described = msgspec.json.encode(document(job_timeout, [tier.id for tier in tiers.all]))
 
     @api.get("/openapi.json")
     def description() -> Response:

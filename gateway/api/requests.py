@@ -8,6 +8,8 @@ from typing import Any
 
 from flask import request
 
+from gateway import scopes
+from gateway.addresses import client_address
 from gateway.admission import MOST_GRACE, Answer, Client
 from gateway.auth import Keyring
 from gateway.bodies import model_name, parse_json
@@ -17,6 +19,7 @@ from shared.accounts import Holder
 from shared.catalog import Catalog, Model
 from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 from shared.messages import Kind
+from shared.tiers import Tiers
 
 BodyOf = Callable[[Model, dict[str, Any]], dict[str, Any]]
 """What a job gets of a request to this model. Raises InvalidRequest."""
@@ -30,23 +33,27 @@ class Desk:
     """
 
     catalog: Catalog
+    tiers: Tiers
     keyring: Keyring
     jobs: Idempotency
     job_timeout: float
 
     def ask(self, body_of: BodyOf, kind: Kind | None = None) -> tuple[AbstractContextManager[Answer], bool]:
         """The answer to a request whose body names its model, and whether it is to be streamed."""
-        holder = self.keyring.holder(api_key())
+        holder = key_holder(self.keyring)
         data = json_body()
         model = self.catalog.find(model_name(data.get("model")))
+        tier = scopes.usual_tier(holder, self.tiers)
+        scopes.check(holder, self.tiers, tier, model)
         body = body_of(model, data)
-        answering = self._submit(holder, holder.tier, model, body, waiting_client(), kind)
+        answering = self._submit(holder, tier, model, body, waiting_client(), kind)
         return answering, bool(data.get("stream"))
 
     def ask_at(self, tier: str, name: str, body_of: BodyOf) -> AbstractContextManager[Answer]:
         """The answer to a request whose address names its tier and its model."""
-        holder = self.keyring.holder(api_key())
+        holder = key_holder(self.keyring)
         model = self.catalog.find(name)
+        scopes.check(holder, self.tiers, tier, model)
         return self._submit(holder, tier, model, body_of(model, json_body()), leaving_client())
 
     def _submit(
@@ -60,6 +67,11 @@ class Desk:
     ) -> AbstractContextManager[Answer]:
         client = replace(client, timeout=_timeout(self.job_timeout))
         return self.jobs.submit(idempotency_key(), holder, tier, model, body, client, kind)
+
+
+def key_holder(keyring: Keyring) -> Holder:
+    """Who sent the request. Raises InvalidKey, and what else Keyring.holder does."""
+    return keyring.holder(api_key(), client_address(request.environ))
 
 
 def api_key() -> str:

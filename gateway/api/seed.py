@@ -1,4 +1,4 @@
-"""The seed's JSON dialect: POST /v1/free/{model} and /v1/premium/{model} → {"response": "…"}."""
+"""The seed's JSON dialect: POST /v1/free/{model}, and so for each tier → {"response": "…"}."""
 
 from flask import Blueprint, Response, jsonify
 
@@ -13,14 +13,14 @@ from shared.errors import EngineFailed
 def seed_api(desk: Desk) -> Blueprint:
     api = Blueprint("seed", __name__)
 
-    @api.post("/v1/free/<name>", defaults={"tier": "free"})
-    @api.post("/v1/premium/<name>", defaults={"tier": "premium"})
     def complete(tier: str, name: str) -> Response:
         with desk.ask_at(tier, name, seed_body) as answer:
             response = jsonify(response=_picture(answer) if answer.job.kind == "image" else _text(answer))
             response.headers.update(job_headers(answer))
             return response
 
+    for tier in desk.tiers.all:
+        api.add_url_rule(f"/v1/{tier.id}/<name>", view_func=complete, defaults={"tier": tier.id}, methods=["POST"])
     return api
 
 

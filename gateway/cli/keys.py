@@ -75,7 +75,7 @@ def revoke(
 
 def _accounts() -> Accounts:
     accounts = Accounts(load_settings().sql_url)
-    accounts.create_tables()
+    accounts.migrate()
     return accounts
 
 

@@ -57,7 +57,7 @@ class Stack:
         """Start everything, tell the user once all is ready, and follow the workers from then on."""
         begun = time.monotonic()
         accounts = Accounts(self._settings.sql_url)
-        accounts.create_tables()
+        accounts.migrate()
         key = demo_key(accounts, self._settings.data_dir)
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)

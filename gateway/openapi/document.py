@@ -1,6 +1,7 @@
 """The whole document."""
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -32,10 +33,10 @@ TAGS = {
 }
 
 
-def document(job_timeout: float) -> dict[str, Any]:
-    """The API's description. A job has `job_timeout` seconds at most."""
+def document(job_timeout: float, tiers: Sequence[str]) -> dict[str, Any]:
+    """The API's description, with these tiers. A job has `job_timeout` seconds at most."""
     paths: dict[str, Schema] = {}
-    for operation in operations():
+    for operation in operations(tiers):
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",

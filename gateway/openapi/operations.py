@@ -1,5 +1,6 @@
 """Every endpoint that answers in JSON or in events: what it takes, and what can come of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +11,12 @@ from shared import errors
 JSON = "application/json"
 EVENTS = "text/event-stream"
 
-KEYED: tuple[Kind, ...] = (errors.InvalidKey, errors.AccountsUnreachable)
+KEYED: tuple[Kind, ...] = (
+    errors.InvalidKey,
+    errors.AccountSuspended,
+    errors.TooManyWrongKeys,
+    errors.AccountsUnreachable,
+)
 QUEUE: tuple[Kind, ...] = (errors.QueueUnreachable,)
 FOLLOWED: tuple[Kind, ...] = (
     errors.Cancelled,
@@ -23,6 +29,8 @@ FOLLOWED: tuple[Kind, ...] = (
 ASKED: tuple[Kind, ...] = (
     *FOLLOWED,
     errors.InvalidRequest,
+    errors.TierRequired,
+    errors.ModelNotAllowed,
     errors.UnsupportedMedia,
     errors.ModelNotFound,
     errors.IdempotencyMismatch,
@@ -62,15 +70,15 @@ class Operation:
         return (*EARLY, *QUEUE, *(KEYED if self.keyed else ()), *self.fails)
 
 
-def _seed(tier: str, *more: Kind) -> Operation:
+def _seed(tier: str) -> Operation:
     return Operation(
         "post",
         f"/v1/{tier}/{{name}}",
-        f"complete_{tier}",
+        f"complete_{tier.replace('-', '_')}",
         "Seed",
         f"A chat's answer or an image, whole, at the {tier} tier",
         ref("SeedAnswer"),
-        (*TALKED, *more),
+        TALKED,
         body={"oneOf": [ref("SeedChat"), ref("Image")]},
         examples={"chat": {"messages": TURNS, "max_tokens": 50}, "image": PICTURE},
         parameters=("IdempotencyKey", "RequestTimeout"),
@@ -100,7 +108,8 @@ def _text(path: str, name: str, summary: str, body: str, answer: str, example: S
     )
 
 
-def operations() -> list[Operation]:
+def operations(tiers: Sequence[str]) -> list[Operation]:
+    """All of them; each of the tiers has an address of its own."""
     prompt: dict[str, Any] = {"model": "smollm2-135m", "prompt": "The capital of France is", "max_tokens": 8}
     return [
         _text(
@@ -153,8 +162,7 @@ def operations() -> list[Operation]:
             parameters=WAITING,
             job=True,
         ),
-        _seed("free"),
-        _seed("premium", errors.TierRequired),
+        *map(_seed, tiers),
         *_jobs(),
         *_models(),
     ]

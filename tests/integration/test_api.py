@@ -98,7 +98,7 @@ CHAT: dict[str, Any] = {"messages": [TURN]}
     [
         ("/v1/free/fast", CHAT, None, 401, "invalid_key", None),
         ("/v1/free/fast", CHAT, "sk-crof-wrong", 401, "invalid_key", None),
-        ("/v1/premium/fast", CHAT, "free", 403, "tier_required", None),
+        ("/v1/premium/fast", CHAT, "free", 403, "tier_required", "tier"),
         ("/v1/free/fas", CHAT, "free", 404, "model_not_found", "model"),
         ("/v1/free/idle", CHAT, "free", 503, "model_unavailable", "model"),
         ("/v1/free/fast", {}, "free", 400, "invalid_request", "messages"),

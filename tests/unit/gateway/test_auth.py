@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from gateway import auth
 from gateway.auth import FRESH, STALE, Keyring
 from shared.accounts import Holder
-from shared.errors import AccountsUnreachable, InvalidKey, SetupError
+from shared.errors import AccountsUnreachable, AccountSuspended, InvalidKey, SetupError, TooManyWrongKeys
+from tests.clock import Clock
 
 HOLDER = Holder(account="acc", key="k", tier="free")
 
@@ -36,14 +38,6 @@ class FakeAccounts:
 @pytest.fixture
 def accounts() -> FakeAccounts:
     return FakeAccounts()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_key_is_remembered_for_a_second(accounts: FakeAccounts) -> None:
@@ -149,3 +143,55 @@ def test_a_known_key_is_known_though_too_many_ask(accounts: FakeAccounts, monkey
     assert keyring.holder("sk-crof-1") == HOLDER
     with pytest.raises(AccountsUnreachable):
         keyring.holder("sk-crof-2")
+
+
+def test_a_key_is_good_until_it_expires_and_no_longer(accounts: FakeAccounts) -> None:
+    """Whatever is remembered of it, and whether or not the database answers."""
+    accounts.keys["sk-crof-1"] = replace(HOLDER, expires=1000.0)
+    clock = Clock(999.9)
+    keyring = Keyring(accounts, Clock(), clock=clock)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1")
+    clock.now = 1000
+    accounts.up = False
+    with pytest.raises(InvalidKey):
+        keyring.holder("sk-crof-1")
+
+
+def test_a_suspended_account_is_told_so(accounts: FakeAccounts) -> None:
+    accounts.keys["sk-crof-1"] = replace(HOLDER, suspended=True)
+    with pytest.raises(AccountSuspended):
+        Keyring(accounts, Clock()).holder("sk-crof-1")  # type: ignore[arg-type]
+
+
+def test_wrong_keys_are_looked_up_so_often_and_then_no_more(accounts: FakeAccounts) -> None:
+    clock = Clock()
+    keyring = Keyring(accounts, clock, most_wrong=3)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1", "a")
+    for secret in ("sk-crof-2", "é", None):
+        with pytest.raises(InvalidKey):
+            keyring.holder(secret, "a")
+    asked = accounts.asked
+    accounts.keys["sk-crof-3"] = HOLDER
+    for secret in ("sk-crof-2", "sk-crof-3", None):
+        with pytest.raises(TooManyWrongKeys):
+            keyring.holder(secret, "a")
+    assert accounts.asked == asked
+    keyring.holder("sk-crof-3", "b")
+    clock.now += 60.1
+    keyring.holder("sk-crof-3", "a")
+
+
+def test_a_key_that_was_right_goes_on_whatever_its_neighbours_send(accounts: FakeAccounts) -> None:
+    clock = Clock()
+    keyring = Keyring(accounts, clock, most_wrong=1)  # type: ignore[arg-type]
+    keyring.holder("sk-crof-1", "a")
+    with pytest.raises(InvalidKey):
+        keyring.holder("sk-crof-2", "a")
+    clock.now += FRESH + 0.01
+    assert keyring.holder("sk-crof-1", "a") == HOLDER
+    accounts.keys.clear()
+    clock.now += FRESH + 0.01
+    with pytest.raises(InvalidKey):
+        keyring.holder("sk-crof-1", "a")
+    with pytest.raises(TooManyWrongKeys):
+        keyring.holder("sk-crof-1", "a")

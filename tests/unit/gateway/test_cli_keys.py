@@ -50,7 +50,7 @@ def test_keys_are_free_unless_said_otherwise(accounts: Accounts) -> None:
 def test_a_name_that_shows_nothing_is_refused(name: str) -> None:
     result = keys("create", name)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("crofai: a key's name should be 1 to 100 printable characters, got ")
+    assert result.stderr.startswith("crofai: a name should be 1 to 100 printable characters, got ")
     assert len(result.stderr) < 100
 
 

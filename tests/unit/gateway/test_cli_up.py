@@ -197,7 +197,7 @@ def test_a_server_that_listens_everywhere_is_also_here(host: str, url: str) -> N
 
 def test_the_demo_key_is_kept_while_it_is_valid(tmp_path: Path) -> None:
     accounts = Accounts(f"sqlite:///{tmp_path / 'crofai.db'}")
-    accounts.create_tables()
+    accounts.migrate()
     key = demo_key(accounts, tmp_path)
     assert (tmp_path / "demo.key").stat().st_mode & 0o777 == 0o600
     assert demo_key(accounts, tmp_path) == key

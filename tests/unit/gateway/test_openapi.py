@@ -23,7 +23,7 @@ from shared.settings import Settings
 from tests import chats, completions
 from tests.chats import CALL, CHAT, TEXT, TOOL, TURN
 
-DESCRIBED = document(600)
+DESCRIBED = document(600, ["premium", "free"])
 SCHEMAS = DESCRIBED["components"]["schemas"]
 IMAGE = Model(id="i", kind="image", engine="simulated", weights="", description="")
 NOT_OFFERED = {"/v1/embeddings", "/v1/messages/count_tokens"}
@@ -108,9 +108,13 @@ def test_each_example_of_a_body_is_taken() -> None:
     ("path", "status", "codes"),
     [
         ("/v1/chat/completions", "404", {"model_not_found"}),
-        ("/v1/premium/{name}", "403", {"tier_required"}),
-        ("/v1/messages", "429", {"anthropic_queue_full"}),
-        ("/v1/chat/completions", "429", {"queue_full"}),
+        (
+            "/v1/premium/{name}",
+            "403",
+            {"tier_required", "model_not_allowed", "account_suspended"},
+        ),
+        ("/v1/messages", "429", {"anthropic_queue_full", "anthropic_too_many_wrong_keys"}),
+        ("/v1/chat/completions", "429", {"queue_full", "too_many_wrong_keys"}),
     ],
 )
 def test_an_endpoint_has_its_own_errors(path: str, status: str, codes: set[str]) -> None:

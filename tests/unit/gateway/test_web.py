@@ -13,7 +13,7 @@ from shared.settings import Settings
 from tests.page import CSS, HTML, JS, ROOT, WEB, examples
 
 DONATION = "https://buymeacoffee.com/crofai"
-MAX_BYTES = 70_000
+MAX_BYTES = 75_000
 FILLED = {
     "BASE_URL": "http://localhost:8000",
     "YOUR_KEY": "sk-crof-0",

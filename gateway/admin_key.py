@@ -1,0 +1,46 @@
+"""The first admin's key: made when no other is valid, or handed in by CROFAI_ADMIN_KEY."""
+
+import logging
+import os
+from pathlib import Path
+
+from shared.accounts import Accounts
+from shared.errors import SetupError
+from shared.settings import Settings
+from shared.tiers import Tiers
+
+log = logging.getLogger(__name__)
+
+
+def admin_key_file(data_dir: Path) -> Path:
+    return data_dir / "admin.key"
+
+
+def provide(accounts: Accounts, settings: Settings, tiers: Tiers) -> None:
+    """See that there is an admin's key. Of gateways that start at once, one makes it.
+
+    Raises SetupError if it cannot be kept, or is not fit to be adopted.
+    """
+    best = min(tiers.all, key=lambda tier: tier.priority).id
+    if secret := settings.admin_key.get_secret_value():
+        accounts.adopt_admin(best, secret)
+        return
+    file = admin_key_file(settings.data_dir)
+    if accounts.make_admin(best, lambda secret: _keep(file, secret)):
+        log.info("an admin's key was made: it is in %s", file.absolute())
+
+
+def _keep(file: Path, secret: str) -> None:
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        # Created with its mode: the secret is at no time readable by others.
+        with open(new, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as text:
+            text.write(secret + "\n")
+        new.replace(file)
+    except OSError as error:
+        raise SetupError(
+            f"the admin's key cannot be kept in {file}: {error.strerror}. Check CROFAI_DATA_DIR, or set "
+            "CROFAI_ADMIN_KEY."
+        ) from None

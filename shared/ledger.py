@@ -1,0 +1,157 @@
+"""The usage ledger: one row for each job that has ended, in SQL, once by the job's id."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.messages import EndState, Kind
+from shared.sql import Database
+
+By = Literal["day", "model", "key", "account"]
+"""What usage is summed up by."""
+
+COUNTS = ("prompt_tokens", "completion_tokens", "image_steps", "images", "units")
+BATCH = 500  # rows of one statement: SQLite takes 32,766 values
+
+
+Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]{1,200}\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+"""What both databases take; msgspec holds against it what is decoded."""
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one job used. Times are Unix seconds: when it was admitted, begun, had its first chunk, and ended.
+
+    `begun` and `first` are None if that never was. `tier` is the one that it was served at; `units` are what the
+    catalogue's price makes of the other counts.
+    """
+
+    job: Text
+    account: Text
+    key: Text
+    model: Text
+    tier: Text
+    kind: Kind
+    state: EndState
+    prompt_tokens: Count
+    completion_tokens: Count
+    image_steps: Count
+    images: Count
+    units: Count
+    created: Moment
+    begun: Moment | None = None
+    first: Moment | None = None
+    ended: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """What the jobs of one day (of UTC, as 2026-01-31), model, key or account used; None is of all together."""
+
+    day: str | None
+    model: str | None
+    key: str | None
+    account: str | None
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    image_steps: int
+    images: int
+    units: int
+
+
+class Ledger:
+    """All usage. Several processes may use one database; SetupError says that it cannot be used.
+
+    Spans of time are from `since` until just before `until`, in Unix seconds, by when jobs were admitted.
+    """
+
+    def __init__(self, database: Database | str) -> None:
+        self._database = Database(database) if isinstance(database, str) else database
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Safe in several processes at once."""
+        self._database.migrate()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._database.close()
+
+    def record(self, rows: Sequence[UsageRow]) -> None:
+        """Write all of them or none; those of jobs that are there already change nothing."""
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        # Of rows of one job in one statement, PostgreSQL would complain: the first is as good as any.
+        once = list({row.job: msgspec.structs.asdict(row) for row in reversed(rows)}.values())
+        with self._database.begin() as connection:
+            for start in range(0, len(once), BATCH):
+                statement = insert(_usage).values(once[start : start + BATCH])
+                connection.execute(statement.on_conflict_do_nothing(index_elements=["job"]))
+
+    def report(self, account: str | None, since: float, until: float, by: Sequence[By]) -> list[Sum]:
+        """Sums of one account's jobs, or of all, by these in this order; the oldest day first."""
+        groups = {name: self._group(name).label(name) for name in get_args(By) if name in by}
+        sums = [sql.func.count().label("requests")]
+        sums += [sql.cast(sql.func.sum(_usage.c[name]), sql.BigInteger).label(name) for name in COUNTS]
+        query = sql.select(*groups.values(), *sums).where(*_span(account, since, until))
+        query = query.group_by(*groups.values()).order_by(*(groups[name] for name in by))
+        with self._database.begin() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        missing: dict[str, Any] = dict.fromkeys(get_args(By))
+        # Without groups there is always one sum, of nothing if need be.
+        return [Sum(**missing | row) for row in rows if row["requests"]]
+
+    def rows(
+        self,
+        account: str | None,
+        since: float = 0,
+        until: float | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[UsageRow]:
+        """One account's jobs, or all, the newest first, from the one on that follows the job `after`."""
+        span = _span(account, since, time.time() + 1 if until is None else until)
+        query = sql.select(_usage).where(*span)
+        if after is not None:
+            last = sql.select(_usage.c.created, _usage.c.job).where(_usage.c.job == after)
+            query = query.where(sql.tuple_(_usage.c.created, _usage.c.job) < last.scalar_subquery())
+        query = query.order_by(_usage.c.created.desc(), _usage.c.job.desc()).limit(limit)
+        with self._database.begin() as connection:
+            return [UsageRow(**row._mapping) for row in connection.execute(query)]
+
+    def _group(self, name: By) -> sql.ColumnElement[str]:
+        if name != "day":
+            return _usage.c[name]
+        if self._database.is_sqlite:
+            return sql.func.date(_usage.c.created, "unixepoch")
+        return sql.func.to_char(sql.func.timezone("UTC", sql.func.to_timestamp(_usage.c.created)), "YYYY-MM-DD")
+
+
+_metadata = sql.MetaData()
+_usage = sql.Table(
+    "usage",
+    _metadata,
+    sql.Column("job", sql.String, primary_key=True),
+    *(sql.Column(name, sql.String, nullable=False) for name in "account key model tier kind state".split()),
+    *(sql.Column(name, sql.BigInteger, nullable=False) for name in COUNTS),
+    sql.Column("created", sql.Double, nullable=False),
+    sql.Column("begun", sql.Double),
+    sql.Column("first", sql.Double),
+    sql.Column("ended", sql.Double, nullable=False),
+)
+
+
+def _span(account: str | None, since: float, until: float) -> list[sql.ColumnElement[bool]]:
+    span = [_usage.c.created >= since, _usage.c.created < until]
+    return span if account is None else [_usage.c.account == account, *span]
+
+
+def day(text: str) -> float:
+    """When a day of UTC, as 2026-01-31, begins, in Unix seconds. Raises ValueError."""
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()

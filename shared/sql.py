@@ -1,0 +1,180 @@
+"""The SQL database of accounts and of the usage ledger: SQLite by default, PostgreSQL by another URL."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from shared.errors import SetupError
+
+log = logging.getLogger(__name__)
+
+BUSY = 5.0  # seconds to wait for another process that writes to the database
+CONNECT = 5  # seconds for PostgreSQL to take a connection
+STATEMENT = 10  # seconds for one statement of PostgreSQL's
+UPGRADE = 600  # the same, while the tables are brought up to date, or another process does that
+SILENCE = 15  # seconds after which a PostgreSQL that says nothing at all is given up
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+ADOPTED = "0001"  # the tables as they were before they had revisions
+UPGRADE_LOCK = 0x63726F66  # PostgreSQL's advisory locks are numbers; this one says "crof"
+
+_alembic = threading.Lock()  # its context is one for the whole process
+
+
+class Database:
+    """One database. Several processes may use it; SetupError says that it cannot be used."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._name = self._engine.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[sql.Connection]:
+        """A transaction, committed at the end."""
+        with self._plain_errors(), self._engine.begin() as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Safe in several processes at once."""
+        with self._plain_errors(), _alembic:
+            with self._engine.connect() as connection:
+                if _revision(connection) == _head():
+                    return
+            with self.alone() as connection:
+                _upgrade(connection)
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._engine.dispose()
+
+    @contextmanager
+    def alone(self) -> Iterator[sql.Connection]:
+        """A transaction that waits for those of other processes, and makes them wait."""
+        if self.is_sqlite:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                # By itself Python's driver begins none for what changes tables.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
+        else:
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+                yield connection
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise SetupError(
+                f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL."
+            ) from error
+        except CommandError as error:
+            raise SetupError(
+                f"the database {self._name} cannot be used: {error}. Was it made by a newer version?"
+            ) from error
+
+
+def _head() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def _revision(connection: sql.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: sql.Connection) -> None:
+    before = _revision(connection)
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if before is None and sql.inspect(connection).has_table("accounts"):
+        before = ADOPTED
+        command.stamp(config, ADOPTED)
+    command.upgrade(config, "head")
+    log.info("the database's tables are brought from revision %s to %s", before or "nothing", _head())
+
+
+def _engine(url: str) -> sql.Engine:
+    try:
+        parsed = sql.make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "postgresql":
+            return sql.create_engine(
+                parsed, pool_pre_ping=True, pool_timeout=CONNECT, connect_args=_postgresql_args(parsed)
+            )
+        if parsed.get_backend_name() != "sqlite":
+            raise SetupError("CROFAI_DATABASE_URL should be of SQLite or PostgreSQL")
+        # A connection costs 0.3 ms, and belongs to one thread.
+        engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": BUSY})
+        if parsed.database not in (None, "", ":memory:"):
+            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except ArgumentError:
+        # The text is not repeated: it may hold a password.
+        raise SetupError(
+            "CROFAI_DATABASE_URL is not a database URL, such as sqlite:////var/lib/crofai.db"
+        ) from None
+    except ImportError as error:
+        raise SetupError(f"CROFAI_DATABASE_URL needs a Python driver: {error}. Install it with pip.") from None
+    except OSError as error:
+        raise SetupError(f"the database's folder cannot be made: {error}. Check CROFAI_DATA_DIR.") from None
+    sql.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _postgresql_args(url: sql.URL) -> dict[str, Any]:
+    """What bounds every wait for PostgreSQL, unless the URL says something else."""
+    ours = {
+        "connect_timeout": CONNECT,
+        "options": f"-c statement_timeout={STATEMENT}s",
+        "keepalives_idle": SILENCE // 3,
+        "keepalives_interval": SILENCE // 3,
+        "keepalives_count": 2,
+        "tcp_user_timeout": SILENCE * 1000,
+        "application_name": "crofai",
+    }
+    return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Readers and a writer at the same time; a second writer waits for BUSY seconds."""
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """The timeout is not for this: two that switch a new database at once are refused, not made to wait."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
