@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.catalog import Model, Price
-from shared.image_args import ImageArgs, edges
+from shared.image_args import edges
 from shared.lines import Rates
 from shared.messages import Kind, prompts
 
 FRAME = 256  # tokens that a chat template adds by itself, its own system message included
 TURN = 16  # tokens that it adds to each message
 PIXELS = 1024 * 1024  # of the image that a step's price is for
-SIMULATED = {"length": 64, "steps": 8}
-"""What workers/engines/simulated.py does when neither the entry nor the request says."""
+LENGTH = 64  # tokens of a simulated answer, if neither the entry nor the request says
 
 
 class Cost(NamedTuple):
@@ -35,9 +34,9 @@ def most(model: Model, kind: Kind, body: dict[str, Any]) -> Cost:
 
 
 def _image(model: Model, body: dict[str, Any]) -> Cost:
-    args = ImageArgs.model_validate(model.engine_args) if model.engine == "diffusers" else None
-    width, height = edges(body.get("size") or (args.size if args else "64x64")) or (0, 0)
-    steps = body.get("steps") or (args.steps if args else _simulated(model, "steps"))
+    args = model.image_args
+    width, height = edges(body.get("size") or args.size) or (0, 0)
+    steps = body.get("steps") or int(model.engine_args.get("steps", args.steps))
     images = body.get("n") or 1
     rate = math.ceil(model.price.step * width * height / PIXELS)
     return Cost(Rates(prompt=0, completion=0, step=rate), rate * steps * images, images)
@@ -76,8 +75,4 @@ def _size(value: Any) -> int:
 
 def _longest(model: Model, prompts: list[int]) -> int:
     """Tokens of an answer to a request that does not say; a simulated model may say its prompt again."""
-    return model.context or max(_simulated(model, "length"), *prompts)
-
-
-def _simulated(model: Model, name: str) -> int:
-    return int(model.engine_args.get(name, SIMULATED[name]))
+    return model.context or max(int(model.engine_args.get("length", LENGTH)), *prompts)

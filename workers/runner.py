@@ -150,25 +150,25 @@ class Runner:
             return None
         meter = Meter()
         if job.id in self._unwanted:
-            return _cancelled(meter)
+            return _cancelled(meter, line)
         generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded, meter))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
                 return await generation
         except TimeoutError:
-            return _failed(Timeout(), meter)
+            return _failed(Timeout(), meter, line)
         except asyncio.CancelledError:
             if self._leaving:
                 return None
-            return _cancelled(meter)
+            return _cancelled(meter, line)
         except EngineDied:
             self._on_death()
             return None
         except RequestError as error:
-            return _failed(error, meter)
+            return _failed(error, meter, line)
         except Exception:
             log.exception("job %s: the engine failed", job.id)
-            return _failed(EngineFailed(), meter)
+            return _failed(EngineFailed(), meter, line)
         finally:
             generation.cancel()
             with contextlib.suppress(BaseException):
@@ -194,9 +194,15 @@ def _refusal(start: Start, line: Line) -> End | None:
     return None
 
 
-def _cancelled(meter: Meter) -> End:
-    return End(state="cancelled", usage=meter.read(), failure=Cancelled().failure())
+def _cancelled(meter: Meter, line: Line) -> End:
+    return End(state="cancelled", usage=_used(meter, line), failure=Cancelled().failure())
 
 
-def _failed(error: RequestError, meter: Meter) -> End:
-    return End(state="failed", usage=meter.read(), failure=error.failure())
+def _failed(error: RequestError, meter: Meter, line: Line) -> End:
+    return End(state="failed", usage=_used(meter, line), failure=error.failure())
+
+
+def _used(meter: Meter, line: Line) -> Usage:
+    """What the engine has used; at least what earlier attempts have said, though it may not have come so far."""
+    used = meter.read()
+    return msgspec.structs.replace(used, completion_tokens=max(used.completion_tokens, line.tokens))

@@ -9,9 +9,12 @@ from shared.errors import EngineFailed, InvalidRequest
 from shared.joblog import Append, Start
 from shared.messages import Chunk, End, Job, Usage
 from tests.factories import make_job
-from workers.engines.base import Done, EngineDied, Piece, Stream
+from workers.engines.base import Done, EngineDied, Meter, Piece, Stream
 from workers.outbox import Outbox
 from workers.runner import Runner
+
+USED = Usage(prompt_tokens=7, completion_tokens=1)
+"""What the engine's meter says at any time."""
 
 Behaviour = Callable[[Job, Sequence[Chunk]], Stream]
 
@@ -76,8 +79,12 @@ class FakeEngine:
     capacity = 4
 
     def __init__(self, behave: Behaviour) -> None:
-        self.generate = behave
+        self._behave = behave
         self.started = asyncio.Event()
+
+    def generate(self, job: Job, recorded: Sequence[Chunk], meter: Meter) -> Stream:
+        meter.read = lambda: USED
+        return self._behave(job, recorded)
 
 
 class Bench:
