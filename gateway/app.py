@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from gateway import admin_key
 from gateway.admission import Admission
 from gateway.api import errors
+from gateway.api.admin import AdminDesk, admin_api
 from gateway.api.jobs import jobs_api
 from gateway.api.messages import messages_api
 from gateway.api.models import models_api
@@ -25,18 +26,23 @@ from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
+from gateway.api.usage import usage_api
 from gateway.auth import Keyring
+from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
 from gateway.sockets import StreamNamespace
+from gateway.threads import Threads
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
+from shared.ledger import Ledger
 from shared.queues import make_celery
 from shared.settings import Settings
+from shared.sql import Database
 from shared.tiers import load_tiers
 
 log = logging.getLogger(__name__)
@@ -54,11 +60,13 @@ class Gateway:
     admission: Admission
     recovery: Recovery
     keyring: Keyring
+    drain: Drain
     namespaces: list[StreamNamespace]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
-        for run in (self.relay.run, self.relay.tick, self.admission.run, self.recovery.run, self.keyring.run):
+        parts = (self.relay.run, self.relay.tick, self.admission.run, self.recovery.run)
+        for run in (*parts, self.keyring.run, self.drain.run):
             gevent.spawn(_for_ever, run)
         gevent.spawn(self.admission.prepare)
         self.relay.listening.wait(5)
@@ -98,13 +106,15 @@ def create_gateway(settings: Settings) -> Gateway:
         inbox_bytes=settings.inbox_bytes,
         outage_timeout=settings.outage_timeout,
     )
-    accounts = Accounts(settings.sql_url)
-    accounts.migrate()
+    database = Database(settings.sql_url)
+    database.migrate()
+    accounts, ledger = Accounts(database), Ledger(database)
     admin_key.provide(accounts, settings, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     celery = make_celery(settings)
     admission = Admission(settings, gateway_id, joblog, roster, celery, relay)
     recovery = Recovery(settings, client, joblog, celery, catalog.models)
+    drain = Drain(client, ledger, gateway_id, Threads(1, 1))
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app)
@@ -115,6 +125,8 @@ def create_gateway(settings: Settings) -> Gateway:
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
+    app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
+    app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
     _allow_origins(app, settings)
@@ -127,7 +139,7 @@ def create_gateway(settings: Settings) -> Gateway:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
         )
-    return Gateway(app, relay, admission, recovery, keyring, namespaces)
+    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces)
 
 
 def _redis(settings: Settings) -> "redis.Redis":
@@ -163,6 +175,6 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             asked = request.headers.get("Access-Control-Request-Headers")
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
             response.headers["Access-Control-Max-Age"] = "600"
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE, OPTIONS"
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
         return response

@@ -67,7 +67,8 @@ def test_every_key_is_in_the_table(simulated: Cluster) -> None:
         rows = found(simulated)
     rows |= found(simulated)
     # These are there for a moment only, or after a misfortune.
-    assert {row.name for row in set(table()) - rows} <= {"lease:<model>:mutex", "recovery", "dead"}
+    momentary = {"lease:<model>:mutex", "recovery", "dead", "usage", "usage:mutex", "usage:rejected"}
+    assert {row.name for row in set(table()) - rows} <= momentary
 
 
 def leave_for_a_while(running: Cluster) -> None:
