@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from shared import redis_keys as keys
 from shared.joblog import JobLog
+from shared.ledger import Ledger
 from shared.lines import Lines
 from shared.queues import Envelope, make_celery
 from shared.tiers import Tier, load_tiers
@@ -20,7 +21,6 @@ class Begun(NamedTuple):
     at: float
     account: str
     tier: str
-    seconds: float
 
 
 class Flood:
@@ -32,6 +32,8 @@ class Flood:
         self._lines = Lines(self._redis, log_ttl=60)
         self._log = JobLog(self._redis, log_ttl=60)
         self._envelope = Envelope(make_celery(running.settings))
+        self._ledger = Ledger(running.settings.sql_url)
+        self._since = 0.0
         self._numbers = count()
 
     def put(self, account: str, tier: str, jobs: int, words: int) -> None:
@@ -45,13 +47,8 @@ class Flood:
 
     def begun(self) -> list[Begun]:
         """The jobs that have ended since the last `clear`, in the order in which they were begun."""
-        entries: Any = self._redis.xrange(keys.USAGE)
-        rows = [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in entries]
-        return sorted(
-            Begun(float(row["begun"]), row["account"], row["tier"], float(row["ended"]) - float(row["begun"]))
-            for row in rows
-            if row["begun"]
-        )
+        rows = self._ledger.rows(None, self._since, limit=10**6)
+        return sorted(Begun(row.begun, row.account, row.tier) for row in rows if row.begun)
 
     def clear(self) -> None:
         """Cancel what waits, wait for what runs, and forget it."""
@@ -63,7 +60,7 @@ class Flood:
                 for job_id in waiting:
                     self._log.cancel(job_id.decode(), "m")
             time.sleep(0.1)
-        self._redis.delete(keys.USAGE)
+        self._since = time.time()
 
     def _put(self, account: str, tier: Tier, words: int) -> None:
         said = " ".join(["w"] * words)

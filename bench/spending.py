@@ -28,6 +28,7 @@ import yaml
 from bench.machine import describe
 from gateway.costs import most
 from shared import redis_keys as keys
+from shared.ledger import Ledger
 from shared.lines import Lines, Scope
 from shared.queues import Envelope, make_celery
 from shared.tiers import Limits
@@ -102,9 +103,9 @@ def spend(running: Cluster, count: int, kills: float) -> dict[str, Any]:
     killer.join(30)
     client = running.valkey.client
     wait_for(lambda: client.zcard(keys.open_jobs("m")) == 0, 30, "all jobs to end")
-    entries: Any = client.xrange(keys.USAGE)
-    rows = [_row(fields) for _, fields in entries]
-    spent = sum(int(row["units"]) for row in rows)
+    wait_for(lambda: client.xlen(keys.USAGE) == 0, 30, "the ledger to be written")
+    rows = Ledger(running.settings.sql_url).rows(None, limit=10**6)
+    spent = sum(row.units for row in rows)
     (counter,) = client.scan_iter("limit:*:86400:*")
     return {
         "spenders": count,
@@ -115,14 +116,10 @@ def spend(running: Cluster, count: int, kills: float) -> dict[str, Any]:
         "most_for_a_request": most(make_model(context=4096), "chat", _body(MOST_WORDS)).units,
         "counter": int(client.hget(counter, "units") or 0),
         "rows": len(rows),
-        "rows_twice": len(rows) - len({row["job"] for row in rows}),
-        "states": dict(Counter(row["state"] for row in rows)),
+        "answers_without_row": spenders.answers["answered"] - sum(row.state == "succeeded" for row in rows),
+        "states": dict(Counter(row.state for row in rows)),
         "answers": dict(spenders.answers),
     }
-
-
-def _row(fields: dict[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in fields.items()}
 
 
 def _kill(running: Cluster, workers: list[Process], rate: float, over: threading.Event) -> None:
@@ -206,7 +203,7 @@ def main() -> int:
     record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
     args.out.write_text(json.dumps(record, indent=1) + "\n")
     spent = [figures[name] for name in ("undisturbed", "workers_killed")]
-    return int(any(figure["overspent"] or figure["rows_twice"] for figure in spent))
+    return int(any(figure["overspent"] or figure["answers_without_row"] for figure in spent))
 
 
 def metered(folder: Path, quota: int | None = QUOTA) -> AbstractContextManager[Cluster]:
@@ -223,7 +220,7 @@ def show(name: str, figure: dict[str, Any]) -> None:
     print(
         f"{name}: {figure['spenders']} spenders of {figure['quota']} units: overspent {figure['overspent']}, "
         f"left {figure['left']} (a request reserves up to {figure['most_for_a_request']}); "
-        f"{figure['rows']} rows, {figure['rows_twice']} twice; {figure['states']}; {figure['answers']}",
+        f"{figure['rows']} rows, {figure['answers_without_row']} missing; {figure['states']}; {figure['answers']}",
         flush=True,
     )
 

@@ -21,12 +21,11 @@ def provide(accounts: Accounts, settings: Settings, tiers: Tiers) -> None:
 
     Raises SetupError if it cannot be kept, or is not fit to be adopted.
     """
-    best = min(tiers.all, key=lambda tier: tier.priority).id
     if secret := settings.admin_key.get_secret_value():
-        accounts.adopt_admin(best, secret)
+        accounts.adopt_admin(tiers.best.id, secret)
         return
     file = admin_key_file(settings.data_dir)
-    if accounts.make_admin(best, lambda secret: _keep(file, secret)):
+    if accounts.make_admin(tiers.best.id, lambda secret: _keep(file, secret)):
         log.info("an admin's key was made: it is in %s", file.absolute())
 
 

@@ -17,6 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from gateway import admin_key
 from gateway.admission import Admission
 from gateway.api import errors
+from gateway.api.admin import AdminDesk, admin_api
 from gateway.api.jobs import jobs_api
 from gateway.api.messages import error_body_here, messages_api
 from gateway.api.models import models_api
@@ -26,19 +27,24 @@ from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
+from gateway.api.usage import usage_api
 from gateway.auth import Keyring
+from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
 from gateway.sockets import StreamNamespace
+from gateway.threads import Threads
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
+from shared.ledger import Ledger
 from shared.lines import Lines
 from shared.queues import Envelope, make_celery
 from shared.settings import Settings
+from shared.sql import Database
 from shared.tiers import load_tiers
 
 log = logging.getLogger(__name__)
@@ -56,14 +62,15 @@ class Gateway:
     admission: Admission
     recovery: Recovery
     keyring: Keyring
+    drain: Drain
     namespaces: list[StreamNamespace]
     models: list[str]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         tend = partial(self.admission.tend, self.models)
-        runs = (self.relay.run, self.relay.tick, self.admission.run, tend, self.recovery.run, self.keyring.run)
-        for run in runs:
+        parts = (self.relay.run, self.relay.tick, self.admission.run, tend, self.recovery.run)
+        for run in (*parts, self.keyring.run, self.drain.run):
             gevent.spawn(_for_ever, run)
         self.relay.listening.wait(5)
 
@@ -103,13 +110,15 @@ def create_gateway(settings: Settings) -> Gateway:
         inbox_bytes=settings.inbox_bytes,
         outage_timeout=settings.outage_timeout,
     )
-    accounts = Accounts(settings.sql_url)
-    accounts.migrate()
+    database = Database(settings.sql_url)
+    database.migrate()
+    accounts, ledger = Accounts(database), Ledger(database)
     admin_key.provide(accounts, settings, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)
     recovery = Recovery(settings, client, lines, catalog.models)
+    drain = Drain(client, ledger, gateway_id, Threads(1, 1))
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
@@ -120,6 +129,8 @@ def create_gateway(settings: Settings) -> Gateway:
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
+    app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
+    app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
     _allow_origins(app, settings)
@@ -132,7 +143,7 @@ def create_gateway(settings: Settings) -> Gateway:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
         )
-    return Gateway(app, relay, admission, recovery, keyring, namespaces, list(catalog.models))
+    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, list(catalog.models))
 
 
 def _redis(settings: Settings) -> "redis.Redis":
@@ -168,6 +179,6 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
             asked = request.headers.get("Access-Control-Request-Headers")
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"
             response.headers["Access-Control-Max-Age"] = "600"
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE, OPTIONS"
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
         return response

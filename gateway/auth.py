@@ -7,13 +7,12 @@ requests whose keys are not known, and nobody else.
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 import gevent
 from cachetools import TTLCache
-from gevent.threadpool import ThreadPool
 
 from gateway.addresses import WrongKeys
+from gateway.threads import Threads
 from shared.accounts import Accounts, Holder
 from shared.errors import AccountsUnreachable, AccountSuspended, InvalidKey, SetupError
 
@@ -25,11 +24,9 @@ MOST_KEYS = 10_000
 PATIENCE = 2.0  # seconds that a key which is known waits for the database
 LONGEST = 10.0  # seconds for one that has not been seen: longer than a database takes that is there
 THREADS = 4
-MOST_ASKING = 200  # lookups at once; a database that is slow is not made slower
+MOST_ASKING = 200  # lookups at once
 MOST_WRONG = 20  # keys from one address within a minute
 NOTE_INTERVAL = 30.0  # seconds between notes of which keys were used
-
-T = TypeVar("T")
 
 
 class Keyring:
@@ -55,9 +52,8 @@ class Keyring:
         self._used: set[str] = set()
         self._now = now
         self._down_until = float("-inf")
-        self._threads = ThreadPool(THREADS)
+        self._threads = Threads(THREADS, MOST_ASKING)
         self._lookups: dict[str, gevent.Greenlet] = {}
-        self._asking = 0
 
     def holder(self, secret: object, address: str = "") -> Holder:
         """Whose key this is, which came from this address.
@@ -84,7 +80,7 @@ class Keyring:
         """Write down which keys were used since the last time; if it fails, the next time does it."""
         used, self._used = self._used, set()
         try:
-            self._in_thread(lambda: self._accounts.note_uses(used))
+            self._threads.run(lambda: self._accounts.note_uses(used))
         except (SetupError, AccountsUnreachable) as error:
             self._used |= used
             log.warning("cannot note which keys were used: %s", error)
@@ -127,7 +123,7 @@ class Keyring:
     def _ask(self, secret: str) -> Holder | AccountsUnreachable | None:
         """Ask the database, and learn from it, in a greenlet of its own: maybe nobody waits any more."""
         try:
-            found = self._in_thread(lambda: self._accounts.find(secret))
+            found = self._threads.run(lambda: self._accounts.find(secret))
         except SetupError as error:
             if self._now() >= self._down_until:
                 log.error("%s", error)
@@ -140,14 +136,3 @@ class Keyring:
         else:
             self._fresh[secret] = self._stale[secret] = found
         return found
-
-    def _in_thread(self, call: Callable[[], T]) -> T:
-        """Raises AccountsUnreachable if too many wait for the database already."""
-        if self._asking >= MOST_ASKING:
-            raise AccountsUnreachable
-        self._asking += 1
-        try:
-            result: T = self._threads.apply(call)
-            return result
-        finally:
-            self._asking -= 1

@@ -225,12 +225,12 @@ class Accounts:
                 connection.execute(_keys.update().where(_keys.c.id == key_id).values(**changes))
         return self.key(key_id)
 
-    def revoke_key(self, id_or_name: str) -> list[str]:
-        """Revoke the key of this id, or all keys of this name; the ids of those that were valid until now."""
-        matches = sql.or_(_keys.c.id == id_or_name, _keys.c.name == id_or_name) & _keys.c.revoked.is_(None)
-        change = _keys.update().where(matches).values(revoked=self._now()).returning(_keys.c.id)
+    def revoke_key(self, key_id: str) -> Key | None:
+        """Make a key invalid, for good; None if there is no such key."""
+        valid = (_keys.c.id == key_id) & _keys.c.revoked.is_(None)
         with self._database.begin() as connection:
-            return list(connection.execute(change).scalars())
+            connection.execute(_keys.update().where(valid).values(revoked=self._now()))
+        return self.key(key_id)
 
     def find(self, secret: str) -> Holder | None:
         """Whose key this is; None if it is unknown, revoked or has expired."""

@@ -3,7 +3,8 @@
 CrofError
 ├── SetupError                   a machine or configuration is not fit to run (no HTTP status)
 │   ├── CatalogError             models.yaml or the operator's override is wrong
-│   └── TiersError               tiers.yaml or the operator's override is wrong
+│   ├── TiersError               tiers.yaml or the operator's override is wrong
+│   └── RowRefused               the database answers, and does not take what is to be written
 ├── UnknownTier                  no tier has this name; the message lists those that there are (no HTTP status)
 ├── InvalidName                  an operator's name for a key or an account is not one (no HTTP status)
 └── RequestError                 travels to the client: status, code, message, param
@@ -60,6 +61,10 @@ class CatalogError(SetupError):
 
 class TiersError(SetupError):
     """The tiers are wrong; the message names file, entry and field."""
+
+
+class RowRefused(SetupError):
+    """The database does not take what is to be written, whenever it is."""
 
 
 class UnknownTier(CrofError):

@@ -25,6 +25,8 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
 | dead                   | list    | joblog  | jobs that were given up, JSON, the newest first; until dropped   |
 | recovery               | string  | gateway | who looks for lost messages; expires before the next look         |
+| usage:mutex            | string  | gateway | who moves it there; expires after 10 s                           |
+| usage:rejected         | list    | gateway | entries that are no usage, JSON, the newest first; until dropped |
 | worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
 | workers                | zset    | worker  | worker ids by their last report; swept by readers                |
 | gw:<gateway>           | channel | joblog  | frames for one gateway process                                   |
@@ -33,9 +35,11 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 
 WORKERS = "workers"
 LEAVING = "leaving"
-USAGE = "usage"
 DEAD = "dead"
 RECOVERY = "recovery"
+USAGE = "usage"
+USAGE_MUTEX = "usage:mutex"
+USAGE_REJECTED = "usage:rejected"
 PRIORITY_SEPARATOR = ":p"
 
 

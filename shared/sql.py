@@ -15,9 +15,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
-from shared.errors import SetupError
+from shared.errors import RowRefused, SetupError
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,8 @@ class Database:
             yield
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise SetupError(
-                f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL."
-            ) from error
+            kind = RowRefused if isinstance(error, DataError | IntegrityError) else SetupError
+            raise kind(f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL.") from error
         except CommandError as error:
             raise SetupError(
                 f"the database {self._name} cannot be used: {error}. Was it made by a newer version?"

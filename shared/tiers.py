@@ -53,6 +53,11 @@ class Tiers:
         """In the order of the file."""
         return list(self._tiers.values())
 
+    @property
+    def best(self) -> "Tier":
+        """The one that is served first."""
+        return min(self.all, key=lambda tier: tier.priority)
+
     def find(self, name: str) -> "Tier":
         """The tier with this id. Raises UnknownTier, which lists those that there are."""
         tier = self._tiers.get(name)

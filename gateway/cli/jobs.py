@@ -111,7 +111,7 @@ def _admit(client: "redis.Redis", job: Job, settings: Settings) -> Verdict:
     tiers = load_tiers(settings.tiers_file, load_catalog(settings.models_file).models)
     terms = Terms(
         tier=tiers.find(job.tier),
-        key="",
+        key="retry",
         rates=Rates(prompt=0, completion=0, step=0),
         units=0,
         images=0,

@@ -1,26 +1,33 @@
-"""`crofai keys`: make, list and revoke API keys."""
+"""`crofai keys`: make, list, change and revoke API keys."""
 
 import json
+import re
 import sys
-from dataclasses import asdict
+import time
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from gateway.cli import tables
+from gateway.cli.admin import Admin, AsJson, Url, connect, date
 from gateway.cli.failures import CommandFailed
-from shared.accounts import MOST_NAME, Accounts
-from shared.settings import load_settings
+from shared.accounts import MOST_NAME
 
-app = typer.Typer(help="Make, list and revoke API keys.", invoke_without_command=True)
+app = typer.Typer(help="Make, list, change and revoke API keys.", invoke_without_command=True)
 
+UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 
-class Tier(StrEnum):
-    free = "free"
-    premium = "premium"
+Models = Annotated[list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")]
+Tiers = Annotated[
+    list[str] | None, typer.Option("--only", metavar="TIER", help="Only this tier; may be repeated.")
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="NAME=NUMBER", help="Such as requests_per_minute=10; may be repeated."),
+]
+Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 2026-12-31, or never.")]
 
 
 @app.callback()
@@ -31,53 +38,160 @@ def default(context: typer.Context) -> None:
 
 @app.command()
 def create(
-    name: Annotated[
+    account: Annotated[
         str,
         typer.Argument(
-            help=f"Whose key it is, in up to {MOST_NAME} characters. An account of this name is made if need be."
+            metavar="NAME",
+            help=f"Whose key it is, in up to {MOST_NAME} characters. An account of this name is made if need be.",
         ),
     ],
     tier: Annotated[
-        Tier, typer.Option(help="Premium keys may use all endpoints, and are served first.")
-    ] = Tier.free,
+        str | None, typer.Option(help="The account's tier; free, for a new one. See: crofai tiers")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The key's own name; default: the account's.")] = None,
+    model: Models = None,
+    only: Tiers = None,
+    limit: Limits = None,
+    expires: Expires = None,
+    admin: Annotated[bool, typer.Option("--admin", help="It may manage accounts and keys.")] = False,
+    url: Url = None,
 ) -> None:
     """Make a key. It is printed once and cannot be shown again."""
-    key = _accounts().create_key(name, tier.value)
-    print(f"{key.id}: a {key.tier} key for {name}, shown only this once:", file=sys.stderr)
-    print(key.secret)
+    wanted = _bounds(model, only, limit, expires) | ({"admin": True} if admin else {})
+    with connect(url) as server:
+        owner = _owner(server, account, tier)
+        key = server.post(f"/v1/admin/accounts/{owner['id']}/keys", name=name, **wanted)
+    print(f"{key['id']}: a {owner['tier']} key for {owner['name']}, shown only this once:", file=sys.stderr)
+    print(key["secret"])
 
 
 @app.command("list")
 def list_keys(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")] = False,
+    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
 ) -> None:
     """All keys, oldest first."""
-    keys = _accounts().list_keys()
+    with connect(url) as server:
+        path = f"/v1/admin/accounts/{server.account(account)['id']}/keys" if account else "/v1/admin/keys"
+        keys = server.all(path)
     if as_json:
-        print(json.dumps([asdict(key) for key in keys], indent=2))
+        print(json.dumps(keys, indent=2))
         return
     tables.show(
-        ("id", "name", "tier", "created", "last used", "revoked"),
-        ((k.id, escape(k.name), k.tier, _date(k.created), _date(k.last_used), _date(k.revoked)) for k in keys),
+        ("id", "account", "name", "tier", "bounds", "created", "expires", "last used", "revoked"),
+        (
+            (
+                key["id"],
+                escape(key["account_name"]),
+                escape(key["name"]),
+                key["tier"],
+                escape(_told(key)),
+                *(date(key[moment]) for moment in ("created", "expires", "last_used", "revoked")),
+            )
+            for key in keys
+        ),
     )
+
+
+@app.command("set")
+def change(
+    key: Annotated[str, typer.Argument(metavar="ID", help="A key's id.")],
+    name: Annotated[str | None, typer.Option(help="A name for it.")] = None,
+    model: Models = None,
+    only: Tiers = None,
+    limit: Limits = None,
+    expires: Expires = None,
+    unbound: Annotated[
+        bool, typer.Option("--unbound", help="Take back all bounds not given beside this.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Change what a key is for."""
+    free: dict[str, Any] = dict.fromkeys(("models", "tiers", "limits", "expires")) if unbound else {}
+    wanted = free | _bounds(model, only, limit, expires) | ({"name": name} if name else {})
+    if not wanted:
+        raise CommandFailed("nothing to change was given. Try: crofai keys set --help")
+    with connect(url) as server:
+        changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", **wanted)
+    print(f"changed: {changed['id']} ({_told(changed)})", file=sys.stderr)
 
 
 @app.command()
 def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="A key's id, or a name to revoke all its keys.")],
+    url: Url = None,
 ) -> None:
     """Make a key invalid, for good."""
-    revoked = _accounts().revoke_key(key)
-    if not revoked:
-        raise CommandFailed(f"there is no valid key '{key}'. Try: crofai keys list")
-    print(f"revoked: {', '.join(revoked)}", file=sys.stderr)
+    with connect(url) as server:
+        valid = [each for each in server.all("/v1/admin/keys") if each["revoked"] is None]
+        ids = [each["id"] for each in valid if key in (each["id"], each["name"])]
+        if not ids:
+            raise CommandFailed(f"there is no valid key '{key}'. Try: crofai keys list")
+        for key_id in ids:
+            server.delete(f"/v1/admin/keys/{key_id}")
+    print(f"revoked: {', '.join(ids)}", file=sys.stderr)
 
 
-def _accounts() -> Accounts:
-    accounts = Accounts(load_settings().sql_url)
-    accounts.migrate()
-    return accounts
+def _owner(server: Admin, name: str, tier: str | None) -> dict[str, Any]:
+    """The account of this name, which is made if there is none."""
+    found = server.named(name)
+    if found is None:
+        made: dict[str, Any] = server.post("/v1/admin/accounts", name=name, tier=tier or "free")
+        return made
+    if tier not in (None, found["tier"]):
+        raise CommandFailed(
+            f"the account '{name}' is of the tier '{found['tier']}', not '{tier}'. "
+            f"Change it with: crofai accounts set '{name}' --tier {tier}"
+        )
+    return found
 
 
-def _date(time: float | None) -> str:
-    return "-" if time is None else datetime.fromtimestamp(time).isoformat(" ", "seconds")
+def _bounds(
+    models: list[str] | None, tiers: list[str] | None, limits: list[str] | None, expires: str | None
+) -> dict[str, Any]:
+    """Those that were given, as the server takes them."""
+    bounds: dict[str, Any] = {}
+    if models:
+        bounds["models"] = models
+    if tiers:
+        bounds["tiers"] = tiers
+    if limits:
+        bounds["limits"] = dict(map(_limit, limits))
+    if expires:
+        bounds["expires"] = _moment(expires)
+    return bounds
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal():
+        raise CommandFailed(f"--limit {text}: should be a limit's name and a number, such as requests_per_day=100")
+    return name, int(number)
+
+
+def _moment(text: str) -> float | None:
+    """When a key is to expire, in Unix seconds."""
+    if text == "never":
+        return None
+    if found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text):
+        return time.time() + int(found[1]) * UNITS[found[2]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise CommandFailed(
+            f"--expires {text}: should be a time from now on, such as 30d or 12h, a date, or never"
+        ) from None
+
+
+def _told(key: dict[str, Any]) -> str:
+    """What bounds a key, in a few words."""
+    limits = [f"{name}={value}" for name, value in (key["limits"] or {}).items() if value is not None]
+    scopes = [f"{name} {','.join(key[name]) or 'none'}" for name in ("models", "tiers") if key[name] is not None]
+    return "; ".join([*(["admin"] if key["admin"] else []), *scopes, *limits]) or "-"
+
+
+def _key_id(text: str) -> str:
+    if not re.fullmatch(r"key_[0-9a-z]{1,32}", text):
+        raise CommandFailed(f"'{text}' is no key's id, such as key_0123456789abcdef. Try: crofai keys list")
+    return text

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import chat, jobs, keys, models, processes, up
+from gateway.cli import accounts, chat, jobs, keys, models, processes, tiers, up, usage
 from shared.errors import CrofError
 from shared.settings import misspelt
 
@@ -44,7 +44,10 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("gateway")(processes.gateway)
 app.command("worker")(processes.worker)
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.command("tiers")(tiers.tiers)
+app.command("usage")(usage.usage)
 app.add_typer(jobs.app, name="jobs")
 app.command("models")(models.models)
 app.command("chat")(chat.chat)

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 
+from gateway.admin_key import admin_key_file
 from gateway.cli import api, plan, readiness, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
@@ -12,8 +13,10 @@ from gateway.cli.demo import demo_key
 from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
 from shared.accounts import Accounts
+from shared.catalog import load_catalog
 from shared.registry import Registry
 from shared.settings import Settings
+from shared.tiers import load_tiers
 
 
 class Stack:
@@ -58,7 +61,10 @@ class Stack:
         begun = time.monotonic()
         accounts = Accounts(self._settings.sql_url)
         accounts.migrate()
-        key = demo_key(accounts, self._settings.data_dir)
+        tiers = load_tiers(self._settings.tiers_file, load_catalog(self._settings.models_file).models)
+        # Of the best, so that every endpoint takes it.
+        key = demo_key(accounts, self._settings.data_dir, tiers.best.id)
+        accounts.close()
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)
         gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
@@ -73,7 +79,8 @@ class Stack:
             self._took("gateway", gateway.started)
             await workers.ready()
             self._seconds |= workers.seconds
-            show(banner(self._url, key, self._pools, self._seconds, time.monotonic() - begun))
+            admins = admin_key_file(self._settings.data_dir)
+            show(banner(self._url, key, admins, self._pools, self._seconds, time.monotonic() - begun))
             await watching
         finally:
             watching.cancel()

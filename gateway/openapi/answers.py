@@ -22,18 +22,18 @@ def answer_schemas() -> dict[str, Schema]:
         "Completion": _answer(
             "text_completion", "OpenAI's completion, as vLLM makes it.", choices=_choices(text=TEXT)
         ),
-        "Usage": _object("Tokens.", prompt_tokens=COUNT, completion_tokens=COUNT, total_tokens=COUNT),
+        "Usage": object_of("Tokens.", prompt_tokens=COUNT, completion_tokens=COUNT, total_tokens=COUNT),
         "Images": _images(),
-        "Picture": _object("A PNG.", b64_json=TEXT | {"contentEncoding": "base64"}, seed=COUNT),
+        "Picture": object_of("A PNG.", b64_json=TEXT | {"contentEncoding": "base64"}, seed=COUNT),
         f"{ANTHROPIC}Answer": _anthropic(),
-        "SeedAnswer": _object(
+        "SeedAnswer": object_of(
             "Of an image: a PNG as the text of a Python bytes literal, which `ast.literal_eval` reads.",
             response=TEXT,
         ),
         "Model": _model(),
-        "Models": _object("", object={"const": "list"}, data=_list(ref("Model"))),
+        "Models": object_of("", object={"const": "list"}, data=list_of(ref("Model"))),
         "Job": _job(),
-        "Place": _object(
+        "Place": object_of(
             "Where a job that waits stands in its model's line: 1 is served next.",
             position=COUNT | {"minimum": 1},
             seconds={
@@ -41,60 +41,62 @@ def answer_schemas() -> dict[str, Schema]:
                 "description": "How long it may take until it is, if that is known.",
             },
         ),
-        "Health": _object("", status={"const": "ok"}),
+        "Health": object_of("", status={"const": "ok"}),
     }
 
 
-def _object(description: str, /, **fields: Schema) -> Schema:
+def object_of(description: str, /, **fields: Schema) -> Schema:
     """All of the fields are there; more may be."""
     said: Schema = {"description": description} if description else {}
     return said | {"type": "object", "properties": fields, "required": list(fields)}
 
 
-def _list(items: Schema) -> Schema:
+def list_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _or_null(schema: Schema) -> Schema:
+def or_null(schema: Schema) -> Schema:
     return {"oneOf": [schema, {"type": "null"}]}
 
 
 def _answer(kind: str, description: str, **fields: Schema) -> Schema:
     head: dict[str, Any] = {"id": TEXT, "object": {"const": kind}, "created": COUNT, "model": TEXT}
-    return _object(description, **head, **fields, usage=ref("Usage"))
+    return object_of(description, **head, **fields, usage=ref("Usage"))
 
 
 def _choices(**said: Schema) -> Schema:
-    return _list(_object("", index=COUNT, **said, finish_reason=TEXT_OR_NULL))
+    return list_of(object_of("", index=COUNT, **said, finish_reason=TEXT_OR_NULL))
 
 
 def _message() -> Schema:
-    message = _object("", role={"const": "assistant"}, content=TEXT_OR_NULL)
-    message["properties"] |= {"tool_calls": _list(ref("ToolCall")), "reasoning": TEXT_OR_NULL}
+    message = object_of("", role={"const": "assistant"}, content=TEXT_OR_NULL)
+    message["properties"] |= {"tool_calls": list_of(ref("ToolCall")), "reasoning": TEXT_OR_NULL}
     return message
 
 
 def _images() -> Schema:
     usage = {"type": "object", "description": "`image_steps`: denoising steps, of all images."}
-    return _object("OpenAI's list of images.", created=COUNT, data=_list(ref("Picture")), size=TEXT, usage=usage)
+    return object_of(
+        "OpenAI's list of images.", created=COUNT, data=list_of(ref("Picture")), size=TEXT, usage=usage
+    )
 
 
 def _anthropic() -> Schema:
-    return _object(
+    return object_of(
         "Anthropic's message. Its blocks are of type `text`, `thinking` and `tool_use`.",
         id=TEXT,
         type={"const": "message"},
         role={"const": "assistant"},
         model=TEXT,
-        content=_list({"type": "object", "properties": {"type": TEXT}, "required": ["type"]}),
+        content=list_of({"type": "object", "properties": {"type": TEXT}, "required": ["type"]}),
         stop_reason=TEXT_OR_NULL,
         stop_sequence=TEXT_OR_NULL,
-        usage=_object("Tokens.", input_tokens=COUNT, output_tokens=COUNT),
+        usage=object_of("Tokens.", input_tokens=COUNT, output_tokens=COUNT),
     )
 
 
 def _model() -> Schema:
-    return _object(
+    return object_of(
         "OpenAI's fields, vLLM's `max_model_len`, and what the model's workers say. Lengths are in tokens.",
         id=TEXT,
         object={"const": "model"},
@@ -102,7 +104,7 @@ def _model() -> Schema:
         owned_by=TEXT,
         kind={"enum": ["chat", "image"]},
         description=TEXT,
-        aliases=_list(TEXT),
+        aliases=list_of(TEXT),
         context=COUNT,
         max_model_len=COUNT_OR_NULL,
         max_tokens=COUNT_OR_NULL,
@@ -115,7 +117,7 @@ def _model() -> Schema:
 
 
 def _job() -> Schema:
-    job = _object(
+    job = object_of(
         "What has become of a job, with its answer so far: `text`, or of an image `step`, `steps` and `data`.",
         id=TEXT,
         object={"const": "job"},
@@ -125,10 +127,10 @@ def _job() -> Schema:
         attempt=COUNT,
         number=COUNT | {"description": "Of the last event so far."},
         finish_reason=TEXT_OR_NULL,
-        usage=_or_null(_object("", prompt_tokens=COUNT, completion_tokens=COUNT, image_steps=COUNT)),
-        error=_or_null(ref("ErrorDetails")),
-        waiting=_or_null(ref("Place")),
+        usage=or_null(object_of("", prompt_tokens=COUNT, completion_tokens=COUNT, image_steps=COUNT)),
+        error=or_null(ref("ErrorDetails")),
+        waiting=or_null(ref("Place")),
     )
     said = TEXT | {"description": "Of the first answer, without its thoughts and calls; `/events` has them all."}
-    job["properties"] |= {"text": said, "step": COUNT, "steps": COUNT_OR_NULL, "data": _list(ref("Picture"))}
+    job["properties"] |= {"text": said, "step": COUNT, "steps": COUNT_OR_NULL, "data": list_of(ref("Picture"))}
     return job

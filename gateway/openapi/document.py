@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from gateway.openapi.accounts import account_operations, account_schemas
 from gateway.openapi.answers import answer_schemas
 from gateway.openapi.failures import error_examples, error_responses, error_schemas
 from gateway.openapi.headers import SAID, SECURITY, parameters
@@ -29,14 +30,16 @@ TAGS = {
     "Images": "Images of texts.",
     "Seed": "The API's own dialect: one JSON object when the answer is complete.",
     "Jobs": "Coming back to an answer, from any connection.",
+    "Usage": "What was used.",
     "Models": "What there is. No key is needed.",
+    "Admin": "Accounts and their keys, for those whose keys are admins'. A secret is told once.",
 }
 
 
 def document(job_timeout: float, tiers: Sequence[str]) -> dict[str, Any]:
     """The API's description, with these tiers. A job has `job_timeout` seconds at most."""
     paths: dict[str, Schema] = {}
-    for operation in operations(tiers):
+    for operation in (*operations(tiers), *account_operations()):
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
@@ -46,7 +49,7 @@ def document(job_timeout: float, tiers: Sequence[str]) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": body_schemas() | answer_schemas() | error_schemas(),
+            "schemas": body_schemas() | answer_schemas() | account_schemas() | error_schemas(),
             "parameters": parameters(job_timeout),
             "headers": SAID,
             "examples": error_examples(),
@@ -79,7 +82,7 @@ def _in_path(path: str) -> list[str]:
     return [PLACES[place] for place in re.findall(r"\{(\w+)\}", path)]
 
 
-PLACES = {"name": "Model", "job_id": "Job"}
+PLACES = {"name": "Model", "job_id": "Job", "account_id": "Account", "key_id": "Key"}
 
 
 def _answer(operation: Operation) -> Schema:

@@ -1,8 +1,13 @@
 """What requests may have in their headers and addresses, and what the headers of answers say."""
 
 from gateway.admission import MOST_GRACE
+from gateway.api.query import IN_A_PAGE, MOST_IN_A_PAGE
+from gateway.api.usage import USUAL
 from gateway.idempotency import LONGEST
 from gateway.openapi.schemas import Schema
+
+TEXT: Schema = {"type": "string"}
+DATE: Schema = TEXT | {"format": "date"}
 
 SECURITY: dict[str, Schema] = {
     "bearer": {
@@ -67,11 +72,29 @@ def parameters(job_timeout: float) -> dict[str, Schema]:
         | {"schema": number},
         "Model": _path("name", "A model's id, or an alias of it."),
         "Job": _path("job_id", "The X-Job-Id of an answer."),
+        "Account": _path("account_id", "An account's id."),
+        "Key": _path("key_id", "A key's id, which is no secret."),
+        "Limit": _query(
+            "limit",
+            "Of how many entries the page is.",
+            {"type": "integer", "minimum": 1, "maximum": MOST_IN_A_PAGE, "default": IN_A_PAGE},
+        ),
+        "AfterId": _query("after", "The id of the last entry of the page before: its `last_id`.", TEXT),
+        "By": _query("by", "Some of day, model, key and, for admins, account.", TEXT | {"default": "day,model"}),
+        "From": _query("from", f"The first day, of UTC; {USUAL} days, unless given.", DATE),
+        "To": _query("to", "The last day, of UTC; today, unless given.", DATE),
+        "AccountAsked": _query("account", "For admins: another account's id, or `all`.", TEXT),
+        "Format": _query("format", "", {"enum": ["json", "csv"], "default": "json"}),
+        "AccountName": _query("name", "Only the account of this name.", TEXT),
     }
 
 
 def _header(name: str, description: str, schema: Schema) -> Schema:
     return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _query(name: str, description: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def _path(name: str, description: str) -> Schema:

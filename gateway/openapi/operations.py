@@ -48,7 +48,7 @@ PICTURE: Schema = {"prompt": "a lighthouse at dusk", "steps": 4}
 class Operation:
     """One method of one address. `fails` is beside what can befall every request."""
 
-    method: Literal["get", "post", "delete"]
+    method: Literal["get", "post", "patch", "delete"]
     path: str
     name: str
     tag: str

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import auth
 from gateway.auth import FRESH, STALE, Keyring
+from gateway.threads import Threads
 from shared.accounts import Holder
 from shared.errors import AccountsUnreachable, AccountSuspended, InvalidKey, SetupError, TooManyWrongKeys
 from tests.clock import Clock
@@ -139,7 +140,7 @@ def test_a_known_key_is_known_though_too_many_ask(accounts: FakeAccounts, monkey
     keyring = Keyring(accounts, clock)  # type: ignore[arg-type]
     keyring.holder("sk-crof-1")
     clock.now += FRESH + 0.01
-    monkeypatch.setattr(auth, "MOST_ASKING", 0)
+    monkeypatch.setattr(keyring, "_threads", Threads(1, 0))
     assert keyring.holder("sk-crof-1") == HOLDER
     with pytest.raises(AccountsUnreachable):
         keyring.holder("sk-crof-2")

@@ -198,19 +198,19 @@ def test_a_server_that_listens_everywhere_is_also_here(host: str, url: str) -> N
 def test_the_demo_key_is_kept_while_it_is_valid(tmp_path: Path) -> None:
     accounts = Accounts(f"sqlite:///{tmp_path / 'crofai.db'}")
     accounts.migrate()
-    key = demo_key(accounts, tmp_path)
+    key = demo_key(accounts, tmp_path, "premium")
     assert (tmp_path / "demo.key").stat().st_mode & 0o777 == 0o600
-    assert demo_key(accounts, tmp_path) == key
+    assert demo_key(accounts, tmp_path, "premium") == key
     holder = accounts.find(key)
     assert holder is not None
     assert holder.tier == "premium"
-    accounts.revoke_key("demo")
-    assert demo_key(accounts, tmp_path) != key
+    accounts.revoke_key(holder.key)
+    assert demo_key(accounts, tmp_path, "premium") != key
 
 
 def test_the_banner_holds_a_command_that_works_as_it_stands() -> None:
     pools = [Pool(name="m", model=make_model(id="m"), engine="simulated")]
-    text = banner("http://127.0.0.1:1", "sk-crof-x", pools, {"gateway": 1.25, "m": 3.0}, 4.0)
+    text = banner("http://127.0.0.1:1", "sk-crof-x", Path("none"), pools, {"gateway": 1.25, "m": 3.0}, 4.0)
     assert "http://127.0.0.1:1/v1/chat/completions" in text
     assert text.count("sk-crof-x") == 2
     assert "Started in 4.0 s: gateway 1.2 s, m 3.0 s." in text

@@ -51,8 +51,8 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(schema | {"components": DESCRIBED["components"]})
 
 
-def body_validator(path: str) -> Draft202012Validator:
-    return validator(DESCRIBED["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"])
+def body_validator(path: str, method: str = "post") -> Draft202012Validator:
+    return validator(DESCRIBED["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"])
 
 
 # ---- the document
@@ -98,10 +98,10 @@ def test_errors_are_as_they_are_told() -> None:
 
 
 def test_each_example_of_a_body_is_taken() -> None:
-    for _, path, operation in operations():
+    for method, path, operation in operations():
         if "requestBody" in operation:
             for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
-                body_validator(path).validate(example["value"])
+                body_validator(path, method.lower()).validate(example["value"])
 
 
 @pytest.mark.parametrize(

@@ -230,17 +230,15 @@ def test_what_is_easily_guessed_is_not_adopted(accounts: Accounts, secret: str) 
 def test_a_revoked_key_is_refused_and_still_listed(accounts: Accounts, clock: Clock) -> None:
     kept, gone = accounts.create_key("ann", "free"), accounts.create_key("bob", "free")
     clock.now = 2000
-    assert accounts.revoke_key(gone.id) == [gone.id]
+    revoked = accounts.revoke_key(gone.id)
+    assert revoked is not None
+    assert revoked.revoked == 2000
+    clock.now = 3000
+    assert accounts.revoke_key(gone.id) == revoked
+    assert accounts.revoke_key("key_none") is None
     assert accounts.find(gone.secret) is None
     assert accounts.find(kept.secret) is not None
     assert {key.id: key.revoked for key in accounts.list_keys()} == {kept.id: None, gone.id: 2000}
-
-
-def test_revoking_a_name_revokes_all_its_keys_once(accounts: Accounts) -> None:
-    ids = {accounts.create_key("ann", "free").id for _ in range(2)}
-    assert set(accounts.revoke_key("ann")) == ids
-    assert accounts.revoke_key("ann") == []
-    assert accounts.revoke_key("nobody") == []
 
 
 def test_use_is_noted(accounts: Accounts, clock: Clock) -> None:

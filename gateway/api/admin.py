@@ -1,0 +1,191 @@
+"""The admin API, for those whose keys are admins': accounts, keys and tiers."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, g, jsonify
+
+from gateway.api.query import Page, query
+from gateway.api.requests import json_body, key_holder
+from gateway.auth import Keyring
+from gateway.bodies.admin import AccountChange, KeyChange, KeyFields, NewAccount, NewKey
+from gateway.bodies.shapes import fit, refusal
+from gateway.threads import Threads
+from shared.accounts import Account, Accounts, Key
+from shared.catalog import Catalog
+from shared.errors import AdminRequired, InvalidName, ModelNotFound, NotFound, UnknownTier
+from shared.tiers import Tier, Tiers
+
+T = TypeVar("T")
+
+
+def admin_api(desk: "AdminDesk") -> Blueprint:
+    api = Blueprint("admin", __name__)
+    api.before_request(desk.admins_only)
+    for method, rule, view in (
+        ("GET", "/accounts", desk.list_accounts),
+        ("POST", "/accounts", desk.create_account),
+        ("GET", "/accounts/<account_id>", desk.read_account),
+        ("PATCH", "/accounts/<account_id>", desk.change_account),
+        ("GET", "/accounts/<account_id>/keys", desk.list_keys_of),
+        ("POST", "/accounts/<account_id>/keys", desk.create_key),
+        ("GET", "/keys", desk.list_keys),
+        ("GET", "/keys/<key_id>", desk.read_key),
+        ("PATCH", "/keys/<key_id>", desk.change_key),
+        ("DELETE", "/keys/<key_id>", desk.revoke_key),
+        ("GET", "/tiers", desk.list_tiers),
+    ):
+        api.add_url_rule(f"/v1/admin{rule}", view.__name__, view, methods=[method])
+    return api
+
+
+@dataclass(frozen=True)
+class AdminDesk:
+    """Answers admins, one method for each of their addresses."""
+
+    keyring: Keyring
+    accounts: Accounts
+    threads: Threads
+    catalog: Catalog
+    tiers: Tiers
+
+    def admins_only(self) -> None:
+        """Before each request. Raises InvalidKey, AdminRequired, and what else Keyring.holder does."""
+        g.holder = key_holder(self.keyring)
+        if not g.holder.admin:
+            raise AdminRequired
+
+    def list_accounts(self) -> Response:
+        given = query("limit", "after", "name")
+        page, name = Page.of(given), given.get("name")
+        return self._page(
+            page, account_json, lambda limit: self.accounts.list_accounts(name=name, after=page.after, limit=limit)
+        )
+
+    def create_account(self) -> Response:
+        body = fit(NewAccount, json_body())
+        tier = _tier(self.tiers, body.tier)
+        with _naming():
+            made = self.threads.ask(lambda: self.accounts.create_account(body.name, tier.id))
+        return jsonify(account_json(made))
+
+    def read_account(self, account_id: str) -> Response:
+        return jsonify(account_json(self._account(account_id)))
+
+    def change_account(self, account_id: str) -> Response:
+        body = fit(AccountChange, json_body())
+        tier = None if body.tier is None else _tier(self.tiers, body.tier).id
+        if body.suspended and account_id == g.holder.account:
+            raise refusal("suspended", "should be left out: the account is your own, and you would be locked out")
+        change = partial(self.accounts.change_account, account_id, tier=tier, suspended=body.suspended)
+        return jsonify(account_json(_found(self.threads.ask(change), "account")))
+
+    def list_keys_of(self, account_id: str) -> Response:
+        self._account(account_id)
+        return self._keys(account_id)
+
+    def create_key(self, account_id: str) -> Response:
+        body, account = fit(NewKey, json_body()), self._account(account_id)
+        bounds = self._bounds(body, account.tier)
+        create = partial(self.accounts.add_key, account, body.name or account.name, admin=body.admin, **bounds)
+        with _naming():
+            made = self.threads.ask(create)
+        return jsonify(key_json(made) | {"secret": made.secret})
+
+    def list_keys(self) -> Response:
+        return self._keys(None)
+
+    def read_key(self, key_id: str) -> Response:
+        return jsonify(key_json(self._key(key_id)))
+
+    def change_key(self, key_id: str) -> Response:
+        body, key = fit(KeyChange, json_body()), self._key(key_id)
+        changes = self._bounds(body, key.tier) | ({"name": body.name} if body.name else {})
+        with _naming():
+            changed = self.threads.ask(lambda: self.accounts.change_key(key_id, changes))
+        return jsonify(key_json(_found(changed, "key")))
+
+    def revoke_key(self, key_id: str) -> Response:
+        return jsonify(key_json(_found(self.threads.ask(lambda: self.accounts.revoke_key(key_id)), "key")))
+
+    def list_tiers(self) -> Response:
+        query()
+        return jsonify(object="list", data=list(map(tier_json, self.tiers.all)))
+
+    def _keys(self, account: str | None) -> Response:
+        page = Page.of(query("limit", "after"))
+        return self._page(
+            page, key_json, lambda limit: self.accounts.list_keys(account=account, after=page.after, limit=limit)
+        )
+
+    def _page(self, page: Page, told: Callable[[T], dict[str, Any]], find: Callable[[int], list[T]]) -> Response:
+        # One more than is wanted, to know whether there are any.
+        found = self.threads.ask(lambda: find(page.limit + 1))
+        return jsonify(page.listed(list(map(told, found))))
+
+    def _account(self, account_id: str) -> Account:
+        return _found(self.threads.ask(lambda: self.accounts.account(account_id)), "account")
+
+    def _key(self, key_id: str) -> Key:
+        return _found(self.threads.ask(lambda: self.accounts.key(key_id)), "key")
+
+    def _bounds(self, body: KeyFields, tier: str) -> dict[str, Any]:
+        """What a key of an account of this tier is to be bound to. Raises InvalidRequest."""
+        bounds = body.bounds
+        if bounds.get("models") is not None:
+            bounds["models"] = [_model(self.catalog, name, place) for place, name in enumerate(bounds["models"])]
+        for place, name in enumerate(bounds.get("tiers") or ()):
+            param = f"tiers[{place}]"
+            if not self.tiers.may_use(_tier(self.tiers, tier), _tier(self.tiers, name, param)):
+                raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
+        if bounds.get("expires") is not None and bounds["expires"] <= time.time():
+            raise refusal("expires", "should be in the future, in Unix seconds")
+        return bounds
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    return {"object": "account"} | asdict(account)
+
+
+def key_json(key: Key) -> dict[str, Any]:
+    """A key as it is listed: without its secret."""
+    limits = key.limits.model_dump() if key.limits else None
+    fields = {name: getattr(key, name) for name in Key.__dataclass_fields__}
+    return {"object": "key"} | fields | {"limits": limits}
+
+
+def tier_json(tier: Tier) -> dict[str, Any]:
+    return {"object": "tier"} | tier.model_dump()
+
+
+def _model(catalog: Catalog, name: str, place: int) -> str:
+    try:
+        return catalog.find(name).id
+    except ModelNotFound as error:
+        raise refusal(f"models[{place}]", str(error)) from None
+
+
+def _tier(tiers: Tiers, name: str, param: str = "tier") -> Tier:
+    try:
+        return tiers.find(name)
+    except UnknownTier as error:
+        raise refusal(param, str(error)) from None
+
+
+@contextmanager
+def _naming() -> Iterator[None]:
+    """What is no name is the mistake of a field."""
+    try:
+        yield
+    except InvalidName as error:
+        raise refusal("name", str(error)) from None
+
+
+def _found(found: T | None, what: str) -> T:
+    if found is None:
+        raise NotFound(f"There is no {what} of this id.")
+    return found

@@ -1,0 +1,52 @@
+"""Bodies of the admin API: accounts and keys. A field of a change that is left out stays as it is."""
+
+from typing import Any
+
+from pydantic import Field
+
+from gateway.bodies.shapes import Body
+from shared.accounts import MOST_NAME
+from shared.tiers import Limits
+
+MOST_SCOPES = 1000  # models or tiers of one key
+
+
+class NewAccount(Body):
+    """Body of POST /v1/admin/accounts."""
+
+    name: str = Field(min_length=1, max_length=MOST_NAME)
+    tier: str
+
+
+class AccountChange(Body):
+    """Body of PATCH /v1/admin/accounts/{account_id}."""
+
+    tier: str | None = None
+    suspended: bool | None = None
+
+
+class KeyFields(Body):
+    """What a key is for; null takes a bound back. `expires` is in Unix seconds."""
+
+    models: list[str] | None = Field(None, max_length=MOST_SCOPES)
+    tiers: list[str] | None = Field(None, max_length=MOST_SCOPES)
+    limits: Limits | None = None
+    expires: float | None = Field(None, ge=0, le=1e11)
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """Those that are given."""
+        return {name: getattr(self, name) for name in KeyFields.model_fields if name in self.model_fields_set}
+
+
+class NewKey(KeyFields):
+    """Body of POST /v1/admin/accounts/{account_id}/keys. The name is the account's, if none is given."""
+
+    name: str | None = Field(None, min_length=1, max_length=MOST_NAME)
+    admin: bool = False
+
+
+class KeyChange(KeyFields):
+    """Body of PATCH /v1/admin/keys/{key_id}."""
+
+    name: str | None = Field(None, min_length=1, max_length=MOST_NAME)

@@ -1,0 +1,244 @@
+"""The endpoints about accounts, keys, tiers and usage: what they take, and what they answer."""
+
+from typing import Any, get_args
+
+from gateway.openapi.answers import COUNT, COUNT_OR_NULL, NUMBER, SECONDS, TEXT, list_of, object_of, or_null
+from gateway.openapi.failures import Kind
+from gateway.openapi.operations import Operation
+from gateway.openapi.schemas import Schema, ref
+from shared import errors
+from shared.messages import EndState
+from shared.messages import Kind as JobKind
+from shared.tiers import Limits
+
+REFUSED: tuple[Kind, ...] = (errors.InvalidRequest, errors.AdminRequired)
+SENT = (*REFUSED, errors.UnsupportedMedia)
+FOUND = (errors.AdminRequired, errors.NotFound)
+PAGED = ("Limit", "AfterId")
+SECONDS_OR_NULL: Schema = {"type": ["number", "null"], "description": "Seconds since 1970; null: never."}
+
+
+def account_operations() -> list[Operation]:
+    return [*_accounts(), *_keys(), *_usage()]
+
+
+def account_schemas() -> dict[str, Schema]:
+    """By name, the schemas of what is answered."""
+    key = _key()
+    return {
+        "Account": object_of(
+            "",
+            id=TEXT,
+            object={"const": "account"},
+            name=TEXT,
+            tier=TEXT,
+            created=SECONDS,
+            suspended=SECONDS_OR_NULL,
+        ),
+        "Accounts": _page("Account"),
+        "Key": key,
+        "Keys": _page("Key"),
+        "KeyMade": key
+        | {
+            "description": "With its secret, which is told only now.",
+            "properties": key["properties"] | {"secret": TEXT},
+            "required": [*key["required"], "secret"],
+        },
+        "Tier": _tier(),
+        "Tiers": object_of("", object={"const": "list"}, data=list_of(ref("Tier"))),
+        "UsageSum": _sum(),
+        "UsageReport": object_of(
+            "", object={"const": "list"}, **{"from": TEXT, "to": TEXT}, data=list_of(ref("UsageSum"))
+        ),
+        "UsageJob": _job(),
+        "UsageJobs": _page("UsageJob"),
+    }
+
+
+def _accounts() -> list[Operation]:
+    path, one = "/v1/admin/accounts", "/v1/admin/accounts/{account_id}"
+    ann: Schema = {"name": "ann", "tier": "free"}
+    return [
+        _admin(
+            "get", path, "list_accounts", "All accounts, the oldest first", "Accounts", REFUSED, more="AccountName"
+        ),
+        _admin(
+            "post", path, "create_account", "Make one", "Account", (*SENT, errors.NameTaken), "NewAccount", ann
+        ),
+        _admin("get", one, "read_account", "One account", "Account", FOUND),
+        _admin(
+            "patch",
+            one,
+            "change_account",
+            "Change its tier, or suspend it",
+            "Account",
+            (*SENT, errors.NotFound),
+            "AccountChange",
+            {"suspended": True},
+        ),
+        _admin(
+            "get",
+            f"{one}/keys",
+            "list_account_keys",
+            "Its keys, the oldest first",
+            "Keys",
+            (*REFUSED, errors.NotFound),
+        ),
+        _admin(
+            "post",
+            f"{one}/keys",
+            "create_key",
+            "Make a key for it",
+            "KeyMade",
+            (*SENT, errors.NotFound),
+            "NewKey",
+            {"name": "laptop", "models": ["smollm2-135m"], "limits": {"requests_per_minute": 10}},
+        ),
+    ]
+
+
+def _keys() -> list[Operation]:
+    one, found = "/v1/admin/keys/{key_id}", (*SENT, errors.NotFound)
+    changed: Schema = {"tiers": ["free"], "expires": None}
+    return [
+        _admin("get", "/v1/admin/keys", "list_keys", "All keys, the oldest first", "Keys", REFUSED),
+        _admin("get", one, "read_key", "One key", "Key", FOUND),
+        _admin("patch", one, "change_key", "Change what it is for", "Key", found, "KeyChange", changed),
+        _admin("delete", one, "revoke_key", "Make it invalid, for good", "Key", FOUND),
+        _admin("get", "/v1/admin/tiers", "list_tiers", "All tiers", "Tiers", REFUSED, paged=False),
+    ]
+
+
+def _admin(
+    method: Any,
+    path: str,
+    name: str,
+    summary: str,
+    answer: str,
+    fails: tuple[Kind, ...],
+    body: str | None = None,
+    example: Schema | None = None,
+    *,
+    paged: bool | None = None,
+    more: str | None = None,
+) -> Operation:
+    listed = answer.endswith("s") if paged is None else paged
+    return Operation(
+        method,
+        path,
+        name,
+        "Admin",
+        summary,
+        ref(answer),
+        fails,
+        body=ref(body) if body else None,
+        examples={"one": example} if example else {},
+        parameters=(*(PAGED if listed else ()), *([more] if more else [])),
+    )
+
+
+def _usage() -> list[Operation]:
+    fails: tuple[Kind, ...] = (errors.InvalidRequest, errors.AdminRequired)
+    return [
+        Operation(
+            "get",
+            "/v1/usage",
+            "sum_usage",
+            "Usage",
+            "What your account has used, summed up",
+            ref("UsageReport"),
+            fails,
+            "By when jobs were admitted; a job is counted some seconds after its end. With `format=csv` it comes "
+            "as a table. Admins may ask for other accounts.",
+            parameters=("By", "From", "To", "AccountAsked", "Format"),
+        ),
+        Operation(
+            "get",
+            "/v1/usage/jobs",
+            "list_usage",
+            "Usage",
+            "The same job by job, the newest first",
+            ref("UsageJobs"),
+            fails,
+            parameters=("From", "To", "AccountAsked", *PAGED),
+        ),
+    ]
+
+
+def _page(name: str) -> Schema:
+    text: Schema = {"type": ["string", "null"]}
+    return object_of(
+        "",
+        object={"const": "list"},
+        data=list_of(ref(name)),
+        first_id=text,
+        last_id=text,
+        has_more={"type": "boolean"},
+    )
+
+
+def _key() -> Schema:
+    names = {"type": ["array", "null"], "items": TEXT}
+    return object_of(
+        "What a key is for, and whose it is. Null bounds nothing.",
+        id=TEXT,
+        object={"const": "key"},
+        name=TEXT,
+        account=TEXT,
+        account_name=TEXT,
+        tier=TEXT | {"description": "The account's."},
+        admin={"type": "boolean"},
+        models=names,
+        tiers=names,
+        limits=or_null(ref("Limits")),
+        created=SECONDS,
+        expires=SECONDS_OR_NULL,
+        last_used=SECONDS_OR_NULL,
+        revoked=SECONDS_OR_NULL,
+    )
+
+
+def _tier() -> Schema:
+    return object_of(
+        "Null bounds nothing.",
+        id=TEXT,
+        object={"const": "tier"},
+        description=TEXT,
+        priority=COUNT | {"description": "The lower is served first."},
+        weight=COUNT,
+        reserved=NUMBER,
+        models={"type": ["array", "null"], "items": TEXT},
+        image_size={"type": ["string", "null"]},
+        image_steps=COUNT_OR_NULL,
+        most_waiting=COUNT,
+        longest_wait={"type": ["number", "null"]},
+        limits=object_of("", **dict.fromkeys(Limits.model_fields, COUNT_OR_NULL)),
+    )
+
+
+COUNTS = {name: COUNT for name in ("prompt_tokens", "completion_tokens", "image_steps", "images", "units")}
+
+
+def _sum() -> Schema:
+    summed = object_of("Of one day, model, key or account, as was asked for.", requests=COUNT, **COUNTS)
+    summed["properties"] |= dict.fromkeys(("day", "model", "key", "account"), TEXT)
+    return summed
+
+
+def _job() -> Schema:
+    return object_of(
+        "What one job has used. `begun` and `first` are when it began and had its first chunk, if it ever did.",
+        id=TEXT,
+        object={"const": "usage.job"},
+        account=TEXT,
+        key=TEXT,
+        model=TEXT,
+        tier=TEXT,
+        kind={"enum": list(get_args(JobKind))},
+        state={"enum": list(get_args(EndState))},
+        **COUNTS,
+        created=SECONDS,
+        begun=SECONDS_OR_NULL,
+        first=SECONDS_OR_NULL,
+        ended=SECONDS,
+    )

@@ -1,0 +1,162 @@
+"""`crofai accounts`, `tiers` and `usage`."""
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gateway.admin_key import admin_key_file
+from gateway.app import Gateway
+from gateway.cli.main import app
+from shared.accounts import Accounts
+from shared.ledger import Ledger, UsageRow
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def accounts(data_dir: Path) -> Accounts:
+    return Accounts(f"sqlite:///{data_dir / 'crofai.db'}")
+
+
+def crofai(*arguments: str) -> Result:
+    return runner.invoke(app, list(arguments))
+
+
+@pytest.mark.usefixtures("gateway")
+class TestAccounts:
+    def test_create_prints_the_id_alone(self, accounts: Accounts) -> None:
+        made = crofai("accounts", "create", "ann", "--tier", "premium")
+        assert (made.exit_code, made.stderr) == (0, "")
+        ann = accounts.account(made.stdout.strip())
+        assert ann is not None
+        assert (ann.name, ann.tier) == ("ann", "premium")
+        again = crofai("accounts", "create", "ann")
+        assert (again.exit_code, again.stdout) == (1, "")
+        assert again.stderr == "crofai: there is an account 'ann' already (name_taken)\n"
+
+    def test_the_tier_is_changed_by_name_or_id(self, accounts: Accounts) -> None:
+        ann = accounts.create_account("ann", "free")
+        for who, tier in (("ann", "premium"), (ann.id, "free")):
+            assert crofai("accounts", "set", who, "--tier", tier).exit_code == 0
+            changed = accounts.account(ann.id)
+            assert changed is not None
+            assert changed.tier == tier
+
+    def test_an_account_is_suspended_and_resumed(self, accounts: Accounts) -> None:
+        secret = accounts.create_key("ann", "free").secret
+        for command, suspended in (("suspend", True), ("resume", False)):
+            assert crofai("accounts", command, "ann").exit_code == 0
+            holder = accounts.find(secret)
+            assert holder is not None
+            assert holder.suspended == suspended
+
+    def test_list_and_show(self, accounts: Accounts) -> None:
+        key = accounts.create_key("[b]ann", "free")
+        listed = json.loads(crofai("accounts", "list", "--json").stdout)
+        assert [account["name"] for account in listed] == ["admin", "[b]ann"]
+        assert "[b]ann" in crofai("accounts").stdout
+        shown = json.loads(crofai("accounts", "show", "[b]ann").stdout)
+        assert (shown["id"], [each["id"] for each in shown["keys"]]) == (key.account, [key.id])
+
+    @pytest.mark.parametrize("who", ["nobody", "acc_nobody", "", "a/../b"])
+    def test_who_is_not_there_is_said_in_a_line(self, who: str) -> None:
+        result = crofai("accounts", "suspend", who)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "no account" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("gateway")
+def test_tiers_are_listed() -> None:
+    lines = crofai("tiers").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["tier", "premium", "free"]
+    assert json.loads(crofai("tiers", "--json").stdout)[0]["id"] == "premium"
+
+
+class TestUsage:
+    @pytest.fixture(autouse=True)
+    def used(self, gateway: Gateway, data_dir: Path, accounts: Accounts) -> None:
+        self.ann = accounts.create_key("ann", "free")
+        now = time.time()
+        Ledger(f"sqlite:///{data_dir / 'crofai.db'}").record(
+            [
+                UsageRow(
+                    job=f"job_{number}",
+                    account=account,
+                    key="key_1",
+                    model="llama3",
+                    tier="free",
+                    kind="chat",
+                    state="succeeded",
+                    prompt_tokens=1000,
+                    completion_tokens=200,
+                    image_steps=0,
+                    images=0,
+                    units=1200,
+                    created=now,
+                    ended=now,
+                )
+                for number, account in enumerate([self.ann.account, self.ann.account, "acc_other"])
+            ]
+        )
+
+    def test_of_all_accounts(self) -> None:
+        told = crofai("usage", "--by", "model").stdout
+        assert (
+            told.split()
+            == (
+                "model requests prompt tokens completion tokens image steps images units "
+                "llama3 3 3,000 600 0 0 3,600"
+            ).split()
+        )
+
+    def test_of_one_account_as_json(self) -> None:
+        [row] = json.loads(crofai("usage", "--account", "ann", "--by", "account,day", "--json").stdout)
+        assert (row["account"], row["requests"], row["units"]) == (self.ann.account, 2, 2400)
+        assert row["day"] == time.strftime("%Y-%m-%d", time.gmtime())
+
+    def test_as_csv(self) -> None:
+        rows = list(csv.DictReader(io.StringIO(crofai("usage", "--by", "account", "--csv").stdout)))
+        assert {row["account"]: row["units"] for row in rows} == {self.ann.account: "2400", "acc_other": "1200"}
+
+    def test_of_ones_own_key(self) -> None:
+        [row] = json.loads(crofai("usage", "--key", self.ann.secret, "--by", "model", "--json").stdout)
+        assert row["requests"] == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--by", "week"], "by: should be some of day, model, key, account"),
+            (["--from", "yesterday"], "from: should be a day of UTC, such as 2026-01-31"),
+            (["--from", "2026-02-01", "--to", "2026-01-01"], "from: should be a day up to 2026-01-01"),
+            (["--json", "--csv"], "give --json or --csv, not both"),
+            (["--account", "nobody"], "there is no account 'nobody'"),
+        ],
+    )
+    def test_mistakes(self, arguments: list[str], words: str) -> None:
+        result = crofai("usage", *arguments)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert words in result.stderr
+
+    def test_nothing_is_shown_of_nothing(self) -> None:
+        shown = crofai("usage", "--from", "2020-01-01", "--to", "2020-01-02")
+        assert shown.exit_code == 0
+        assert "requests" in shown.stdout
+
+
+def test_a_server_that_is_not_there_is_said_in_a_line(data_dir: Path) -> None:
+    admin_key_file(data_dir).write_text("sk-crof-x\n")
+    for command in ("accounts", "keys", "tiers", "usage"):
+        result = runner.invoke(
+            app, [command, *(["list"] if command in ("accounts", "keys") else []), "--url", DOWN]
+        )
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == f"crofai: no server answers at {DOWN}. Start one with: crofai up\n"
+
+
+DOWN = "http://127.0.0.1:9"
