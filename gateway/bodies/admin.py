@@ -1,6 +1,6 @@
 """Bodies of the admin API: accounts and keys. A field of a change that is left out stays as it is."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -47,6 +47,8 @@ class NewKey(KeyFields):
 
 
 class KeyChange(KeyFields):
-    """Body of PATCH /v1/admin/keys/{key_id}."""
+    """Body of PATCH /v1/admin/keys/{key_id}: null takes a bound back."""
+
+    takes_nulls: ClassVar = True
 
     name: str | None = Field(None, min_length=1, max_length=MOST_NAME)

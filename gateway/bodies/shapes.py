@@ -44,16 +44,19 @@ JsonSchema = Annotated[dict[str, Any], AfterValidator(_is_shallow)]
 
 
 class Shape(BaseModel):
-    """An object of these fields and no others, with no text for a number. A null is as good as left out."""
+    """An object of these fields and no others, with no text for a number. A null is as good as left out, but where
+    it `takes_nulls`: there it says that something is to be nothing from now on."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    takes_nulls: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod
     def _only_what_is_there(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        given = present(data) if None in data.values() else data
+        given = present(data) if None in data.values() and not cls.takes_nulls else data
         # Pydantic would list every unknown field: of a hundred thousand, for two seconds.
         if len(given) > len(cls.model_fields):
             known = {field.alias or name for name, field in cls.model_fields.items()}
@@ -76,7 +79,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 
 def fit(shape: type[AnyBody], data: Mapping[str, Any]) -> AnyBody:
     """The data in this shape. Raises InvalidRequest for the first thing that does not fit."""
-    given = present(data)
+    given = data if shape.takes_nulls else present(data)
     # Before pydantic looks: a misspelt field also leaves the right one missing, and there may be thousands.
     for name in given:
         if name not in shape.model_fields:
