@@ -23,7 +23,8 @@ PROJECT := .venv/.project
 DEV := .venv/.dev
 
 .PHONY: up test check chaos parity setup dev clients lock clean help
-.PHONY: bench-batching bench-failover bench-leaving bench-relay bench-slow-reader bench-soak bench-stalled
+.PHONY: bench-batching bench-estimates bench-failover bench-leaving bench-relay bench-sharing bench-slow-reader
+.PHONY: bench-soak bench-spending bench-stalled
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -47,14 +48,23 @@ parity: setup dev ## every kind of request to vLLM's own server and to this syst
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
 	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)
 
+bench-estimates: setup dev ## what those who wait are told of their time, against what happens
+	$(BIN)/python -m bench.estimates $(ARGS)
+
 bench-failover: setup dev ## kill workers, gateways and Valkey, try after try; half an hour
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.failover $(ARGS)
+
+bench-sharing: setup dev ## how accounts and tiers share a model when all come at once
+	$(BIN)/python -m bench.sharing $(ARGS)
 
 bench-slow-reader: setup dev ## what a reader of 1 KB/s costs twenty others, and the gateway
 	$(BIN)/python -m bench.slow_reader $(ARGS)
 
 bench-stalled: setup dev ## what 500 readers that take nothing cost twenty others, the gateway and Redis
 	$(BIN)/python -m bench.stalled $(ARGS)
+
+bench-spending: setup dev ## 200 spenders of one quota over two gateways, and what an admission costs
+	$(BIN)/python -m bench.spending $(ARGS)
 
 bench-soak: setup dev ## twenty minutes of steady load: memory that grows, and keys that are left over
 	$(BIN)/python -m bench.soak $(ARGS)
