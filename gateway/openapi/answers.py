@@ -40,6 +40,7 @@ def answer_schemas() -> dict[str, Schema]:
                 "type": ["number", "null"],
                 "description": "How long it may take until it is, if that is known.",
             },
+            loading={"type": "boolean", "description": "No worker of the model is ready yet: it is being loaded."},
         ),
         "Health": object_of("", status={"const": "ok"}),
     }
