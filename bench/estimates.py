@@ -2,8 +2,8 @@
 
 Waves of requests of many accounts and of all lengths come to one simulated worker. Those that wait are told about
 once a second where they stand, and for about how long: each such word is compared with the time at which the job
-was begun. Those that are refused are told when to try again: each such word is compared with the time at which one
-that tried all the time was admitted.
+was begun. Then lines of many lengths wait, and a request that would wait for longer than its tier does is told
+when to try again: that is compared with the time at which it was admitted, as it tried all the time.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import requests
 import yaml
 
+from bench.flood import Flood
 from bench.machine import describe
 from tests.cluster import ROOT, Cluster, cluster
 from tests.conftest import simulated_model
@@ -32,7 +33,8 @@ ACCOUNTS = 20
 TOLD = re.compile(r": waiting, position (\d+), about (\d+) s")
 SHORTEST = 2.0  # seconds: of less, nobody needs to be told, and whole seconds say nothing
 LONGEST_WAIT = 10.0  # seconds: who would wait longer is refused
-TRY = 0.1  # seconds between the tries of one that was refused
+LINES = (400, 1200)  # jobs in line before one that is refused, at least and at most
+TRY = 0.1  # seconds between its tries
 
 
 class Word(NamedTuple):
@@ -51,42 +53,48 @@ class Waves:
 
     def __init__(self, running: Cluster, seed: int) -> None:
         self._url = f"{running.url}/v1/chat/completions"
-        self._keys = {
-            tier: [running.accounts.create_key(f"{tier} {number}", tier).secret for number in range(ACCOUNTS)]
-            for tier in ("patient", "hasty")
-        }
+        create = running.accounts.create_key
+        self._keys = [create(f"patient {number}", "patient").secret for number in range(ACCOUNTS)]
+        self._hasty = create("hasty", "hasty")
+        self._flood = Flood(running)
         self._chance = random.Random(seed)
         self.waits: list[Word] = []
         self.refusals: list[Word] = []
         self._lock = threading.Lock()
 
-    def run(self, waves: int, each: int, pause: float) -> None:
-        """So many waves of so many requests, with pauses in seconds between them, and in each a hasty one."""
-        with ThreadPoolExecutor(waves * (each + 1)) as pool:
+    def wait(self, waves: int, each: int, pause: float) -> None:
+        """So many waves of so many requests, with pauses in seconds between them."""
+        with ThreadPoolExecutor(waves * each) as pool:
             asked = []
             for _ in range(waves):
                 for _ in range(each):
-                    key, words = self._chance.choice(self._keys["patient"]), self._chance.randint(*WORDS)
+                    key, words = self._chance.choice(self._keys), self._chance.randint(*WORDS)
                     asked.append(pool.submit(self._wait, key, words))
-                time.sleep(pause / 2)
-                asked.append(pool.submit(self._try, self._chance.choice(self._keys["hasty"])))
-                time.sleep(pause / 2)
+                time.sleep(pause)
             for one in asked:
                 one.result(300)
+
+    def be_refused(self, times: int) -> None:
+        """So often, put jobs of this account and of another in line, and ask for one more."""
+        for _ in range(times):
+            for _ in range(self._chance.randint(*LINES)):
+                account = self._chance.choice((self._hasty.account, "another"))
+                self._flood.put(account, "hasty", 1, self._chance.randint(*WORDS))
+            time.sleep(2)  # until some have been served, and the pace is known
+            self._try(self._hasty.secret)
+            self._flood.clear()
 
     def _wait(self, key: str, words: int) -> None:
         """Ask for a stream, and note what is said before it begins."""
         said: list[tuple[float, float]] = []
         with self._post(key, words, stream=True) as response:
             assert response.ok, response.text
+            begun = 0.0
             for line in response.iter_lines(decode_unicode=True):
                 if found := TOLD.fullmatch(line):
                     said.append((time.monotonic(), float(found[2])))
                 elif line.startswith("data: "):
-                    break
-            begun = time.monotonic()
-            for _ in response.iter_lines():
-                pass
+                    begun = begun or time.monotonic()
         with self._lock:
             self.waits += [Word(told, begun - at) for at, told in said if begun - at >= SHORTEST]
 
@@ -127,7 +135,7 @@ def tiers(folder: Path) -> Path:
     """Two tiers that are served alike; one waits for as long as it takes, the other is refused."""
     file = folder / "tiers.yaml"
     patient = {"description": "Waits.", "priority": 6, "most_waiting": 10_000}
-    hasty = {"description": "Is refused.", "priority": 6, "longest_wait": LONGEST_WAIT}
+    hasty = {"description": "Is refused.", "priority": 6, "most_waiting": 10_000, "longest_wait": LONGEST_WAIT}
     file.write_text(yaml.safe_dump({"tiers": {"patient": patient, "hasty": hasty}}))
     return file
 
@@ -137,6 +145,7 @@ def main() -> int:
     parser.add_argument("--waves", type=int, default=8)
     parser.add_argument("--each", type=int, default=120, help="requests in a wave")
     parser.add_argument("--pause", type=float, default=5, help="seconds between two waves")
+    parser.add_argument("--refusals", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "estimates.json")
     args = parser.parse_args()
@@ -148,7 +157,8 @@ def main() -> int:
         running.start_gateway()
         running.start_worker("m")
         waves = Waves(running, args.seed)
-        waves.run(args.waves, args.each, args.pause)
+        waves.wait(args.waves, args.each, args.pause)
+        waves.be_refused(args.refusals)
     figures = {"waiting": summary(waves.waits), "retry_after": summary(waves.refusals)}
     for name, figure in figures.items():
         print(f"{name}: {figure}")

@@ -1,36 +1,36 @@
 """Every Redis key and channel, with its type, owner and lifetime. No key name is written anywhere else,
 but in scripts, which find out as they run whose keys they need: so all of them are on one server.
 
-| name                   | type    | owner   | what, and how long                                               |
-|------------------------|---------|---------|------------------------------------------------------------------|
-| model.<model>[:p<n>]   | list    | kombu   | waiting Celery messages, one list a priority; until taken        |
-| lease:<model>          | hash    | kombu   | messages delivered and not yet acknowledged, by delivery tag     |
-| lease:<model>:index    | zset    | kombu   | the same tags by the time their lease was last extended          |
-| lease:<model>:mutex    | string  | kombu   | who sweeps expired leases; expires after 2 s                     |
-| _kombu.<table>.<queue> | set     | kombu   | tables binding and binding_permanent: the queue itself; for ever |
-| pool:<model>           | hash    | worker  | what each ready worker takes at once; expires as its report      |
-| fair:<model>           | hash    | lines   | what fairness between accounts and tiers remembers; as waiting   |
-| ring:<model>:<tier>    | zset    | lines   | accounts that have jobs in line, the next first; as waiting      |
-| rested:<model>:<tier>  | zset    | lines   | accounts that had until just now, likewise; as waiting           |
-| line:<model>:<tier>:<account> | zset | lines | ids of its jobs that wait, in their order; as waiting         |
-| waiting:<model>:<tier> | zset    | lines   | ids of jobs in line, by deadline; expires after the last one     |
-| dispatched:<model>:<tier> | zset | lines   | ids of jobs in the queue or at a worker, by deadline; as waiting |
-| running:<scope>        | zset    | lines   | ids of an account's or key's jobs, by deadline; as waiting       |
-| limit:<scope>:<seconds>:<n> | hash | lines | requests, units, images of window n; expires after the window   |
-| usage                  | stream  | lines   | rows of the ledger; until the database has them                  |
-| open:<model>           | zset    | lines   | ids of jobs that have no end, by deadline; expires as waiting    |
-| job:<id>               | hash    | joblog  | state, attempt, reply_to, account … ; expires after the job      |
-| job:<id>:log           | list    | joblog  | the job's chunks, JSON, number n at n - 1; expires as the job    |
-| idem:<account>:<hash>  | string  | gateway | the job of an Idempotency-Key; expires after the job             |
-| leaving                | zset    | joblog  | jobs whose client may come back, by when they end; until then    |
-| dead                   | list    | joblog  | jobs that were given up, JSON, the newest first; until dropped   |
-| recovery               | string  | gateway | who looks for lost messages; expires before the next look         |
-| usage:mutex            | string  | gateway | who moves it there; expires after 10 s                           |
-| usage:rejected         | list    | gateway | entries that are no usage, JSON, the newest first; until dropped |
-| worker:<id>            | string  | worker  | what a worker reports, JSON; expires when it stops reporting     |
-| workers                | zset    | worker  | worker ids by their last report; swept by readers                |
-| gw:<gateway>           | channel | joblog  | frames for one gateway process                                   |
-| ctl:<model>            | channel | gateway | ids of jobs to cancel, to all workers of a model                 |
+| name                          | type    | owner   | what, and how long                                          |
+|-------------------------------|---------|---------|-------------------------------------------------------------|
+| model.<model>[:p<n>]          | list    | kombu   | waiting Celery messages, one list a priority; until taken   |
+| lease:<model>                 | hash    | kombu   | messages delivered and not acknowledged, by delivery tag    |
+| lease:<model>:index           | zset    | kombu   | the same tags by the time their lease was last extended     |
+| lease:<model>:mutex           | string  | kombu   | who sweeps expired leases; expires after 2 s                |
+| _kombu.<table>.<queue>        | set     | kombu   | binding and binding_permanent: the queue itself; for ever   |
+| pool:<model>                  | hash    | worker  | what each ready worker takes at once; expires as its report |
+| fair:<model>                  | hash    | lines   | what fairness remembers; expires as waiting                 |
+| ring:<model>:<tier>           | zset    | lines   | accounts in line, the next first; expires as waiting        |
+| rested:<model>:<tier>         | zset    | lines   | accounts just served out, likewise; expires as waiting      |
+| line:<model>:<tier>:<account> | zset    | lines   | ids of its jobs, in their order; expires as waiting         |
+| waiting:<model>:<tier>        | zset    | lines   | ids of jobs in line, by deadline; expires after the last    |
+| dispatched:<model>:<tier>     | zset    | lines   | ids of jobs in the queue or at workers; expires as waiting  |
+| running:<scope>               | zset    | lines   | ids of an account's or key's jobs; expires as waiting       |
+| limit:<scope>:<seconds>:<n>   | hash    | lines   | requests, units, images of window n; expires after it       |
+| usage                         | stream  | lines   | rows of the ledger; until the database has them             |
+| open:<model>                  | zset    | lines   | ids of jobs without an end, by deadline; expires as waiting |
+| job:<id>                      | hash    | joblog  | state, attempt, reply_to, account …; expires after the job  |
+| job:<id>:log                  | list    | joblog  | its chunks, JSON, number n at n - 1; expires as the job     |
+| idem:<account>:<hash>         | string  | gateway | the job of an Idempotency-Key; expires after the job        |
+| leaving                       | zset    | joblog  | jobs whose client may come back, by their end; until then   |
+| dead                          | list    | joblog  | jobs given up, JSON, the newest first; until dropped        |
+| recovery                      | string  | gateway | who looks for lost messages; expires before the next look   |
+| usage:mutex                   | string  | gateway | who moves it there; expires after 10 s                      |
+| usage:rejected                | list    | gateway | entries that are no usage, JSON; until dropped              |
+| worker:<id>                   | string  | worker  | what a worker reports, JSON; expires when it stops          |
+| workers                       | zset    | worker  | worker ids by their last report; swept by readers           |
+| gw:<gateway>                  | channel | joblog  | frames for one gateway process                              |
+| ctl:<model>                   | channel | gateway | ids of jobs to cancel, to all workers of a model            |
 """
 
 WORKERS = "workers"
