@@ -13,11 +13,12 @@ import pytest
 import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from shared import accounts, ledger
+from shared import accounts, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
-from shared.sql import Database
+from shared.sql import REVISION, Database
 
 
 @pytest.fixture
@@ -73,6 +74,10 @@ def test_the_tables_are_what_the_code_takes_them_for(database: Database) -> None
             assert found == []
 
 
+def test_the_newest_revision_is_what_the_code_takes_the_tables_for() -> None:
+    assert ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head() == REVISION
+
+
 def test_many_who_start_at_once_agree(database_url: str) -> None:
     def work(_: int) -> str:
         ours = Accounts(database_url)
@@ -115,6 +120,18 @@ def test_migrating_what_is_up_to_date_waits_for_nobody(database: Database, datab
         database.migrate()
         assert time.monotonic() - begun < 1
     writer.close()
+
+
+def test_who_is_not_alone_in_time_is_told_in_a_line(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.sql.BUSY", 0.1)
+    monkeypatch.setattr("shared.sql.UPGRADE", 1)
+    first, second = Database(database_url), Database(database_url)
+    with first.alone(), pytest.raises(SetupError, match=r"locked|timeout"), second.alone():
+        pass
+    with second.alone():
+        pass
+    first.close()
+    second.close()
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(database: Database) -> None:
