@@ -287,6 +287,20 @@ def test_an_admins_key_is_handed_in(tmp_path: Path) -> None:
         assert secret not in running.processes[-1].log.read_text()
 
 
+def test_processes_that_start_at_once_agree(database_url: str) -> None:
+    script = f"from shared.accounts import Accounts; a = Accounts({database_url!r}); a.migrate()\n"
+    script += "print(a.create_key('ann', 'free').account, a.make_admin('free', lambda secret: None))"
+    started = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=60) for process in started]
+    assert {errors for _, errors in said} == {""}
+    account, made = zip(*(output.split() for output, _ in said), strict=True)
+    assert len(set(account)) == 1
+    assert sorted(made) == ["False", "False", "False", "True"]
+
+
 def test_gateways_that_start_at_once_make_one_admins_key(tmp_path: Path) -> None:
     with cluster(tmp_path, {"fast": simulated_model()}) as running:
         ports = [free_port() for _ in range(3)]

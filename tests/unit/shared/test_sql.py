@@ -90,20 +90,6 @@ def test_many_who_start_at_once_agree(database_url: str) -> None:
         assert len(set(pool.map(work, range(8)))) == 1
 
 
-def test_processes_that_start_at_once_agree(database_url: str) -> None:
-    script = f"from shared.accounts import Accounts; a = Accounts({database_url!r}); a.migrate()\n"
-    script += "print(a.create_key('ann', 'free').account, a.make_admin('free', lambda secret: None))"
-    started = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    said = [process.communicate(timeout=60) for process in started]
-    assert {errors for _, errors in said} == {""}
-    account, made = zip(*(output.split() for output, _ in said), strict=True)
-    assert len(set(account)) == 1
-    assert sorted(made) == ["False", "False", "False", "True"]
-
-
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
     database.migrate()
     with database.begin() as connection:
