@@ -1,8 +1,6 @@
 """The SQL database of accounts and of the usage ledger: SQLite by default, PostgreSQL by another URL."""
 
-import logging
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from shared.errors import RowRefused, SetupError
-
-log = logging.getLogger(__name__)
 
 BUSY = 5.0  # seconds to wait for another process that writes to the database
 CONNECT = 5  # seconds for PostgreSQL to take a connection
@@ -27,11 +18,8 @@ STATEMENT = 10  # seconds for one statement of PostgreSQL's
 UPGRADE = 600  # the same, while the tables are brought up to date, or another process does that
 SILENCE = 15  # seconds after which a PostgreSQL that says nothing at all is given up
 
-MIGRATIONS = Path(__file__).with_name("migrations")
-ADOPTED = "0001"  # the tables as they were before they had revisions
+REVISION = "0002"  # of the tables, as the code takes them for
 UPGRADE_LOCK = 0x63726F66  # PostgreSQL's advisory locks are numbers; this one says "crof"
-
-_alembic = threading.Lock()  # its context is one for the whole process
 
 
 class Database:
@@ -53,12 +41,15 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to date. Safe in several processes at once."""
-        with self._plain_errors(), _alembic:
+        with self._plain_errors():
             with self._engine.connect() as connection:
-                if _revision(connection) == _head():
+                if _revision(connection) == REVISION:
                     return
+            # Alembic takes 12 MB, which most starts have no need of.
+            from shared import migrations
+
             with self.alone() as connection:
-                _upgrade(connection)
+                migrations.upgrade(connection)
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -67,21 +58,23 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[sql.Connection]:
         """A transaction that waits for those of other processes, and makes them wait."""
-        if self.is_sqlite:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                # By itself Python's driver begins none for what changes tables.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    connection.exec_driver_sql("ROLLBACK")
-                    raise
-                connection.exec_driver_sql("COMMIT")
-        else:
-            with self._engine.begin() as connection:
+        with self._plain_errors(), self._locked() if self.is_sqlite else self._engine.begin() as connection:
+            if not self.is_sqlite:
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE}s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+            yield connection
+
+    @contextmanager
+    def _locked(self) -> Iterator[sql.Connection]:
+        """SQLite's only writer. By itself Python's driver begins no transaction for what changes tables."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
                 yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
@@ -91,30 +84,14 @@ class Database:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             kind = RowRefused if isinstance(error, DataError | IntegrityError) else SetupError
             raise kind(f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL.") from error
-        except CommandError as error:
-            raise SetupError(
-                f"the database {self._name} cannot be used: {error}. Was it made by a newer version?"
-            ) from error
-
-
-def _head() -> str | None:
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def _revision(connection: sql.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _upgrade(connection: sql.Connection) -> None:
-    before = _revision(connection)
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if before is None and sql.inspect(connection).has_table("accounts"):
-        before = ADOPTED
-        command.stamp(config, ADOPTED)
-    command.upgrade(config, "head")
-    log.info("the database's tables are brought from revision %s to %s", before or "nothing", _head())
+    """What the tables are at; None if they have no revision."""
+    if not sql.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(sql.text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def _engine(url: str) -> sql.Engine:

@@ -28,14 +28,23 @@ def postgres() -> Iterator[str]:
     if given := os.environ.get("CROFAI_TEST_POSTGRES_URL"):
         yield given
         return
+    with own_server() as server:
+        yield server.url
+
+
+@contextmanager
+def own_server() -> Iterator["Server"]:
+    """A server that runs, of the package's."""
     # Not in pytest's folder, which is its user's alone.
     folder = Path(tempfile.mkdtemp(prefix="crofai-postgres-"))
-    server = Server(folder)
     try:
-        server.start()
-        yield server.url
+        server = Server(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -46,6 +46,9 @@ def not_offered_api(catalog: Catalog, keyring: Keyring) -> Blueprint:
 def _offered() -> str:
     """The addresses that there are."""
     rules = [rule for rule in current_app.url_map.iter_rules() if rule.rule.startswith("/v1/")]
-    posts = {rule.rule for rule in rules if "POST" in (rule.methods or ()) and "not_offered" not in rule.endpoint}
+    ours = [
+        rule for rule in rules if "not_offered" not in rule.endpoint and not rule.endpoint.startswith("admin.")
+    ]
+    posts = {rule.rule for rule in ours if "POST" in (rule.methods or ())}
     names = ", ".join(sorted(posts)).replace("<", "{").replace(">", "}")
     return f"What is offered: {names}; the models are listed at /v1/models."

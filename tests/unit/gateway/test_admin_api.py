@@ -60,6 +60,13 @@ def test_it_is_for_admins_alone(api: Api) -> None:
         assert api(method, path, {}, key="sk-crof-wrong")[0] == 401
 
 
+def test_browsers_may_ask_beforehand_without_a_key(api: Api) -> None:
+    headers = {"Origin": "https://example.org", "Access-Control-Request-Method": "PATCH"}
+    answer = api.client.options("/v1/admin/accounts/x", headers=headers)
+    assert answer.status_code == 200
+    assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
+
+
 def test_an_account_is_made_read_changed_and_listed(api: Api) -> None:
     ann = api.made()
     assert (ann["name"], ann["tier"], ann["suspended"]) == ("ann", "premium", None)

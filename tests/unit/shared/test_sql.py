@@ -13,11 +13,12 @@ import pytest
 import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from shared import accounts, ledger
+from shared import accounts, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
-from shared.sql import Database
+from shared.sql import REVISION, Database
 
 
 @pytest.fixture
@@ -73,6 +74,10 @@ def test_the_tables_are_what_the_code_takes_them_for(database: Database) -> None
             assert found == []
 
 
+def test_the_newest_revision_is_what_the_code_takes_the_tables_for() -> None:
+    assert ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head() == REVISION
+
+
 def test_many_who_start_at_once_agree(database_url: str) -> None:
     def work(_: int) -> str:
         ours = Accounts(database_url)
@@ -83,20 +88,6 @@ def test_many_who_start_at_once_agree(database_url: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(work, range(8)))) == 1
-
-
-def test_processes_that_start_at_once_agree(database_url: str) -> None:
-    script = f"from shared.accounts import Accounts; a = Accounts({database_url!r}); a.migrate()\n"
-    script += "print(a.create_key('ann', 'free').account, a.make_admin('free', lambda secret: None))"
-    started = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    said = [process.communicate(timeout=60) for process in started]
-    assert {errors for _, errors in said} == {""}
-    account, made = zip(*(output.split() for output, _ in said), strict=True)
-    assert len(set(account)) == 1
-    assert sorted(made) == ["False", "False", "False", "True"]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
@@ -115,6 +106,18 @@ def test_migrating_what_is_up_to_date_waits_for_nobody(database: Database, datab
         database.migrate()
         assert time.monotonic() - begun < 1
     writer.close()
+
+
+def test_who_is_not_alone_in_time_is_told_in_a_line(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.sql.BUSY", 0.1)
+    monkeypatch.setattr("shared.sql.UPGRADE", 1)
+    first, second = Database(database_url), Database(database_url)
+    with first.alone(), pytest.raises(SetupError, match=r"locked|timeout"), second.alone():
+        pass
+    with second.alone():
+        pass
+    first.close()
+    second.close()
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(database: Database) -> None:
