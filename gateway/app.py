@@ -134,14 +134,15 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
     _allow_origins(app, settings)
-    socketio = make_socketio(app, settings, _origins(settings))
+    socketio = make_socketio(app, settings)
     namespaces = [StreamNamespace(name, socketio, catalog, tiers, keyring, admission) for name in ("/", "/stream")]
     for namespace in namespaces:
         socketio.on_namespace(namespace)
     if settings.trusted_proxies:
         # Outermost, as Socket.IO's requests never reach Flask.
+        trusted = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0
+            app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=0, x_port=0, x_prefix=0
         )
     return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, list(catalog.models))
 
@@ -160,21 +161,16 @@ def _redis(settings: Settings) -> "redis.Redis":
     return redis.Redis(connection_pool=pool)
 
 
-def _origins(settings: Settings) -> str | list[str]:
-    origins = [origin.strip() for origin in settings.cors_origins.split(",")]
-    return "*" if "*" in origins else origins
-
-
 def _allow_origins(app: Flask, settings: Settings) -> None:
     """Let browsers on the configured origins call the API. Keys travel in headers, never in cookies."""
-    origins = _origins(settings)
+    origins = settings.origins
 
     @app.after_request
     def allow(response: Response) -> Response:
         response.vary.add("Origin")  # without one, too: a cache may keep that for whoever asks next
         origin = request.headers.get("Origin")
-        if origin and (origins == "*" or origin in origins):
-            response.headers["Access-Control-Allow-Origin"] = "*" if origins == "*" else origin
+        if origin and (origins == ["*"] or origin in origins):
+            response.headers["Access-Control-Allow-Origin"] = "*" if origins == ["*"] else origin
             # SDKs send headers of their own; which ones, a browser asks beforehand.
             asked = request.headers.get("Access-Control-Request-Headers")
             response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, X-API-Key"

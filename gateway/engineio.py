@@ -100,11 +100,12 @@ class SessionWebsocket(driver.WebSocketWSGI):
                 session.close(wait=False, abort=True, reason=session.server.reason.TRANSPORT_CLOSE)
 
 
-def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> SocketIO:
+def make_socketio(app: Flask, settings: Settings) -> SocketIO:
     socketio = SocketIO(
         app,
         async_mode="gevent",
-        cors_allowed_origins=origins,
+        cors_allowed_origins="*" if settings.origins == ["*"] else partial(_may_come, settings.origins),
+        cors_credentials=False,  # keys travel in events, never in cookies
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
         max_http_buffer_size=settings.max_body_bytes,
@@ -119,9 +120,15 @@ def make_socketio(app: Flask, settings: Settings, origins: str | list[str]) -> S
     hooks = {"queue": PacketQueue, "websocket": partial(SessionWebsocket, gate.dismiss)}
     engine._async = engine._async | hooks
     engine.handlers["message"] = partial(_heard, engine.sockets, engine.handlers["message"])
-    # Engine.IO's own is an error in the log, for whatever a stranger asks.
-    engine._log_error_once = lambda message, _: log.debug("%s", message)
+    # Engine.IO's own is an error in the log, for whatever a stranger asks, with what he asked in it.
+    engine._log_error_once = lambda _, kind: log.debug("a request is refused: %s", kind)
     return socketio
+
+
+def _may_come(origins: list[str], origin: str | None, environ: dict[str, Any]) -> bool:
+    """Whether a page of this origin may: the named ones, and our own, which some programs send, too."""
+    host = (origin or "").partition("://")[2]
+    return origin in origins or (host != "" and host == environ.get("HTTP_HOST"))
 
 
 def _heard(sessions: dict[str, Any], handle: Callable[[str, Any], None], sid: str, data: Any) -> None:

@@ -23,7 +23,7 @@ import gevent
 import h11
 from geventwebsocket.handler import WebSocketHandler
 
-from gateway import request_id
+from gateway import request_id, safety
 from gateway.api.errors import error_json, retry_headers
 from gateway.framing import Body, Chunks, Content
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, read_head
@@ -100,6 +100,7 @@ class Handler(WebSocketHandler):
             others = [header for header in self.response_headers if header[0].lower() != b"connection"]
             self.response_headers = [*others, (b"Connection", b"close")]
         self.response_headers.append((request_id.HEADER.encode(), request_id.current().encode()))
+        self.response_headers += safety.missing(self.response_headers, self.environ)
         super().finalize_headers()
         if self.command == "HEAD":
             self.response_use_chunked = False  # an end of chunks would be a body
@@ -177,10 +178,11 @@ class Handler(WebSocketHandler):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer without the application, in the shape that all errors have."""
-        log.debug("%s: %s", self.client_address, error)
+        # What is wrong in a request may be a key, and is for its sender alone.
+        log.debug("%s: %s", self.client_address, error.code)
         status, body = HTTPStatus(error.status), error_json(error)
         headers = {"Connection": "close", "Content-Type": "application/json", "Content-Length": len(body)}
-        headers |= {request_id.HEADER: request_id.current()} | retry_headers(error)
+        headers |= {request_id.HEADER: request_id.current()} | safety.ALWAYS | retry_headers(error)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.socket.sendall(f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode() + body)
 

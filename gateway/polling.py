@@ -66,7 +66,7 @@ class Gate:
         """Tell a client why its session ends, and end it once the client has that. Does not wait."""
         if session.closed:
             return
-        log.debug("a Socket.IO client is dismissed: %s", error)
+        log.debug("a Socket.IO client is dismissed: %s", error.code)
         manager = self._socketio.server.manager
         for namespace in list(manager.get_namespaces()):
             if sid := manager.sid_from_eio_sid(session.sid, namespace):

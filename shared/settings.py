@@ -2,9 +2,11 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,8 +19,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CROFAI_", extra="ignore", allow_inf_nan=False)
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey server.")
-    database_url: str = Field("", description="SQL database of accounts; default: SQLite in the data folder.")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey server.")
+    database_url: str = Field("", repr=False, description="SQL database; default: SQLite in the data folder.")
     data_dir: Path = Field(Path("data"), description="Folder of everything kept on this machine.")
     models_file: Path | None = Field(None, description="Operator's catalogue, merged over shared/models.yaml.")
     tiers_file: Path | None = Field(None, description="Operator's tiers, merged over shared/tiers.yaml.")
@@ -26,7 +28,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
     admin_key: SecretStr = Field(SecretStr(""), description="An admin's key to adopt; default: one is made.")
-    trusted_proxies: int = Field(0, ge=0, description="Proxies in front, whose X-Forwarded-For is believed.")
+    trusted_proxies: int = Field(0, ge=0, description="Proxies in front, whose X-Forwarded-For and -Proto count.")
     most_wrong_keys: int = Field(20, gt=0, description="In a minute, of one client's address.")
     max_body_bytes: int = Field(1_000_000, gt=0, description="Largest request body taken.")
     queue_bound: int = Field(1_000, gt=0, description="Most jobs of one tier that may wait for one model.")
@@ -52,9 +54,30 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: str) -> str:
+        """What is wrong is not repeated: it may hold a password."""
         if not url.startswith(("redis://", "rediss://")):
             raise ValueError("should be the URL of a Redis server, such as redis://127.0.0.1:6379/0")
+        try:
+            parts = urlsplit(url)
+            fit = parts.port != 0 and not parts.fragment
+        except ValueError:
+            fit = False
+        if not fit:
+            raise ValueError("is no URL; in a password, write / as %2F, # as %23, ? as %3F, @ as %40")
+        for checks in parse_qs(parts.query, keep_blank_values=True).get("ssl_cert_reqs", []):
+            # Celery takes what it does not know for "none".
+            if checks not in CHECKS:
+                raise ValueError(f"ssl_cert_reqs should be one of {', '.join(CHECKS)}")
         return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        """A browser's `Origin` is compared to them letter by letter."""
+        for origin in filter(None, (part.strip() for part in text.split(","))):
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+", origin):
+                raise ValueError(f"should be * or origins such as https://app.example, not {origin[:80]!r}")
+        return text
 
     @field_validator("data_dir", "models_file", "tiers_file", mode="before")
     @classmethod
@@ -69,9 +92,21 @@ class Settings(BaseSettings):
         return level.upper() if isinstance(level, str) else level
 
     @property
+    def origins(self) -> list[str]:
+        """Origins that browsers may call from; ["*"] are all."""
+        origins = [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+        return ["*"] if "*" in origins else origins
+
+    @property
     def sql_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'crofai.db'}"
 
+
+CHECKS = ("required", "optional", "none")
+"""Of a Redis server's certificate, in its URL's `ssl_cert_reqs`."""
+
+SECRET = ("CROFAI_REDIS_URL", "CROFAI_DATABASE_URL", "CROFAI_ADMIN_KEY")
+"""Variables whose values are, or may hold, passwords: they are in no error and no log."""
 
 OTHERS = ("CROFAI_KEY", "CROFAI_URL")
 """Variables that are no settings of a process, but are read where they are used."""
@@ -89,7 +124,10 @@ def misspelt(names: Iterable[str] = os.environ) -> dict[str, str]:
 
 
 def load_settings() -> Settings:
-    """Settings from the environment. Raises SetupError naming the variable, its value and what it takes."""
+    """Settings from the environment. Raises SetupError naming the variable, what it takes, and its value.
+
+    Values that may hold passwords are not told.
+    """
     try:
         return Settings()
     except ValidationError as error:
@@ -97,4 +135,5 @@ def load_settings() -> Settings:
         variable = f"CROFAI_{'_'.join(str(part) for part in first['loc'])}".upper()
         given = os.environ.get(variable, first["input"])
         words = first["msg"].removeprefix("Value error, ")
-        raise SetupError(f"{variable}={given!r}: {words[0].lower()}{words[1:]}") from None
+        said = variable if variable in SECRET else f"{variable}={given!r}"
+        raise SetupError(f"{said}: {words[0].lower()}{words[1:]}") from None

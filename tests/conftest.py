@@ -74,6 +74,18 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A gateway behind one trusted proxy, for pages of one origin, and workers. All log as much as they can."""
+    models = {"fast": simulated_model(tokens_per_second=500), "slow": simulated_model(tokens_per_second=20)}
+    settings = {"log_level": "DEBUG", "trusted_proxies": 1, "cors_origins": "https://app.example"}
+    with cluster(tmp_path_factory.mktemp("guarded"), models, **settings) as running:
+        running.start_gateway()
+        for name in models:
+            running.start_worker(name)
+        yield running
+
+
 def simulated_model(kind: str = "chat", **engine_args: object) -> dict[str, object]:
     """A catalogue entry for the simulated engine."""
     return {

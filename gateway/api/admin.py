@@ -56,7 +56,7 @@ class AdminDesk:
     def admins_only(self) -> None:
         """Before each request. Raises InvalidKey, AdminRequired, and what else Keyring.holder does."""
         if request.method == "OPTIONS":
-            return  # browsers ask beforehand, without a key
+            return  # a browser asks, before it sends a key, whether it may
         g.holder = key_holder(self.keyring)
         if not g.holder.admin:
             raise AdminRequired

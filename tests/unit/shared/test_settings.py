@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from shared.errors import SetupError
-from shared.settings import Settings, load_settings, misspelt
+from shared.settings import SECRET, Settings, load_settings, misspelt
 
 
 def test_defaults_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +25,8 @@ def test_a_given_database_is_used() -> None:
     ("name", "value", "words"),
     [
         ("CROFAI_DATA_DIR", "", ": should be a path, or not be set"),
-        ("CROFAI_REDIS_URL", "foo", ": should be the URL of a"),
+        ("CROFAI_CORS_ORIGINS", "https://app.example/", "should be * or origins such as https://app.example"),
+        ("CROFAI_CORS_ORIGINS", "https://a.example, app.example", "not 'app.example'"),
         ("CROFAI_LOG_LEVEL", "loud", "'DEBUG'"),
         ("CROFAI_PORT", "http", "integer"),
         ("CROFAI_PORT", "70000", "65535"),
@@ -37,6 +39,53 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
         load_settings()
     assert str(error.value).startswith(f"{name}='{value}'")
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CROFAI_REDIS_URL", "hushhush", "should be the URL of a Redis server"),
+        ("CROFAI_REDIS_URL", "redis//:hushhush@h/0", "should be the URL of a Redis server"),
+        ("CROFAI_REDIS_URL", "redis://:hush/hush@h/0", "write / as %2F"),
+        ("CROFAI_REDIS_URL", "redis://:hush#hush@h/0", "write / as %2F"),
+        ("CROFAI_REDIS_URL", "rediss://:hush?hush@h/0", "write / as %2F"),
+        ("CROFAI_REDIS_URL", "redis://h:6379/0#hush", "is no URL"),
+        ("CROFAI_REDIS_URL", "rediss://:hush@h/0?ssl_cert_reqs=hush", "one of required, optional, none"),
+        ("CROFAI_REDIS_URL", "rediss://:hush@h/0?ssl_cert_reqs=", "one of required, optional, none"),
+    ],
+)
+def test_a_password_is_not_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ")
+    assert words in str(error.value)
+    assert "hush" not in str(error.value)
+
+
+def test_passwords_are_in_no_settings_shown() -> None:
+    settings = Settings(
+        redis_url="rediss://u:hush@h/0", database_url="postgresql://u:hush@h/d", admin_key=SecretStr("hush")
+    )
+    assert "hush" not in repr(settings) + str(settings)
+
+
+def test_all_that_may_hold_a_password_is_known_to() -> None:
+    fields = [name for name, field in Settings.model_fields.items() if not field.repr or "Secret" in str(field)]
+    assert [f"CROFAI_{name.upper()}" for name in fields] == list(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("*", ["*"]),
+        ("https://a.example, *", ["*"]),
+        ("https://a.example,http://127.0.0.1:3000 ,", ["https://a.example", "http://127.0.0.1:3000"]),
+        ("", []),
+    ],
+)
+def test_origins_are_a_list(text: str, origins: list[str]) -> None:
+    assert Settings(cors_origins=text).origins == origins
 
 
 def test_a_misspelt_variable_is_told_from_what_others_set() -> None:
