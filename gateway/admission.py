@@ -361,7 +361,7 @@ class Admission:
         wait = self.places.wait(job.model, job.tier, max(1, over))
         ready = self._roster.ready(job.model)
         seconds = sum(worker.job_seconds for worker in ready) / len(ready) if ready else None
-        return limits.refusal(verdict, terms.scopes, wait, seconds)
+        return limits.refusal(verdict, terms, wait, seconds)
 
     def _leave(self, job: Record, reader: str, grace: float) -> None:
         """Its client has left a job. In a greenlet of its own: the one that served it may be at its end."""

@@ -32,6 +32,7 @@ from gateway.auth import Keyring
 from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
+from gateway.limits import HEADERS
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
@@ -49,7 +50,10 @@ from shared.tiers import load_tiers
 
 log = logging.getLogger(__name__)
 
-EXPOSED = "X-Job-Id, X-Request-Id, request-id, Retry-After, Server-Timing"
+EXPOSED = ", ".join(
+    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing"]
+    + [f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in HEADERS.values()]
+)
 """What pages of other origins may read of a response, beside what they always may."""
 
 

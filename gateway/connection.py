@@ -167,7 +167,7 @@ def text(data: Any) -> str:
 
 
 def error_event(error: RequestError) -> dict[str, Any]:
-    return asdict(error.failure())
+    return asdict(error.failure()) | {"retry_after": error.retry_after}
 
 
 def _texts(whole: str) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """What a request can cost at most, in units, before anybody has counted its tokens. Hop 2.
 
 So much is reserved when it is admitted, and settled at its end to what it has used. A token is at least a byte of
-text, and a prompt has no more of them than the model's context: no request takes more than is reserved for it.
+text, as the model's tokenizer has normalised it, and a prompt has no more of them than the model's context: no
+request takes more than is reserved for it.
 """
 
 import math
+import unicodedata
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +18,7 @@ from shared.messages import Kind, prompts
 
 FRAME = 256  # tokens that a chat template adds by itself, its own system message included
 TURN = 16  # tokens that it adds to each message
+BESIDE = 2  # that a tokenizer puts before a text: the mark of its beginning, and a space
 PIXELS = 1024 * 1024  # of the image that a step's price is for
 LENGTH = 64  # tokens of a simulated answer, if neither the entry nor the request says
 
@@ -36,7 +39,7 @@ def most(model: Model, kind: Kind, body: dict[str, Any]) -> Cost:
 def _image(model: Model, body: dict[str, Any]) -> Cost:
     args = model.image_args
     width, height = edges(body.get("size") or args.size) or (0, 0)
-    steps = body.get("steps") or int(model.engine_args.get("steps", args.steps))
+    steps = body.get("steps") or model.image_steps
     images = body.get("n") or 1
     rate = math.ceil(model.price.step * width * height / PIXELS)
     return Cost(Rates(prompt=0, completion=0, step=rate), rate * steps * images, images)
@@ -59,18 +62,22 @@ def _rates(price: Price) -> Rates:
 
 def _chat(body: dict[str, Any]) -> list[int]:
     """The most tokens of the one prompt that a chat makes: all that the request says may be in it."""
-    # Templates write tools as JSON with indents: twice is more than they take.
-    tools = 2 * _size(body["tools"]) if body.get("tools") else 0
-    return [FRAME + TURN * len(body["messages"]) + _size(body["messages"]) + tools]
+    # Templates write calls as JSON anew, with a space behind each comma and colon: twice is more than they take.
+    messages = sum(TURN + _size(message) * (2 if message.get("tool_calls") else 1) for message in body["messages"])
+    return [FRAME + messages + (_size(_indented(body["tools"])) if body.get("tools") else 0)]
+
+
+def _indented(tools: Any) -> str:
+    """As templates write them at the most: what it takes grows with the depth."""
+    return msgspec.json.format(msgspec.json.encode(tools), indent=4).decode()
 
 
 def _size(value: Any) -> int:
     """The most tokens of a text, or of a part of a body as JSON; ids of tokens are counted."""
     if isinstance(value, list) and value and isinstance(value[0], int):
         return len(value)
-    if isinstance(value, str):
-        return len(value.encode(errors="surrogatepass")) + 1
-    return len(msgspec.json.encode(value))
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return max(len(form.encode()) for form in (text, unicodedata.normalize("NFC", text))) + BESIDE
 
 
 def _longest(model: Model, prompts: list[int]) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shared.errors import QueueFull, QuotaExceeded, RateLimited, RequestError
-from shared.lines import WINDOWS, Scope, Verdict, Window
+from shared.lines import WINDOWS, Scope, Terms, Verdict, Window
 from shared.tiers import Limits
 
 NAMES = {seconds: name for name, seconds in WINDOWS.items()}
@@ -21,11 +21,9 @@ class Left(NamedTuple):
     resets: float
 
 
-def refusal(
-    verdict: Verdict, scopes: Sequence[Scope], wait: float | None, job_seconds: float | None
-) -> RequestError:
-    """The error for a request that was not admitted. `wait` (seconds) is how long until a job of its tier has been
-    served, `job_seconds` how long one takes; both if known."""
+def refusal(verdict: Verdict, terms: Terms, wait: float | None, job_seconds: float | None) -> RequestError:
+    """The error for a request that was not admitted on these terms. `wait` (seconds) is how long until a job of
+    its tier has been served, `job_seconds` how long one takes; both if known."""
     match verdict.refusal:
         case "queue":
             error: RequestError = QueueFull(f"{verdict.waiting} jobs of your tier wait for this model already.")
@@ -34,16 +32,20 @@ def refusal(
             error = RateLimited(f"You have {verdict.running} jobs under way, as many as you may at once.")
             error.retry_after = _whole(job_seconds / max(1, verdict.running) if job_seconds else None)
         case what:
-            window = verdict.windows[verdict.at]
-            limit = _limit(window, scopes, what)
-            name = NAMES[window.seconds]
-            kind = QuotaExceeded if name == "day" else RateLimited
-            used = getattr(window, what)
-            error = kind(
-                f"The limit is {limit} {what} a {name}; {used} are used or reserved, and this needs more."
-            )
-            error.retry_after = _whole(window.resets)
-    error.headers = headers(verdict, scopes)
+            error = _exhausted(verdict.windows[verdict.at], terms, what)
+    error.headers = headers(verdict, terms.scopes)
+    return error
+
+
+def _exhausted(window: Window, terms: Terms, what: str) -> RequestError:
+    limit, used, name = _limit(window, terms.scopes, what), getattr(window, what), NAMES[window.seconds]
+    needs = {"requests": 1, "units": terms.units, "images": terms.images}[what]
+    error: RequestError = (QuotaExceeded if name == "day" else RateLimited)(
+        f"The limit is {limit} {what} a {name}; {used} are used or reserved, and this may need {needs}."
+    )
+    # More than there ever is: the same request would be refused again.
+    never = limit is not None and needs > limit
+    error.retry_after = None if never else _whole(window.resets)
     return error
 
 

@@ -13,6 +13,7 @@ from gateway.roster import Roster
 from shared.lines import Account, Lines, Snapshot, TierLine
 
 FRESH = 1.0  # seconds
+ASKED_AGAIN = 0.2  # seconds after which a job that is missed is looked for again
 NO_JOBS = Snapshot(capacity=0)
 
 
@@ -34,7 +35,7 @@ class _Spot(NamedTuple):
 
 
 class Places:
-    """The lines before all models, each read at most once a second."""
+    """The lines before all models, each read at most once a second; more often for a job that is not there yet."""
 
     def __init__(self, lines: Lines, roster: Roster) -> None:
         self._lines = lines
@@ -47,9 +48,11 @@ class Places:
         """None if the job does not wait, or it is not known."""
         try:
             self._look(model)
-            if (spot := self._spots[model].get(job_id)) is None:
-                return None
-            return self._place(model, spot)
+            if job_id not in self._spots[model]:
+                # It may have come since.
+                self._look(model, ASKED_AGAIN)
+            spot = self._spots[model].get(job_id)
+            return None if spot is None else self._place(model, spot)
         except RedisError:
             return None
 
@@ -88,9 +91,9 @@ class Places:
         together = sum(worker.capacity / worker.job_seconds for worker in workers if worker.job_seconds)
         return round(position / together, 1) if together else None
 
-    def _look(self, model: str) -> None:
+    def _look(self, model: str, fresh: float = FRESH) -> None:
         now = time.monotonic()
-        if now - self._read.get(model, -math.inf) >= FRESH:
+        if now - self._read.get(model, -math.inf) >= fresh:
             self._read[model] = now  # first: whoever asks meanwhile has the lines as they were
             self._snapshots.setdefault(model, NO_JOBS)
             self._spots.setdefault(model, {})
@@ -103,17 +106,20 @@ def _spots(snapshot: Snapshot) -> Iterator[tuple[str, _Spot]]:
     position, ranks = 0, dict.fromkeys((line.name for line in snapshot.tiers), 0)
     by_priority = sorted(snapshot.tiers, key=lambda line: line.priority)
     for _, lines in groupby(by_priority, key=lambda line: line.priority):
-        starts = [_starts(each, account) for each in lines for account in each.accounts]
-        for _, _, job_id, line in merge(*starts, key=lambda start: start[:2]):
+        starts = [_starts(n, each, account) for n, each in enumerate(lines) for account in each.accounts]
+        for *_, job_id, line in merge(*starts, key=lambda start: start[:3]):
             position += 1
             ranks[line.name] += 1
             yield job_id, _Spot(position, ranks[line.name], line.pace)
 
 
-def _starts(line: TierLine, account: Account) -> Iterator[tuple[float, str, str, TierLine]]:
-    """An account's jobs with the virtual times of their starts."""
-    for number, job_id in enumerate(account.jobs):
-        yield account.start + number / line.weight, account.id, job_id, line
+def _starts(number: int, line: TierLine, account: Account) -> Iterator[tuple[float, int, str, str, TierLine]]:
+    """An account's jobs with the virtual times of their starts. Of equal ones the first tier goes first, and in it
+    the account whose id does, as in the scripts; and as there one is added to the other, for the same rounding."""
+    start = account.start
+    for job_id in account.jobs:
+        yield start, number, account.id, job_id, line
+        start += 1 / line.weight
 
 
 def _ahead(line: TierLine, account: str) -> int:

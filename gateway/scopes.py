@@ -1,8 +1,11 @@
-"""Hop 2: which models and tiers a key is for. Nothing is looked up here."""
+"""Hop 2: which models and tiers a key is for, and how large pictures may be. Nothing is looked up here."""
+
+from typing import Any
 
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import ModelNotAllowed, TierRequired, UnknownTier
+from shared.errors import InvalidRequest, ModelNotAllowed, TierRequired, UnknownTier
+from shared.image_args import edges
 from shared.tiers import Tier, Tiers
 
 
@@ -29,6 +32,44 @@ def check(holder: Holder, tiers: Tiers, name: str, model: Model) -> None:
         raise ModelNotAllowed(f"The tier '{tier.id}' is not for the model '{model.id}'.", param="model")
     if holder.models is not None and model.id not in holder.models:
         raise ModelNotAllowed(f"This API key is not for the model '{model.id}'.", param="model")
+
+
+def bounded(tiers: Tiers, name: str, model: Model, body: dict[str, Any]) -> dict[str, Any]:
+    """A request's body, as its workers get it, within what the tier of this name takes: what it leaves open is the
+    model's own, or the tier's bound if that is less. Raises InvalidRequest for what it says and may not."""
+    tier = _find(tiers, name)
+    if model.kind != "image" or (tier.image_size is None and tier.image_steps is None):
+        return body
+    return body | _size(tier, model, body) | _steps(tier, model, body)
+
+
+def _size(tier: Tier, model: Model, body: dict[str, Any]) -> dict[str, str]:
+    most = edges(tier.image_size or "")
+    given = body.get("size")
+    size = edges(given or model.image_args.size)
+    if most is None or size is None or _within(size, most):
+        return {}
+    if given:
+        raise InvalidRequest(
+            f"size: should be at most {tier.image_size} at the tier '{tier.id}', got '{given}'", param="size"
+        )
+    return {"size": f"{min(size[0], most[0])}x{min(size[1], most[1])}"}
+
+
+def _within(size: tuple[int, int], most: tuple[int, int]) -> bool:
+    """Whether a picture is none too large, upright or across."""
+    return max(size) <= max(most) and min(size) <= min(most)
+
+
+def _steps(tier: Tier, model: Model, body: dict[str, Any]) -> dict[str, int]:
+    most, given = tier.image_steps, body.get("steps")
+    if most is None or (given or model.image_steps) <= most:
+        return {}
+    if given:
+        raise InvalidRequest(
+            f"steps: should be an integer from 1 to {most} at the tier '{tier.id}', got {given}", param="steps"
+        )
+    return {"steps": most}
 
 
 def _own(holder: Holder, tiers: Tiers) -> Tier:

@@ -104,7 +104,8 @@ class StreamNamespace(Namespace):
         tier = scopes.usual_tier(holder, self._tiers)
         scopes.check(holder, self._tiers, tier, model)
         client = Client(grace=_whole(fields, "resume_within", MOST_GRACE))
-        return self._admission.submit(holder, tier, model, socket_body(model, fields), client)
+        body = scopes.bounded(self._tiers, tier, model, socket_body(model, fields))
+        return self._admission.submit(holder, tier, model, body, client)
 
     def _resume(self, data: str, connection: Connection) -> AbstractContextManager[Answer]:
         fields, holder = self._read(data, connection, KEY_WAIT)

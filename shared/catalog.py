@@ -147,6 +147,11 @@ class Model(BaseModel):
         """Of an image model, what bounds its requests."""
         return ImageArgs.model_validate(self.engine_args) if self.engine == "diffusers" else SIMULATED
 
+    @property
+    def image_steps(self) -> int:
+        """Of an image model, the steps of a request that does not say."""
+        return int(self.engine_args.get("steps", self.image_args.steps))
+
     @model_validator(mode="before")
     @classmethod
     def _derive_kind(cls, fields: Any) -> Any:

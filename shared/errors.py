@@ -329,6 +329,9 @@ class Relayed(RequestError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message, param=failure.param)
         self._failure = failure
+        if failure.code == ModelUnavailable.code:
+            # The only one of those that say when to come again that is met in a log: of a job that waited in vain.
+            self.retry_after = ModelUnavailable.retry_after
 
     def failure(self) -> Failure:
         return self._failure

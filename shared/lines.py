@@ -67,7 +67,8 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """`refusal` says what is exhausted: then that is in `windows[at]`, if it is any of their numbers.
 
-    `waiting` is how many jobs of the tier wait for the model, `running` how many jobs the account has open.
+    `waiting` is how many jobs of the tier wait for the model, `running` how many the account has open, or the key
+    if it is that which has too many.
     """
 
     refusal: Refusal
@@ -226,4 +227,4 @@ def _end(error: RequestError) -> bytes:
 
 
 _VERDICT = msgspec.json.Decoder(Verdict)
-_SNAPSHOT = msgspec.json.Decoder(Snapshot)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot, strict=False)  # a script's numbers have 14 digits, its texts have all

@@ -65,6 +65,7 @@ class Desk:
         client: Client,
         kind: Kind | None = None,
     ) -> AbstractContextManager[Answer]:
+        body = scopes.bounded(self.tiers, tier, model, body)
         client = replace(client, timeout=_timeout(self.job_timeout))
         return self.jobs.submit(idempotency_key(), holder, tier, model, body, client, kind)
 

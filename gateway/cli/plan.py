@@ -53,7 +53,8 @@ def gateway_service(settings: Settings, redis_url: str, port: int) -> Service:
         name="gateway",
         command=[sys.executable, "-m", "gateway"],
         environment=_environment(settings, redis_url) | {"CROFAI_PORT": str(port)},
-        defaults=DEFAULTS,
+        # Nothing here starts workers when jobs wait for some.
+        defaults=DEFAULTS | {"CROFAI_HOLD_UNSERVED": "false"},
         stop_timeout=15,
     )
 

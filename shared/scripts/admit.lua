@@ -6,7 +6,9 @@
 --       2… the record's fields and values
 -- →     JSON: {refusal, waiting, windows [[scope, seconds, resets in, requests, units, images], …], running}
 --       refusal: "" if admitted (again, if the reply was lost), else what is exhausted: "requests", "units",
---       "images" (then with the number of the window in `at`), "concurrent" or "queue". Windows are as they are then.
+--       "images" (then with the number of the window in `at`), "concurrent" or "queue". Of several windows the
+--       one that lasts longest; "concurrent" comes first, as the jobs under way may give back much of what they hold,
+--       and "queue" last. `running` is of the scope at fault, or else the most. Windows are as they are then.
 local asked = cjson.decode(ARGV[1])
 local time, key = clock(), 'job:' .. asked.id
 local model, tier = asked.model, asked.tier
@@ -16,8 +18,12 @@ local function counter(scope, seconds)
     return 'limit:' .. scope .. ':' .. seconds .. ':' .. math.floor(time / seconds)
 end
 
-local function refuse(why, at)
-    if reply.refusal == '' then reply.refusal, reply.at = why, at or 0 end
+local lasts = -1 -- seconds
+
+local function refuse(why, seconds, at)
+    if seconds <= lasts then return false end
+    reply.refusal, reply.at, lasts = why, at or 0, seconds
+    return true
 end
 
 local function weigh(scope, window)
@@ -25,25 +31,28 @@ local function weigh(scope, window)
     local name = counter(scope, seconds)
     local used = redis.call('HMGET', name, 'requests', 'units', 'images')
     for n = 1, 3 do used[n] = tonumber(used[n] or 0) end
-    local more, what = {1, asked.units, asked.images}, {'requests', 'units', 'images'}
+    local more, what, resets = {1, asked.units, asked.images}, {'requests', 'units', 'images'}, seconds - time % seconds
     for n = 1, 3 do
-        if bound[n] >= 0 and more[n] > 0 and used[n] + more[n] > bound[n] then refuse(what[n], #windows) end
+        if bound[n] >= 0 and more[n] > 0 and used[n] + more[n] > bound[n] then refuse(what[n], resets, #windows) end
     end
-    table.insert(windows, {scope, seconds, seconds - time % seconds, used[1], used[2], used[3]})
+    table.insert(windows, {scope, seconds, resets, used[1], used[2], used[3]})
     table.insert(counters, name)
 end
 
+local most = 0
 local repeated = redis.call('EXISTS', key) == 1
 for _, scope in ipairs(asked.scopes) do
     local running = 'running:' .. scope[1]
     table.insert(scopes, scope[1])
     redis.call('ZREMRANGEBYSCORE', running, '-inf', time - asked.ttl)
-    reply.running = math.max(reply.running, redis.call('ZCARD', running))
-    if scope[2] >= 0 and redis.call('ZCARD', running) >= scope[2] then refuse('concurrent') end
+    local count = redis.call('ZCARD', running)
+    most = math.max(most, count)
+    if scope[2] >= 0 and count >= scope[2] and refuse('concurrent', math.huge) then reply.running = count end
     for _, window in ipairs(scope[3]) do weigh(scope[1], window) end
 end
 reply.waiting = redis.call('ZCARD', of(model, tier.name).waiting)
-if reply.waiting >= asked.bound then refuse('queue') end
+if reply.waiting >= asked.bound then refuse('queue', 0) end
+if reply.refusal ~= 'concurrent' then reply.running = most end
 
 if repeated then reply.refusal = '' end
 if reply.refusal == '' and not repeated then

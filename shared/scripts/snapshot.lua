@@ -1,7 +1,7 @@
 -- The lines before a model as they are now. Begins with lines.lua.
 -- ARGV  1 model
 -- →     JSON: {capacity, dispatched, tiers [{name, priority, weight, reserved, dispatched, pace (jobs a second; 0 if
---       it is not known), accounts [[account, virtual time of its next start, [id, …]], …]}, …]}
+--       it is not known), accounts [[account, virtual time of its next start as text, [id, …]], …]}, …]}
 local model, time = ARGV[1], clock()
 local found = {capacity = capacity(model, time), tiers = {}}
 for _, tier in ipairs(tiers(model)) do
@@ -9,7 +9,7 @@ for _, tier in ipairs(tiers(model)) do
     local known = redis.call('HMGET', 'fair:' .. model, 'busy:' .. tier.name, 'served:' .. tier.name)
     local ring = redis.call('ZRANGE', keys.ring, 0, -1, 'WITHSCORES')
     for n = 1, #ring, 2 do
-        table.insert(accounts, {ring[n], tonumber(ring[n + 1]), redis.call('ZRANGE', keys.line(ring[n]), 0, -1)})
+        table.insert(accounts, {ring[n], ring[n + 1], redis.call('ZRANGE', keys.line(ring[n]), 0, -1)})
     end
     local busy = tonumber(known[1] or 0)
     table.insert(found.tiers, {

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import itertools
+import random
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -11,6 +13,8 @@ import pytest
 import redis
 import redis.asyncio
 
+from gateway.line import Places
+from gateway.roster import Roster
 from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import Append, JobLog, JobWriter
@@ -347,6 +351,68 @@ def test_a_snapshot_tells_who_waits(model: Model) -> None:
     assert line.pace == 0
     model.serve()
     assert model.lines.snapshot("m").tiers[0].pace > 1
+
+
+def told(model: Model, ids: Iterable[str]) -> list[str]:
+    """The jobs in the order in which they are told to be served."""
+    places = Places(model.lines, Roster(model.redis))
+    positions: dict[int, str] = {}
+    for job_id in ids:
+        place = places.place("m", job_id)
+        assert place is not None, job_id
+        positions[place.position] = job_id
+    assert sorted(positions) == list(range(1, len(positions) + 1))
+    return [positions[number] for number in sorted(positions)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_jobs_are_served_in_the_order_that_is_told(
+    model: Model, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Accounts with lines of all lengths, in tiers of different weights and one priority, who came and went."""
+    from tests import factories
+
+    dice = random.Random(seed)
+    plain = factories.TIERS["free"].model_copy(update={"reserved": 0})
+    tiers = {f"w{weight}": plain.model_copy(update={"id": f"w{weight}", "weight": weight}) for weight in (1, 3, 7)}
+    monkeypatch.setattr(factories, "TIERS", tiers)
+    owner = {f"acc{number}": dice.choice(list(tiers)) for number in range(8)}
+    asked = itertools.count()
+
+    def ask(count: int) -> None:
+        for _ in range(count):
+            account = dice.choice(list(owner))
+            model.ask(f"job-{next(asked)}", account, owner[account])
+
+    ask(80)
+    model.serve(dice.randrange(60))
+    ask(40)
+    order = told(model, waiting_ids(model))
+    begun = model.queue()
+    assert model.serve() == begun + order
+
+
+def waiting_ids(model: Model) -> list[str]:
+    snapshot = model.lines.snapshot("m")
+    return [job_id for line in snapshot.tiers for account in line.accounts for job_id in account.jobs]
+
+
+def test_what_lasts_longest_is_told(model: Model) -> None:
+    """Who comes again too early would only be refused again."""
+    terms = make_terms(units=10, acc=Limits(units_per_minute=15, units_per_day=15))
+    assert admit(model.lines, make_job("first"), terms).refusal == ""
+    verdict = admit(model.lines, make_job("second"), terms)
+    assert (verdict.refusal, verdict.windows[verdict.at].seconds) == ("units", 86_400)
+
+
+def test_the_count_told_is_that_of_who_has_too_many(model: Model) -> None:
+    many, one = Limits(concurrent_jobs=9), Limits(concurrent_jobs=1)
+    for number in range(3):
+        assert admit(model.lines, make_job(f"other-{number}"), make_terms(acc=many)).refusal == ""
+    terms = make_terms(acc=many, key=one)
+    assert admit(model.lines, make_job("first"), terms).running == 3
+    verdict = admit(model.lines, make_job("second"), terms)
+    assert (verdict.refusal, verdict.running) == ("concurrent", 1)
 
 
 def test_only_dispatched_jobs_without_a_message_are_stranded(model: Model) -> None:

@@ -55,6 +55,12 @@ def test_an_unknown_engine_is_refused() -> None:
         plan.make(load_catalog(), [], "magic", images=True)
 
 
+def test_nothing_is_held_for_a_worker_that_nobody_starts(tmp_path: Path) -> None:
+    service = plan.gateway_service(Settings(data_dir=tmp_path), "redis://127.0.0.1:1/0", 8000)
+    assert service.defaults["CROFAI_HOLD_UNSERVED"] == "false"
+    assert "CROFAI_HOLD_UNSERVED" not in service.environment, "the operator's own word, which it inherits, counts"
+
+
 def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
     pool = Pool(name="llama3", model=make_model(id="llama3"), engine="simulated")
     service = plan.worker_service(pool, Settings(data_dir=tmp_path, drain_timeout=7), "redis://127.0.0.1:1/0")
