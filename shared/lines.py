@@ -21,6 +21,7 @@ from shared.scripts import script
 from shared.tiers import Limits, Tier
 
 OVERDUE = 60.0  # seconds after a job's deadline in which its worker ends it
+KEPT = 180  # seconds after that deadline, at least, for which what is known of a job is kept if nobody ends it
 WINDOWS = {"minute": 60, "day": 86_400}  # seconds; they begin at multiples of them, in Unix time
 
 Refusal = Literal["", "requests", "units", "images", "concurrent", "queue"]
@@ -137,7 +138,7 @@ class Lines:
             },
             "account": job.account,
             "deadline": job.deadline,
-            "ttl": max(1, int(job.deadline - now)) + self._log_ttl,
+            "ttl": max(1, int(job.deadline - now)) + max(self._log_ttl, KEPT),
             "bound": min(tier.most_waiting, most_waiting),
             "units": terms.units,
             "images": terms.images,
