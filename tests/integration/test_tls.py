@@ -35,12 +35,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Cluster]:
-    """A cluster whose Redis wants a password, and is reached by TLS."""
+    """A cluster whose Redis is reached by TLS, as a user who has a password and may not manage the server."""
     with cluster(tmp_path_factory.mktemp("secured"), {"fast": simulated_model()}) as running:
         demand_password(running.valkey)
+        rights = ("reset", "on", f">{PASSWORD}", "~*", "&*", "+@all", "-@admin")
+        running.valkey.client.execute_command("ACL", "SETUSER", "crofai", *rights)
         with tls_in_front(running.valkey.port, certificates) as port:
             address = f"{HOST}:{port}/0?ssl_ca_certs={certificates.authority}"
-            running.env["CROFAI_REDIS_URL"] = f"rediss://:{PASSWORD}@{address}"
+            running.env["CROFAI_REDIS_URL"] = f"rediss://crofai:{PASSWORD}@{address}"
             running.start_gateway()
             running.start_worker("fast")
             yield running
