@@ -22,7 +22,7 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
-.PHONY: up test check chaos parity setup dev clients lock clean help
+.PHONY: up test check audit chaos parity setup dev clients lock clean help
 .PHONY: bench-batching bench-estimates bench-failover bench-leaving bench-relay bench-sharing bench-slow-reader
 .PHONY: bench-soak bench-spending bench-stalled
 
@@ -38,6 +38,9 @@ check: setup dev ## style, types, layering and unit tests, in under a minute
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit
+
+audit: dev ## look for known vulnerabilities of the packages; says so if their database cannot be reached
+	@$(BIN)/python scripts/audit.py
 
 chaos: setup dev ## kill everything under load, two minutes, and look at every answer
 	$(BIN)/python -m tests.chaos $(ARGS)

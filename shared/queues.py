@@ -1,6 +1,7 @@
 """Hop 3: a job becomes a Celery message for its model's queue, which has a list for each step of priority."""
 
 import base64
+import ssl
 import uuid
 from typing import Any, Protocol
 
@@ -60,6 +61,7 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
         broker_url=settings.redis_url,
         broker_transport="shared.transport:LeasedTransport",
         broker_transport_options=options,
+        broker_use_ssl=_tls(settings.redis_url),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_acks_late=True,
@@ -76,6 +78,14 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
         enable_utc=True,
     )
     return app
+
+
+def _tls(url: str) -> dict[str, Any] | None:
+    """Celery's own options for rediss://, which it takes for redis:// unless a transport is named so.
+
+    Where the URL has options of its own, those are taken in place of these, and the same is checked.
+    """
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
 
 
 class Envelope:

@@ -27,7 +27,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._name = self._engine.url.render_as_string(hide_password=True)
+        # Its options may hold a password, too.
+        self._name = self._engine.url.set(query={}).render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -109,8 +110,8 @@ def _engine(url: str) -> sql.Engine:
         engine = sql.create_engine(parsed, poolclass=sql.NullPool, connect_args={"timeout": BUSY})
         if parsed.database not in (None, "", ":memory:"):
             Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except ArgumentError:
-        # The text is not repeated: it may hold a password.
+    except (ArgumentError, ValueError):
+        # Neither is the text repeated nor what was wrong in it: both may hold a password.
         raise SetupError(
             "CROFAI_DATABASE_URL is not a database URL, such as sqlite:////var/lib/crofai.db"
         ) from None

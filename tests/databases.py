@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from tests.cluster import free_port, wait_for
+from tests.tls import Certificates
 
 UNPRIVILEGED = "nobody"
 
@@ -48,11 +49,30 @@ def own_server() -> Iterator["Server"]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def secured_postgres(certificates: Certificates, password: str) -> Iterator[int]:
+    """The port of a server that takes TLS and this password of the user postgres, and nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="crofai-postgres-"))
+    server = Server(folder)
+    try:
+        server.start()
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("ALTER USER postgres PASSWORD {}").format(password))
+        server.stop()
+        server.secure(certificates)
+        server.start()
+        yield server.port
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Server:
     """A PostgreSQL server with its data in `folder`, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._more = ""
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self._binaries = _binaries()
         self.port = free_port()
@@ -69,9 +89,23 @@ class Server:
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        options += self._more
         log = str(self._folder / "data" / "server.log")
         self._run("pg_ctl", "--wait", "--pgdata", str(self._folder / "data"), "--log", log, "-o", options, "start")
         wait_for(self._answers, 10, "PostgreSQL to answer")
+
+    def secure(self, certificates: Certificates) -> None:
+        """From its next start on, take TLS with a password alone."""
+        for file in (certificates.server, certificates.key):
+            copy = self._folder / "data" / file.name
+            shutil.copy(file, copy)
+            copy.chmod(0o600)
+            if self._user:
+                shutil.chown(copy, self._user)
+        (self._folder / "data" / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        self._more = (
+            f" -c ssl=on -c ssl_cert_file={certificates.server.name} -c ssl_key_file={certificates.key.name}"
+        )
 
     def stop(self) -> None:
         self._run(
@@ -81,8 +115,8 @@ class Server:
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.url).close()
-        except psycopg.OperationalError:
-            return False
+        except psycopg.OperationalError as error:
+            return bool(self._more) and "password" in str(error)
         return True
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:

@@ -54,12 +54,14 @@ class AdminDesk:
     tiers: Tiers
 
     def admins_only(self) -> None:
-        """Before each request. Raises InvalidKey, AdminRequired, and what else Keyring.holder does."""
+        """Before each request. Raises InvalidKey, AdminRequired, NotFound, and what else Keyring.holder does."""
         if request.method == "OPTIONS":
             return  # a browser asks, before it sends a key, whether it may
         g.holder = key_holder(self.keyring)
         if not g.holder.admin:
             raise AdminRequired
+        if any("\0" in name for name in (request.view_args or {}).values()):
+            raise NotFound  # PostgreSQL has no such text, and would be taken for broken
 
     def list_accounts(self) -> Response:
         given = query("limit", "after", "name")

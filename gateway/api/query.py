@@ -20,6 +20,8 @@ def query(*names: str) -> dict[str, str]:
             raise refusal(name[:80], f"is not known here{hint}" if names else "is not known here")
         if len(values) > 1:
             raise refusal(name, "should be given once")
+        if "\0" in values[0]:
+            raise refusal(name, "should have no character NUL")  # PostgreSQL has no such text
     return {name: value for name, value in request.args.items() if value}
 
 

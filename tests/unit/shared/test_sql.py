@@ -154,6 +154,9 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         ("mysql+pymysql://u:secret@h/d", "should be of SQLite or PostgreSQL"),
         ("postgresql+asyncpg2://u:secret@127.0.0.1/d", "not a database URL"),
         ("postgresql://u:secret@127.0.0.1:1/d", "refused"),
+        ("postgresql://u@127.0.0.1:1/d?password=secret", "refused"),
+        ("postgresql://u:secret@127.0.0.1:1/d?sslmode=verify", "invalid sslmode"),
+        ("postgresql://u:p@secret:secret@h:secret/d", "not a database URL"),
         ("sqlite:////proc/none/crofai.db", "CROFAI_DATA_DIR"),
     ],
 )
