@@ -36,7 +36,11 @@ for _, tier in ipairs(tiers(model)) do
     for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do stop(id, keys.dispatched) end
     for _, id in ipairs(cold and overdue(keys.waiting, '+inf') or {}) do
         local created = tonumber(redis.call('HGET', 'job:' .. id, 'created') or 0)
-        if time - created > tonumber(ARGV[4]) then ended = ended + turn_away(id, 'failed', ARGV[6], time, ttl) end
+        if time - created > tonumber(ARGV[4]) and turn_away(id, 'failed', ARGV[6], time, ttl) == 1 then
+            -- Nothing was done: sent again with its Idempotency-Key, its request is a new job.
+            redis.call('HSET', 'job:' .. id, 'cancelled', 'left')
+            ended = ended + 1
+        end
     end
 end
 dispatch(model, time)

@@ -1,4 +1,4 @@
-"""What must be true after a run: of every request, of every job in Redis, and of the processes."""
+"""What must be true after a run: of every request, of every job in Redis and its row, and of the processes."""
 
 import time
 from collections import defaultdict
@@ -8,6 +8,8 @@ from gateway import views
 from shared import queues
 from shared import redis_keys as keys
 from shared.joblog import JobLog
+from shared.ledger import Ledger as UsageLedger
+from shared.ledger import UsageRow
 from shared.messages import Chunk, End
 from tests.chaos.client import ENDED
 from tests.chaos.ledger import Entry, Ledger
@@ -27,6 +29,7 @@ RETRYABLE = {
     },
 }
 UNWRITTEN = 2.2  # seconds that Valkey may stay behind with its file: twice `everysec`, while its disk is busy
+FORGETFUL = ("kill-valkey", "power-cut")
 LOST = ("job_lost", "not_found")
 
 
@@ -46,6 +49,7 @@ class Audit:
         self._log = JobLog(self._redis, log_ttl=LOG_TTL)
         self._ledger = ledger
         self._model = system.model
+        self._usage = UsageLedger(system.cluster.settings.sql_url)
         self._owners = {job_id: entry for entry in ledger.entries for job_id in entry.jobs}
         self.orphans = 0
 
@@ -60,7 +64,7 @@ class Audit:
         for entry in self._ledger.entries:
             found += [Violation(what, entry) for what in self._of_client(entry)]
         found += [Violation(f"left over in Redis: {what}") for what in self._left_over()]
-        return found + self._of_jobs() + self._of_memory()
+        return found + self._of_jobs() + self._of_rows() + self._of_memory()
 
     def _of_client(self, entry: Entry) -> list[str]:
         """What is wrong with what one client saw."""
@@ -76,8 +80,8 @@ class Audit:
                 continue
             if code not in RETRYABLE.get(status, ()):
                 found.append(f"refused with {status} {code}, which is not to be tried again")
-            elif entry.request.kind != "socket" and retry_after is None:
-                found.append(f"refused with {status} {code} without Retry-After")
+            elif retry_after is None:
+                found.append(f"refused with {status} {code}, and not told when to come again")
         return found
 
     def _may_end(self, entry: Entry) -> bool:
@@ -89,7 +93,7 @@ class Audit:
     def _may_be_lost(self, entry: Entry) -> bool:
         """Whether a Valkey that was killed may have forgotten the job: it was told of just before, if at all."""
         latest = entry.closed if entry.told is None else min(entry.closed, entry.told + UNWRITTEN)
-        return self._ledger.was_struck(entry.opened - UNWRITTEN, latest, "kill-valkey", "power-cut")
+        return self._ledger.was_struck(entry.opened - UNWRITTEN, latest, *FORGETFUL)
 
     def _of_jobs(self) -> list[Violation]:
         """What is wrong with the jobs' logs, those of clients that know nothing of them included."""
@@ -111,6 +115,48 @@ class Audit:
             if state == "succeeded" and entry is not None:
                 succeeded[entry.request.number].append(job_id)
         return found + self._counted_twice(succeeded)
+
+    def _of_rows(self) -> list[Violation]:
+        """What is wrong with the rows of usage: a job that has ended has one, which says what was told."""
+        rows = {row.job: row for row in self._usage.rows(None, limit=10**6)}
+        self._usage.close()
+        found = []
+        for job_id, state in self._states().items():
+            chunks = self._log.chunks(job_id)
+            if state in ENDED and chunks and chunks[-1].end is not None:
+                wrong = _miscounted(rows.get(job_id), chunks[-1].end)
+                if wrong and not self._may_be_older(rows.get(job_id)):
+                    found.append(Violation(f"{job_id}: {wrong}", self._owners.get(job_id)))
+        for entry in self._ledger.entries:
+            mine = [rows[job_id] for job_id in entry.jobs if job_id in rows]
+            found += [Violation(what, entry) for what in self._of_bill(entry, mine)]
+        return found
+
+    def _of_bill(self, entry: Entry, rows: list[UsageRow]) -> list[str]:
+        """What is wrong with the rows of what one client asked for."""
+        if entry.end == "answered":
+            row = next((row for row in rows if row.job == entry.jobs[-1]), None)
+            if row is None:
+                forgotten = entry.told is not None and self._ledger.was_struck(
+                    entry.opened - UNWRITTEN, entry.told + UNWRITTEN, *FORGETFUL
+                )
+                return [] if forgotten else ["was answered, and has no row of usage"]
+            if self._may_be_older(row):
+                return []
+            seen = entry.usage or {}
+            usage = {name: getattr(row, name) for name in entry.request.question.usage}
+            wrong = row.state != "succeeded" or usage.items() - seen.items()
+            return [f"its row says {row.state} with {usage}, its client was told {seen}"] if wrong else []
+        if entry.end in ("left", "cancelled"):
+            return [f"its row says {row.state}" for row in rows if row.state == "failed"]
+        return []
+
+    def _may_be_older(self, row: UsageRow | None) -> bool:
+        """Whether a row may be of an end that Valkey has forgotten, so that the job came to another."""
+        if row is None:
+            return False
+        ended = row.ended - time.time() + self._ledger.now()
+        return self._ledger.was_struck(ended, ended + UNWRITTEN, *FORGETFUL)
 
     def _askers(self, job_id: str, text: str) -> list[Entry]:
         """Whose job this is. One that no client was told of is known by its text, if only one asked for that."""
@@ -150,6 +196,8 @@ class Audit:
             keys.open_jobs(model): self._redis.zcard(keys.open_jobs(model)),
             **{key: self._redis.zcard(key) for key in self._places()},
             keys.DEAD: self._redis.llen(keys.DEAD),
+            keys.USAGE: self._redis.xlen(keys.USAGE),
+            keys.USAGE_REJECTED: self._redis.llen(keys.USAGE_REJECTED),
         }
         return [f"{count} in {name}" for name, count in counted.items() if count]
 
@@ -179,6 +227,15 @@ def _faults(state: str, chunks: list[Chunk], known: bool) -> list[str]:
     if state not in ENDED:
         return [f"is still {state}, and {'its client was told of it' if known else 'no client knows of it'}"]
     return [] if ends == [len(chunks)] else [f"is {state}, and has ends at {ends} of {len(chunks)} chunks"]
+
+
+def _miscounted(row: UsageRow | None, end: End) -> str | None:
+    """What is wrong with the row of a job that has this end."""
+    if row is None:
+        return "has ended, and has no row of usage"
+    said, told = (row.state, row.prompt_tokens, row.completion_tokens), end.usage
+    wanted = (end.state, told.prompt_tokens, told.completion_tokens)
+    return None if said == wanted else f"its row says {said}, its log {wanted}"
 
 
 def counted(wanted: Question, text: str, end: End | None) -> list[str]:

@@ -27,7 +27,7 @@ def costs(ledger: Ledger) -> dict[str, Cost]:
     strikes = sorted(ledger.struck, key=lambda struck: struck[0])
     starts = [at for at, _ in strikes]
     stalls: dict[str, list[tuple[float, Entry]]] = {}
-    for (at, strike), until in zip(strikes, [*starts[1:], float("inf")], strict=True):
+    for (at, strike), until in zip(strikes, [*starts, float("inf")][1:], strict=True):
         open_then = [entry for entry in ledger.entries if _is_open(entry, at)]
         stalls.setdefault(strike.fault, []).extend((_stall(entry, at, until), entry) for entry in open_then)
     return {

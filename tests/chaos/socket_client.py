@@ -76,7 +76,8 @@ class SocketClient(Client):
         elif self._error is not None:
             status, code = self._error["status"], self._error["code"]
             if not self.entry.jobs:
-                self.entry.refused(status, code, None)
+                again = self._error["retry_after"]
+                self.entry.refused(status, code, None if again is None else str(again))
             self.fail(status, code)
         elif self._closing is not None:
             self.entry.wrong("a failure without an error")

@@ -50,6 +50,10 @@ class Client:
         url = f"{self._running.url}{path}"
         return requests.post(url, json=body, headers=self.headers, timeout=30, **more)
 
+    def cancel(self, job: str) -> dict[str, Any]:
+        url = f"{self._running.url}/v1/jobs/{job}"
+        return dict(requests.delete(url, headers=self.headers, timeout=10).json())
+
     def told(self, job: str) -> dict[str, Any]:
         """What has become of a job, once it has ended."""
 
@@ -165,14 +169,9 @@ def _cancelled(client: Client) -> list[Told]:
         words = 0
         while words < 5:
             words += '"content":" w"' in next(lines)
-        # One more place is ahead of the workers' own; the third is in line.
         with client.post(chat(400, "slow", stream=True), stream=True) as waiting:
             waits = waiting.headers["X-Job-Id"]
-            url = f"/v1/jobs/{waits}"
-            told = requests.delete(
-                f"{waiting.url.split('/v1')[0]}{url}", headers=client.headers, timeout=10
-            ).json()
-            assert told["state"] == "cancelled"
+            assert client.cancel(waits)["state"] == "cancelled"
     runs = running.headers["X-Job-Id"]
     assert client.told(runs)["usage"]["completion_tokens"] > words
     nothing: dict[str, Any] = dict.fromkeys((*COUNTS, "units"), 0)
