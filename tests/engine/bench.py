@@ -12,7 +12,7 @@ from shared.catalog import Model
 from shared.messages import Chunk, Job
 from tests.factories import make_job
 from workers.engines import make_engine
-from workers.engines.base import Done, Engine, Piece
+from workers.engines.base import Done, Engine, Meter, Piece
 
 CHAT = {"messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0, "max_tokens": 12}
 COMPLETION = {"prompt": "one two three four", "temperature": 0, "max_tokens": 12}
@@ -47,8 +47,8 @@ class Bench:
         number = next(self._numbers)
         return make_job(f"job_{number}", model=self.model.id, kind=kind, body=body | changes)
 
-    def answer(self, job: Job) -> tuple[list[Piece], Done]:
-        return self.run(collect(self.engine, job))
+    def answer(self, job: Job, meter: Meter | None = None) -> tuple[list[Piece], Done]:
+        return self.run(collect(self.engine, job, meter=meter))
 
     async def _load(self, kind: str | None, data_dir: Path) -> Engine:
         engine = make_engine(self.model, data_dir, kind)
@@ -57,8 +57,10 @@ class Bench:
         return engine
 
 
-async def collect(engine: Engine, job: Job, recorded: Sequence[Chunk] = ()) -> tuple[list[Piece], Done]:
-    items = [item async for item in engine.generate(job, recorded)]
+async def collect(
+    engine: Engine, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None
+) -> tuple[list[Piece], Done]:
+    items = [item async for item in engine.generate(job, recorded, meter)]
     assert isinstance(items[-1], Done)
     pieces = [item for item in items if isinstance(item, Piece)]
     assert len(pieces) == len(items) - 1, "exactly one Done, at the end"

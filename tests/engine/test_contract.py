@@ -16,10 +16,10 @@ from PIL import Image
 from gateway.bodies import openai_body
 from shared.catalog import load_catalog
 from shared.errors import ContextLengthExceeded, EngineFailed, Interrupted, InvalidRequest
-from shared.messages import Chunk
+from shared.messages import Chunk, Usage
 from tests.engine.bench import CHAT, IMAGE, Bench, as_chunks, collect, content, finishes, tokens
 from tests.engine.leaving import LEAVE, engine_processes, kill_engine_processes, nothing_is_held
-from workers.engines.base import Done, Engine, EngineDied, Piece
+from workers.engines.base import Done, Engine, EngineDied, Meter, Piece
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
@@ -104,6 +104,18 @@ def test_loading_reports_progress_and_capacity_is_known_before(bench: Bench) -> 
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert bench.capacity_before == bench.engine.capacity > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_meter_tells_what_has_been_used(bench: Bench, stream: bool) -> None:
+    if bench.model.kind == "image" and not stream:
+        pytest.skip("images know no such thing")
+    meter, more = Meter(), {} if bench.model.kind == "image" else {"stream": stream}
+    assert meter.read() == Usage()
+    _, done = bench.answer(bench.job(**more), meter)
+    used = meter.read()
+    assert (used.prompt_tokens, used.completion_tokens) == (done.usage.prompt_tokens, done.usage.completion_tokens)
+    assert used.image_steps == done.usage.image_steps
 
 
 def test_payloads_are_json_without_line_breaks(bench: Bench) -> None:

@@ -138,7 +138,7 @@ def test_an_image_has_the_size_and_steps_that_were_asked_for(data_dir: Path) -> 
         {"object": "image.progress", "id": "job_1", "step": step, "steps": 5} for step in range(1, 6)
     ]
     assert answer.result["id"] == "job_1"
-    assert answer.done == Done(finish_reason="stop", usage=Usage(image_steps=5))
+    assert answer.done == Done(finish_reason="stop", usage=Usage(image_steps=5, images=1))
 
 
 def test_an_image_follows_from_its_request_alone(data_dir: Path) -> None:
@@ -182,7 +182,7 @@ def test_n_images_have_consecutive_seeds_and_one_progress(data_dir: Path) -> Non
     assert three.seeds == [40, 41, 42]
     assert three.pngs[2] == third.pngs[0]
     assert [chunk["step"] for chunk in three.progress] == [1, 2, 3]
-    assert three.done.usage == Usage(image_steps=9)
+    assert three.done.usage == Usage(image_steps=9, images=3)
 
 
 def test_the_largest_seed_is_followed_by_zero() -> None:
