@@ -27,7 +27,14 @@ local function stop(id, dispatched)
     ended = ended + 1
 end
 
-local cold = capacity(model, time) == 0
+-- Since when no worker has been ready: before that, who waits waited for its turn.
+local cold, since = capacity(model, time) == 0, time
+if not cold then
+    redis.call('HDEL', 'fair:' .. model, 'cold')
+elseif redis.call('EXISTS', 'fair:' .. model) == 1 then
+    redis.call('HSETNX', 'fair:' .. model, 'cold', time)
+    since = tonumber(redis.call('HGET', 'fair:' .. model, 'cold'))
+end
 for _, tier in ipairs(tiers(model)) do
     local keys = of(model, tier.name)
     for _, id in ipairs(overdue(keys.waiting, time)) do
@@ -36,7 +43,7 @@ for _, tier in ipairs(tiers(model)) do
     for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do stop(id, keys.dispatched) end
     for _, id in ipairs(cold and overdue(keys.waiting, '+inf') or {}) do
         local created = tonumber(redis.call('HGET', 'job:' .. id, 'created') or 0)
-        if time - created > tonumber(ARGV[4]) and turn_away(id, 'failed', ARGV[6], time, ttl) == 1 then
+        if time - math.max(created, since) > tonumber(ARGV[4]) and turn_away(id, 'failed', ARGV[6], time, ttl) == 1 then
             -- Nothing was done: sent again with its Idempotency-Key, its request is a new job.
             redis.call('HSET', 'job:' .. id, 'cancelled', 'left')
             ended = ended + 1

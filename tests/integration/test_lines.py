@@ -250,6 +250,8 @@ def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
     model.redis.delete(keys.pool("m"))
     model.ask("first", created=time.time() - 30)
     assert model.lines.tend("m", hold=60) == 0
+    assert model.lines.tend("m", hold=20) == 0, "for so long, no worker has been missed"
+    model.redis.hset("fair:m", "cold", str(time.time() - 25))
     assert model.lines.tend("m", hold=20) == 1
     end = model.log.end("first")
     assert end is not None
