@@ -147,7 +147,8 @@ local function serve(model, tier, time, fresh)
     redis.call('ZREM', keys.waiting, id)
     local job = redis.call('HMGET', 'job:' .. id, 'message', 'list', 'deadline')
     if not job[1] then return false end
-    redis.call('LPUSH', job[2], job[1])
+    -- One whose share is due goes before all priorities in the queue, too, or others would pass it there.
+    redis.call('LPUSH', tier.due and 'model.' .. model or job[2], job[1])
     redis.call('ZADD', keys.dispatched, job[3], id)
     keep(keys.dispatched, redis.call('TTL', fair))
     if id ~= fresh then pace(fair, tier, time) end
