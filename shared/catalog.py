@@ -43,11 +43,8 @@ TYPED_ARGS = {
 
 def load_catalog(override: Path | None = None) -> "Catalog":
     """Our catalogue, or the operator's file merged over it. Raises CatalogError."""
-    file, entries = SHIPPED, overlay.read(SHIPPED, "models", CatalogError)
-    if override is not None:
-        # Ours is tested, so what is wrong from here on is the operator's doing, and named so.
-        file, entries = override, _override(entries, override)
-    models = [_model(file, name, fields) for name, fields in entries.items()]
+    entries = overlay.Overlay("models", "entry", {"engine", "weights"}, Model, CatalogError)
+    file, models = entries.load(SHIPPED, override, _without_foreign_args)
     try:
         return Catalog(models)
     except CatalogError as error:
@@ -196,34 +193,14 @@ def _check_diffusers(model: Model) -> None:
         raise ValueError(overlay.complaint(error, ImageArgs, prefix="engine_args.")) from None
 
 
-def _override(shipped: dict[str, Any], file: Path) -> dict[str, Any]:
-    try:
-        return _merge_entries(shipped, overlay.read(file, "models", CatalogError), file)
-    except RecursionError:
-        raise CatalogError(f"{file}: is nested too deep, or an alias (*name) stands in what it names") from None
-
-
-def _merge_entries(shipped: dict[str, Any], changes: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The operator's changes over our entries. Raises CatalogError for a change to what is not there."""
-    for name, fields in changes.items():
-        ours = shipped.get(name)
-        if fields is None and ours is None:
-            raise CatalogError(f"{file}: {name}: there is no such entry to remove{overlay.hint(name, shipped)}")
-        if fields and ours and fields.get("engine", ours["engine"]) != ours["engine"]:
-            # One engine's arguments mean nothing to another.
-            shipped = shipped | {name: ours | {"engine_args": {}}}
-        if fields and ours is None and not {"engine", "weights"} & fields.keys() and overlay.near(name, shipped):
-            raise CatalogError(f"{file}: {name}: there is no such entry to change{overlay.hint(name, shipped)}")
-    return overlay.merge(shipped, changes)
-
-
-def _model(file: Path, name: str, fields: dict[str, Any]) -> Model:
-    if "id" in fields:
-        raise CatalogError(f"{file}: {name}: id: should be left out: it is the entry's key")
-    try:
-        return Model.model_validate(overlay.merge({}, fields) | {"id": name})
-    except ValidationError as error:
-        raise CatalogError(f"{file}: {name}: {overlay.complaint(error, Model)}") from None
+def _without_foreign_args(ours: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Our entries, less the arguments of those that are to have another engine: to that they mean nothing."""
+    others = {
+        name: ours[name] | {"engine_args": {}}
+        for name, fields in changes.items()
+        if fields and name in ours and fields.get("engine", ours[name]["engine"]) != ours[name]["engine"]
+    }
+    return ours | others
 
 
 def _quote(name: str) -> str:

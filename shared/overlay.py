@@ -5,14 +5,80 @@ The merge has one rule, at every depth: a map merges key by key, null removes, a
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import SetupError
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+Entries = dict[str, Any]
+
+
+def _as_they_are(ours: Entries, changes: Entries) -> Entries:
+    return ours
+
+
+@dataclass(frozen=True)
+class Overlay(Generic[Shape]):
+    """Entries of this shape, which has an `id`, in files with the one key `root`.
+
+    An entry is called a `noun`. One that has none of `marks` is no new one, if its name is near to one of ours: it
+    was to change that. What is wrong is told as an `error`.
+    """
+
+    root: str
+    noun: str
+    marks: Set[str]
+    shape: type[Shape]
+    error: type[SetupError]
+
+    def load(
+        self,
+        shipped: Path,
+        override: Path | None,
+        adapt: Callable[[Entries, Entries], Entries] = _as_they_are,
+    ) -> tuple[Path, list[Shape]]:
+        """Our entries, or the operator's file merged over them, and the file that mistakes of theirs are in.
+
+        `adapt` makes of ours what those changes are merged over.
+        """
+        file, entries = shipped, read(shipped, self.root, self.error)
+        if override is not None:
+            # Ours is tested, so what is wrong from here on is the operator's doing, and named so.
+            file, entries = override, self._merged(entries, override, adapt)
+        return file, [self._entry(file, name, fields) for name, fields in entries.items()]
+
+    def _merged(self, ours: Entries, file: Path, adapt: Callable[[Entries, Entries], Entries]) -> Entries:
+        try:
+            changes = read(file, self.root, self.error)
+            for name, fields in changes.items():
+                self._check_there(ours, file, name, fields)
+            return merge(adapt(ours, changes), changes)
+        except RecursionError:
+            raise self.error(f"{file}: is nested too deep, or an alias (*name) stands in what it names") from None
+
+    def _check_there(self, ours: Entries, file: Path, name: str, fields: Any) -> None:
+        """Only what is there can be changed or removed."""
+        if name in ours:
+            return
+        if fields is None:
+            raise self.error(f"{file}: {name}: there is no such {self.noun} to remove{hint(name, ours)}")
+        if fields and not self.marks & fields.keys() and near(name, ours):
+            raise self.error(f"{file}: {name}: there is no such {self.noun} to change{hint(name, ours)}")
+
+    def _entry(self, file: Path, name: str, fields: Any) -> Shape:
+        if "id" in fields:
+            raise self.error(f"{file}: {name}: id: should be left out: it is the entry's key")
+        try:
+            return self.shape.model_validate(merge({}, fields) | {"id": name})
+        except ValidationError as cause:
+            raise self.error(f"{file}: {name}: {complaint(cause, self.shape)}") from None
 
 
 def read(file: Path, root: str, error: type[SetupError]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared import overlay
 from shared.errors import TiersError, UnknownTier
@@ -23,10 +23,7 @@ ADDRESSES = frozenset("admin chat completions images jobs messages models usage"
 
 def load_tiers(override: Path | None, models: Collection[str]) -> "Tiers":
     """Our tiers, or the operator's file merged over them; `models` are the catalogue's ids. Raises TiersError."""
-    file, entries = SHIPPED, overlay.read(SHIPPED, "tiers", TiersError)
-    if override is not None:
-        file, entries = override, _override(entries, override)
-    tiers = [_tier(file, name, fields) for name, fields in entries.items()]
+    file, tiers = overlay.Overlay("tiers", "tier", {"priority"}, Tier, TiersError).load(SHIPPED, override)
     try:
         for tier in tiers:
             _check_models(tier, models)
@@ -124,29 +121,6 @@ class Tier(BaseModel):
     most_waiting: int = Field(1000, gt=0)
     longest_wait: float | None = Field(None, gt=0)
     limits: Limits = Field(default_factory=Limits)
-
-
-def _override(shipped: dict[str, Any], file: Path) -> dict[str, Any]:
-    changes = overlay.read(file, "tiers", TiersError)
-    for name, fields in changes.items():
-        known = name in shipped
-        if fields is None and not known:
-            raise TiersError(f"{file}: {name}: there is no such tier to remove{overlay.hint(name, shipped)}")
-        if fields and not known and "priority" not in fields and overlay.near(name, shipped):
-            raise TiersError(f"{file}: {name}: there is no such tier to change{overlay.hint(name, shipped)}")
-    try:
-        return overlay.merge(shipped, changes)
-    except RecursionError:
-        raise TiersError(f"{file}: is nested too deep, or an alias (*name) stands in what it names") from None
-
-
-def _tier(file: Path, name: str, fields: dict[str, Any]) -> Tier:
-    if "id" in fields:
-        raise TiersError(f"{file}: {name}: id: should be left out: it is the entry's key")
-    try:
-        return Tier.model_validate(overlay.merge({}, fields) | {"id": name})
-    except ValidationError as error:
-        raise TiersError(f"{file}: {name}: {overlay.complaint(error, Tier)}") from None
 
 
 def _check_models(tier: Tier, known: Collection[str]) -> None:
