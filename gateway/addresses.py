@@ -1,6 +1,5 @@
 """Where clients come from, and which of them send too many wrong keys."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -56,9 +55,7 @@ class WrongKeys:
         """Raises TooManyWrongKeys, until a minute after the first of them."""
         count = self._counts.get(address)
         if count and count.wrong >= self._most:
-            error = TooManyWrongKeys()
-            error.retry_after = max(1, math.ceil(count.since + MINUTE - self._now()))
-            raise error
+            raise TooManyWrongKeys().after(count.since + MINUTE - self._now())
 
     def note(self, address: str) -> None:
         """One more came from there. No address is that of nobody in particular, whom nothing is held against."""

@@ -1,7 +1,6 @@
 """Hops 2 and 3: a request becomes a job, or is refused here and never later."""
 
 import logging
-import math
 import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator
@@ -344,17 +343,14 @@ class Admission:
             raise ModelUnavailable(f"No worker serves '{model}' at the moment.", param="model")
         loading = None if self._roster.ready(model) else self._roster.loading(model)
         if loading is not None and loading > self._settings.hold:
-            error = ModelUnavailable(f"'{model}' is loading, about {loading:.0f} s.", param="model")
-            error.retry_after = math.ceil(loading)
-            raise error
+            raise ModelUnavailable(f"'{model}' is loading, about {loading:.0f} s.", param="model").after(loading)
 
     def _check_wait(self, job: Job, terms: Terms) -> None:
         longest = terms.tier.longest_wait
         wait = self.places.wait_of(job.model, job.tier, job.account) if longest else None
         if longest and wait is not None and wait > longest:
-            error = QueueFull(f"It would take about {wait:.0f} s until your job is begun.", param="model")
-            error.retry_after = math.ceil(wait - longest)
-            raise error
+            told = f"It would take about {wait:.0f} s until your job is begun."
+            raise QueueFull(told, param="model").after(wait - longest)
 
     def _refusal(self, job: Job, terms: Terms, verdict: Verdict) -> RequestError:
         over = verdict.waiting - min(terms.tier.most_waiting, self._settings.queue_bound) + 1

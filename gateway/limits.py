@@ -1,6 +1,5 @@
 """What the verdict on a request says to its client: a refusal with the time to wait, or what is left. Hop 2."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,11 +25,11 @@ def refusal(verdict: Verdict, terms: Terms, wait: float | None, job_seconds: flo
     its tier has been served, `job_seconds` how long one takes; both if known."""
     match verdict.refusal:
         case "queue":
-            error: RequestError = QueueFull(f"{verdict.waiting} jobs of your tier wait for this model already.")
-            error.retry_after = _whole(wait)
+            told = f"{verdict.waiting} jobs of your tier wait for this model already."
+            error: RequestError = QueueFull(told).after(wait or 0)
         case "concurrent":
-            error = RateLimited(f"You have {verdict.running} jobs under way, as many as you may at once.")
-            error.retry_after = _whole(job_seconds / max(1, verdict.running) if job_seconds else None)
+            told = f"You have {verdict.running} jobs under way, as many as you may at once."
+            error = RateLimited(told).after((job_seconds or 0) / max(1, verdict.running))
         case what:
             error = _exhausted(verdict.windows[verdict.at], terms, what)
     error.headers = headers(verdict, terms.scopes)
@@ -43,10 +42,10 @@ def _exhausted(window: Window, terms: Terms, what: str) -> RequestError:
     error: RequestError = (QuotaExceeded if name == "day" else RateLimited)(
         f"The limit is {limit} {what} a {name}; {used} are used or reserved, and this may need {needs}."
     )
-    # More than there ever is: the same request would be refused again.
-    never = limit is not None and needs > limit
-    error.retry_after = None if never else _whole(window.resets)
-    return error
+    if limit is not None and needs > limit:
+        error.retry_after = None  # more than there ever is: the same request would be refused again
+        return error
+    return error.after(window.resets)
 
 
 def headers(verdict: Verdict, scopes: Sequence[Scope]) -> dict[str, str]:
@@ -71,8 +70,3 @@ def _limit(window: Window, scopes: Sequence[Scope], what: str) -> int | None:
     limits: Mapping[str, Limits] = {scope.id: scope.limits for scope in scopes}
     limit: Any = getattr(limits[window.scope], f"{what}_per_{NAMES[window.seconds]}")
     return None if limit is None else int(limit)
-
-
-def _whole(seconds: float | None) -> int:
-    """For Retry-After: never sooner."""
-    return max(1, math.ceil(seconds)) if seconds else 1

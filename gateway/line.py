@@ -59,22 +59,26 @@ class Places:
     def wait(self, model: str, tier: str, more: int = 1) -> float | None:
         """Seconds until so `more` jobs of a tier have been served; None if that is not known."""
         try:
-            self._look(model)
+            line = self._line(model, tier)
         except RedisError:
             return None
-        line = next((line for line in self._snapshots[model].tiers if line.name == tier), None)
         return self._seconds(model, more, more, line.pace if line else 0.0)
 
     def wait_of(self, model: str, tier: str, account: str) -> float | None:
         """Seconds that one more job of this account would wait; None if that is not known, or nobody waits."""
         try:
-            self._look(model)
+            line = self._line(model, tier)
         except RedisError:
             return None
-        line = next((line for line in self._snapshots[model].tiers if line.name == tier), None)
         if line is None or not line.accounts:
             return None
-        return self.wait(model, tier, _ahead(line, account) + 1)
+        more = _ahead(line, account) + 1
+        return self._seconds(model, more, more, line.pace)
+
+    def _line(self, model: str, tier: str) -> TierLine | None:
+        """The lines of a tier; None if it has had none lately. Raises redis errors."""
+        self._look(model)
+        return next((line for line in self._snapshots[model].tiers if line.name == tier), None)
 
     def _place(self, model: str, spot: _Spot) -> Place:
         seconds = self._seconds(model, spot.position, spot.rank, spot.pace)

@@ -42,7 +42,8 @@ CrofError
     └── Timeout             504  the job did not end in its time
 """
 
-from typing import ClassVar
+import math
+from typing import ClassVar, Self
 
 from shared.messages import Failure
 
@@ -90,6 +91,11 @@ class RequestError(CrofError):
         super().__init__(message or (self.__doc__ or self.code))
         self.param = param
         self.headers: dict[str, str] = {}
+
+    def after(self, seconds: float) -> Self:
+        """The same, where another try is worth it in so many seconds: whole ones are told, and never fewer."""
+        self.retry_after = max(1, math.ceil(seconds))
+        return self
 
     def failure(self) -> Failure:
         """This error as it travels: in a job's log, in a JSON body, in an `error` event."""
