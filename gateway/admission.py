@@ -264,8 +264,7 @@ class Admission:
         while True:
             gevent.sleep(TEND)
             try:
-                for model in models:
-                    self._lines.tend(model, hold=self._settings.hold)
+                self._lines.tend(models, hold=self._settings.hold)
             except RedisError as error:
                 log.warning("cannot look after jobs that wait: %s", error)
 

@@ -15,7 +15,7 @@ import redis.asyncio
 
 from shared import redis_keys as keys
 from shared.errors import Cancelled
-from shared.messages import Chunk, DeadLetter, End, EndState, Job, Kind, State, Usage
+from shared.messages import Chunk, DeadLetter, EndState, Job, Kind, State, Usage, ending
 from shared.scripts import script
 
 MOST_DEAD = 1000  # dead letters; the oldest go first
@@ -70,7 +70,7 @@ class JobLog:
         self._log_ttl = log_ttl
         self._claim = client.register_script(script("claim"))
         self._leave = client.register_script(script("leave", "lines", "ending"))
-        self._cancelled = Chunk(0, [], end=End(state="cancelled", failure=Cancelled().failure())).encode()
+        self._cancelled = ending("cancelled", Cancelled().failure())
 
     def read(self, job_id: str, after: int = 0, most: int = 256) -> list[Chunk]:
         """Up to `most` chunks that follow number `after`; empty if there are none yet, or no such job.

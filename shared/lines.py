@@ -5,7 +5,7 @@ as its workers have room: whoever makes room (a job that ends, a worker that has
 just admitted) does it in the same step. scripts/lines.lua tells how the next one is chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -15,8 +15,8 @@ import redis
 
 from shared import queues
 from shared import redis_keys as keys
-from shared.errors import ModelUnavailable, RequestError, Timeout
-from shared.messages import Chunk, End, Job
+from shared.errors import ModelUnavailable, Timeout
+from shared.messages import Job, ending
 from shared.scripts import script
 from shared.tiers import Limits, Tier
 
@@ -117,6 +117,7 @@ class Lines:
         self._waiting = client.register_script(script("waiting", "lines"))
         self._snapshot = client.register_script(script("snapshot", "lines"))
         self._stranded = client.register_script(script("stranded", "lines"))
+        self._ends = [ending("failed", e.failure()) for e in (Timeout(), ModelUnavailable(param="model"))]
 
     def admit(
         self, job: Job, message: str, reader: str, terms: Terms, *, most_waiting: int, now: float
@@ -166,12 +167,13 @@ class Lines:
         found: Any = self._admit(args=[msgspec.json.encode(asked), *chain.from_iterable(record.items())])
         return _VERDICT.decode(found)
 
-    def tend(self, model: str, *, hold: float) -> int:
+    def tend(self, models: Iterable[str], *, hold: float) -> int:
         """End the jobs whose time is over, and those that have waited for `hold` seconds without a worker; have
         others go on if there is room. How many were ended."""
-        ends = [_end(Timeout()), _end(ModelUnavailable(param="model"))]
-        ended, _ = self._tend(args=[model, self._log_ttl, OVERDUE, hold, *ends])
-        return int(ended)
+        with self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                self._tend(args=[model, self._log_ttl, OVERDUE, hold, *self._ends], client=pipe)
+            return sum(pipe.execute())
 
     def snapshot(self, model: str) -> Snapshot:
         """The lines as they are now."""
@@ -220,11 +222,6 @@ def _scope(scope: Scope) -> list[Any]:
 
 def _bound(limit: int | None) -> int:
     return -1 if limit is None else limit
-
-
-def _end(error: RequestError) -> bytes:
-    """The only chunk of a job that failed before any attempt."""
-    return Chunk(0, [], end=End(state="failed", failure=error.failure())).encode()
 
 
 _VERDICT = msgspec.json.Decoder(Verdict)

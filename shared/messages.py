@@ -115,6 +115,11 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
         return _CHUNK.decode(data)
 
 
+def ending(state: EndState, failure: Failure) -> bytes:
+    """The only chunk of a job that ends before any attempt, encoded."""
+    return Chunk(0, [], end=End(state=state, failure=failure)).encode()
+
+
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     """Consecutive chunks of one job, as published to its gateway; `first` is the first one's number."""
 

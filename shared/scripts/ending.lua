@@ -19,7 +19,7 @@ local function settle(key, state, used, time, ttl)
         end
     end
     for scope in string.gmatch(job[14], '%S+') do redis.call('ZREM', 'running:' .. scope, id) end
-    redis.call('ZREM', 'dispatched:' .. model .. ':' .. tier, id)
+    redis.call('ZREM', of(model, tier).dispatched, id)
     redis.call('ZREM', 'open:' .. model, id)
     redis.call('HSET', key, 'state', state)
     redis.call('HDEL', key, 'message')

@@ -3,10 +3,10 @@
 -- ARGV  1 model   2 seconds to keep a job's records after its end   3 seconds a worker has to end a job itself after
 --         its deadline   4 seconds that a job waits for a worker   5 the end of a job whose time is over
 --       6 the end of one for which there is no worker: chunks
--- →     how many jobs were ended, and how many dispatched ones are not known any more
+-- →     how many jobs were ended
 local MOST = 200 -- of each tier in one call
 local model, ttl, time = ARGV[1], ARGV[2], clock()
-local ended, lost = 0, 0
+local ended = 0
 
 local function overdue(key, till)
     return redis.call('ZRANGE', key, '-inf', till, 'BYSCORE', 'LIMIT', 0, MOST)
@@ -18,7 +18,6 @@ local function stop(id, dispatched)
     if job[1] ~= 'queued' and job[1] ~= 'running' then
         redis.call('ZREM', dispatched, id)
         redis.call('ZREM', 'open:' .. model, id)
-        lost = lost + 1
         return
     end
     local number = redis.call('RPUSH', key .. ':log', ARGV[5])
@@ -51,4 +50,4 @@ for _, tier in ipairs(tiers(model)) do
     end
 end
 dispatch(model, time)
-return {ended, lost}
+return ended

@@ -114,7 +114,7 @@ def test_nothing_is_dispatched_without_a_worker(model: Model) -> None:
     model.ask("first")
     assert (model.queue(), model.lines.waiting(["m", "n"])) == ([], [1, 0])
     make_room(model.redis, places=1)
-    model.lines.tend("m", hold=60)
+    model.lines.tend(["m"], hold=60)
     assert model.queue() == ["first"]
 
 
@@ -227,7 +227,7 @@ def test_who_waits_hears_that_it_has_ended(model: Model) -> None:
 def test_nobody_waits_beyond_its_deadline(model: Model) -> None:
     model.ask("first")
     model.ask("late", deadline=time.time() - 1)
-    assert model.lines.tend("m", hold=60) == 1
+    assert model.lines.tend(["m"], hold=60) == 1
     end = model.log.end("late")
     assert end is not None
     assert end.end is not None
@@ -241,7 +241,7 @@ def test_a_dispatched_job_that_no_worker_ends_is_ended(model: Model) -> None:
     assert model.take() == "first"
     model.ask("second")
     assert model.queue() == []
-    assert model.lines.tend("m", hold=60) == 1
+    assert model.lines.tend(["m"], hold=60) == 1
     assert model.queue() == ["second"]
     assert [row["state"] for row in model.rows()] == ["failed"]
 
@@ -249,10 +249,10 @@ def test_a_dispatched_job_that_no_worker_ends_is_ended(model: Model) -> None:
 def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
     model.redis.delete(keys.pool("m"))
     model.ask("first", created=time.time() - 30)
-    assert model.lines.tend("m", hold=60) == 0
-    assert model.lines.tend("m", hold=20) == 0, "for so long, no worker has been missed"
+    assert model.lines.tend(["m"], hold=60) == 0
+    assert model.lines.tend(["m"], hold=20) == 0, "for so long, no worker has been missed"
     model.redis.hset("fair:m", "cold", str(time.time() - 25))
-    assert model.lines.tend("m", hold=20) == 1
+    assert model.lines.tend(["m"], hold=20) == 1
     end = model.log.end("first")
     assert end is not None
     assert end.end is not None
