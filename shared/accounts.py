@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import InvalidName, NameTaken, SetupError
-from shared.sql import Database
+from shared.sql import Database, Tables, page
 from shared.tiers import Limits
 
 PREFIX = "sk-crof-"
@@ -87,23 +87,15 @@ class Holder:
     suspended: bool = False
 
 
-class Accounts:
+class Accounts(Tables):
     """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used.
 
     A list is the oldest first, and what follows the entry whose id is `after`.
     """
 
     def __init__(self, database: Database | str, now: Callable[[], float] = time.time) -> None:
+        super().__init__(database)
         self._now = now
-        self._database = Database(database) if isinstance(database, str) else database
-
-    def migrate(self) -> None:
-        """Bring the tables up to date. Safe in several processes at once."""
-        self._database.migrate()
-
-    def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._database.close()
 
     # Accounts
 
@@ -119,7 +111,7 @@ class Accounts:
         self, *, name: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Account]:
         """All accounts, or the one of this name."""
-        query = _page(sql.select(_accounts), _accounts, after, limit)
+        query = page(sql.select(_accounts), _accounts.c.created, _accounts.c.id, after, limit)
         if name is not None:
             query = query.where(_accounts.c.name == name)
         with self._database.begin() as connection:
@@ -200,7 +192,7 @@ class Accounts:
         self, *, account: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Key]:
         """All keys ever made, or those of one account."""
-        query = _page(_listed, _keys, after, limit)
+        query = page(_listed, _keys.c.created, _keys.c.id, after, limit)
         if account is not None:
             query = query.where(_keys.c.account == account)
         with self._database.begin() as connection:
@@ -372,14 +364,6 @@ def _insert_key(connection: sql.Connection, key: NewKey) -> None:
 
 def _limits_json(limits: Limits) -> dict[str, int]:
     return limits.model_dump(exclude_none=True)
-
-
-def _page(query: sql.Select[Any], table: sql.Table, after: str | None, limit: int | None) -> sql.Select[Any]:
-    """The oldest first, from the one on that follows `after`. One that is not there is followed by nothing."""
-    if after is not None:
-        last = sql.select(table.c.created, table.c.id).where(table.c.id == after)
-        query = query.where(sql.tuple_(table.c.created, table.c.id) > last.scalar_subquery())
-    return query.order_by(table.c.created, table.c.id).limit(limit)
 
 
 def _check_name(name: str) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.messages import EndState, Kind
-from shared.sql import Database
+from shared.sql import Tables, page
 
 By = Literal["day", "model", "key", "account"]
 """What usage is summed up by."""
@@ -67,22 +67,11 @@ class Sum:
     units: int
 
 
-class Ledger:
+class Ledger(Tables):
     """All usage. Several processes may use one database; SetupError says that it cannot be used.
 
     Spans of time are from `since` until just before `until`, in Unix seconds, by when jobs were admitted.
     """
-
-    def __init__(self, database: Database | str) -> None:
-        self._database = Database(database) if isinstance(database, str) else database
-
-    def migrate(self) -> None:
-        """Bring the tables up to date. Safe in several processes at once."""
-        self._database.migrate()
-
-    def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._database.close()
 
     def record(self, rows: Sequence[UsageRow]) -> None:
         """Write all of them or none; those of jobs that are there already change nothing."""
@@ -118,10 +107,7 @@ class Ledger:
         """One account's jobs, or all, the newest first, from the one on that follows the job `after`."""
         span = _span(account, since, time.time() + 1 if until is None else until)
         query = sql.select(_usage).where(*span)
-        if after is not None:
-            last = sql.select(_usage.c.created, _usage.c.job).where(_usage.c.job == after)
-            query = query.where(sql.tuple_(_usage.c.created, _usage.c.job) < last.scalar_subquery())
-        query = query.order_by(_usage.c.created.desc(), _usage.c.job.desc()).limit(limit)
+        query = page(query, _usage.c.created, _usage.c.job, after, limit, newest_first=True)
         with self._database.begin() as connection:
             return [UsageRow(**row._mapping) for row in connection.execute(query)]
 

@@ -87,6 +87,40 @@ class Database:
             raise kind(f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL.") from error
 
 
+class Tables:
+    """What keeps its tables in a database, or in that of a URL."""
+
+    def __init__(self, database: Database | str) -> None:
+        self._database = Database(database) if isinstance(database, str) else database
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Safe in several processes at once."""
+        self._database.migrate()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._database.close()
+
+
+def page(
+    query: sql.Select[Any],
+    created: sql.Column[Any],
+    name: sql.Column[Any],
+    after: str | None,
+    limit: int | None,
+    *,
+    newest_first: bool = False,
+) -> sql.Select[Any]:
+    """By when they were `created`, from the one on that follows the one whose `name` is `after`. One that is not
+    there is followed by nothing."""
+    place = sql.tuple_(created, name)
+    if after is not None:
+        last = sql.select(created, name).where(name == after).scalar_subquery()
+        query = query.where(place < last if newest_first else place > last)
+    order = [column.desc() if newest_first else column.asc() for column in (created, name)]
+    return query.order_by(*order).limit(limit)
+
+
 def _revision(connection: sql.Connection) -> str | None:
     """What the tables are at; None if they have no revision."""
     if not sql.inspect(connection).has_table("alembic_version"):

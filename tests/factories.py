@@ -8,6 +8,7 @@ import redis
 
 from shared import redis_keys as keys
 from shared.catalog import Model
+from shared.ledger import UsageRow
 from shared.lines import Lines, Rates, Scope, Terms, Verdict
 from shared.messages import Chunk, End, Job
 from shared.tiers import Limits, Tier
@@ -56,6 +57,25 @@ def admit(lines: Lines, job: Job, terms: Terms | None = None, *, reader: str = "
 def make_room(client: "redis.Redis", model: str = "m", places: int = 1000) -> None:
     """A worker that takes so many jobs at once, as far as the lines are told."""
     client.hset(keys.pool(model), "w", f"{places} {time.time() + 600}")
+
+
+def make_usage(job: str, **changes: Any) -> UsageRow:
+    """A row of the ledger: of a chat that has said something."""
+    fields: dict[str, Any] = {
+        "job": job,
+        "account": "acc_a",
+        "key": "key_1",
+        "model": "m",
+        "tier": "free",
+        "kind": "chat",
+        "state": "succeeded",
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "image_steps": 0,
+        "images": 0,
+        "units": 15,
+    }
+    return UsageRow(**fields | changes)
 
 
 def make_model(**changes: Any) -> Model:

@@ -13,7 +13,8 @@ from gateway.admin_key import admin_key_file
 from gateway.app import Gateway
 from gateway.cli.main import app
 from shared.accounts import Accounts
-from shared.ledger import Ledger, UsageRow
+from shared.ledger import Ledger
+from tests.factories import make_usage
 
 runner = CliRunner()
 
@@ -85,18 +86,12 @@ class TestUsage:
         now = time.time()
         Ledger(f"sqlite:///{data_dir / 'crofai.db'}").record(
             [
-                UsageRow(
-                    job=f"job_{number}",
+                make_usage(
+                    f"job_{number}",
                     account=account,
-                    key="key_1",
                     model="llama3",
-                    tier="free",
-                    kind="chat",
-                    state="succeeded",
                     prompt_tokens=1000,
                     completion_tokens=200,
-                    image_steps=0,
-                    images=0,
                     units=1200,
                     created=now,
                     ended=now,

@@ -11,6 +11,7 @@ from gateway.app import Gateway
 from gateway.openapi import document
 from shared.accounts import Accounts, NewKey
 from shared.ledger import Ledger, UsageRow, day
+from tests.factories import make_usage
 
 COMPONENTS = document(600, ["premium", "free"])["components"]
 MARCH = day("2026-03-01")
@@ -18,25 +19,8 @@ SPAN = "from=2026-03-01&to=2026-03-31"
 
 
 def row(number: int, account: str, **changes: Any) -> UsageRow:
-    fields: dict[str, Any] = {
-        "job": f"job_{number}",
-        "account": account,
-        "key": "key_1",
-        "model": "m",
-        "tier": "free",
-        "kind": "chat",
-        "state": "succeeded",
-        "prompt_tokens": 10,
-        "completion_tokens": 5,
-        "image_steps": 0,
-        "images": 0,
-        "units": 15,
-        "created": MARCH + number * 43_200,
-        "begun": None,
-        "first": None,
-        "ended": MARCH + number * 43_200 + 1,
-    }
-    return UsageRow(**fields | changes)
+    admitted = MARCH + number * 43_200
+    return make_usage(f"job_{number}", account=account, **{"created": admitted, "ended": admitted + 1} | changes)
 
 
 class Api:

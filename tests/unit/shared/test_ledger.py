@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import SetupError
 from shared.ledger import BATCH, Ledger, UsageRow, day
+from tests.factories import make_usage
 
 NOON = day("2026-03-01") + 43_200
 ALL = (0.0, 1e12)
@@ -22,25 +23,8 @@ def ledger(database_url: str) -> Iterator[Ledger]:
 
 
 def row(job: str, **changes: Any) -> UsageRow:
-    fields: dict[str, Any] = {
-        "job": job,
-        "account": "acc_a",
-        "key": "key_1",
-        "model": "m",
-        "tier": "free",
-        "kind": "chat",
-        "state": "succeeded",
-        "prompt_tokens": 10,
-        "completion_tokens": 5,
-        "image_steps": 0,
-        "images": 0,
-        "units": 15,
-        "created": NOON,
-        "begun": NOON + 1,
-        "first": NOON + 2,
-        "ended": NOON + 3,
-    }
-    return UsageRow(**fields | changes)
+    moments = {"created": NOON, "begun": NOON + 1, "first": NOON + 2, "ended": NOON + 3}
+    return make_usage(job, **moments | changes)
 
 
 def test_what_is_recorded_is_read(ledger: Ledger) -> None:
