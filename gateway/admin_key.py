@@ -1,9 +1,9 @@
 """The first admin's key: made when no other is valid, or handed in by CROFAI_ADMIN_KEY."""
 
 import logging
-import os
 from pathlib import Path
 
+from gateway import secret_file
 from shared.accounts import Accounts
 from shared.errors import SetupError
 from shared.settings import Settings
@@ -30,14 +30,8 @@ def provide(accounts: Accounts, settings: Settings, tiers: Tiers) -> None:
 
 
 def _keep(file: Path, secret: str) -> None:
-    new = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        # Created with its mode: the secret is at no time readable by others.
-        with open(new, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as text:
-            text.write(secret + "\n")
-        new.replace(file)
+        secret_file.keep(file, secret)
     except OSError as error:
         raise SetupError(
             f"the admin's key cannot be kept in {file}: {error.strerror}. Check CROFAI_DATA_DIR, or set "

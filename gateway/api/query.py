@@ -1,11 +1,11 @@
 """What stands behind the `?` of an address: each name is known, and given once."""
 
-import difflib
 from dataclasses import dataclass
 
 from flask import request
 
 from gateway.bodies.shapes import refusal
+from shared import overlay
 
 MOST_IN_A_PAGE = 1000
 IN_A_PAGE = 100
@@ -15,9 +15,8 @@ def query(*names: str) -> dict[str, str]:
     """What is given, by name. Raises InvalidRequest for other names."""
     for name, values in request.args.lists():
         if name not in names:
-            near = next(iter(difflib.get_close_matches(name[:80], names, n=1)), None)
-            hint = f"; did you mean '{near}'?" if near else f"; there are {', '.join(names)}"
-            raise refusal(name[:80], f"is not known here{hint}" if names else "is not known here")
+            known = f"; there are {', '.join(names)}" if names else ""
+            raise refusal(name[:80], f"is not known here{overlay.hint(name, names) or known}")
         if len(values) > 1:
             raise refusal(name, "should be given once")
         if "\0" in values[0]:

@@ -1,8 +1,8 @@
 """The key that `crofai up` makes for trying things out on this machine."""
 
-import os
 from pathlib import Path
 
+from gateway import secret_file
 from shared.accounts import Accounts
 
 NAME = "demo"
@@ -20,8 +20,5 @@ def demo_key(accounts: Accounts, data_dir: Path, tier: str) -> str:
     found = accounts.list_accounts(name=NAME)
     account = found[0] if found else accounts.create_account(NAME, tier)
     secret = accounts.add_key(account, NAME).secret
-    file.unlink(missing_ok=True)
-    # Created with its mode: the secret is at no time readable by others.
-    with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as new:
-        new.write(secret + "\n")
+    secret_file.keep(file, secret)
     return secret

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -12,6 +11,7 @@ import redis
 import typer
 
 from gateway.cli import instance, tables
+from gateway.cli.admin import AsJson, date
 from gateway.cli.failures import CommandFailed
 from shared.catalog import load_catalog
 from shared.dead_letters import DeadLetters
@@ -34,7 +34,7 @@ def default(context: typer.Context) -> None:
 
 @app.command("list")
 def list_jobs(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """All jobs that were given up, the newest first."""
     _, client = _redis()
@@ -45,7 +45,7 @@ def list_jobs(
         return
     tables.show(
         ("id", "model", "account", "given up", "why"),
-        ((a.job.id, a.job.model, a.job.account, _date(a), a.reason) for a in letters),
+        ((a.job.id, a.job.model, a.job.account, date(a.died), a.reason) for a in letters),
     )
 
 
@@ -131,7 +131,3 @@ def _find(client: "redis.Redis", job_id: str) -> DeadLetter:
 
 def _unknown(job_id: str) -> CommandFailed:
     return CommandFailed(f"no job '{job_id}' was given up. Try: crofai jobs list")
-
-
-def _date(letter: DeadLetter) -> str:
-    return datetime.fromtimestamp(letter.died).isoformat(" ", "seconds")
