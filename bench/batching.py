@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import psutil
 
-from bench.machine import describe
+from bench.machine import save
 from shared.catalog import Model, load_catalog
 from tests.cluster import ROOT, Cluster, cluster
 
@@ -258,13 +258,7 @@ def main() -> None:
     figures = summary(result)
     show(figures, args)
     args.out.parent.mkdir(exist_ok=True)
-    record = {
-        "machine": describe(),
-        "command": " ".join(sys.argv[1:]),
-        "figures": figures,
-        "rounds": result["batched"],
-    }
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures, rounds=result["batched"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ when to try again: that is compared with the time at which it was admitted, as i
 """
 
 import argparse
-import json
 import random
 import re
 import statistics
@@ -23,7 +22,7 @@ import requests
 import yaml
 
 from bench.flood import Flood
-from bench.machine import describe
+from bench.machine import save
 from tests.cluster import ROOT, Cluster, cluster
 from tests.conftest import simulated_model
 
@@ -162,8 +161,7 @@ def main() -> int:
     figures = {"waiting": summary(waves.waits), "retry_after": summary(waves.refusals)}
     for name, figure in figures.items():
         print(f"{name}: {figure}")
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
     return 0
 
 

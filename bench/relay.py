@@ -10,7 +10,6 @@ import json
 import selectors
 import socket
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from bench.machine import save
 from tests.cluster import ROOT, Cluster, Process, cluster
 from tests.conftest import simulated_model
 from tests.wire import request
@@ -138,8 +137,7 @@ def main() -> None:
                     rounds[name].append(system.measure(count, args.seconds))
             figures[str(count)] = {name: _medians(measured) for name, measured in rounds.items()}
             show(count, figures[str(count)])
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
 
 
 def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:

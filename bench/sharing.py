@@ -9,7 +9,6 @@ One simulated worker, whose engine has sixteen places, and floods of jobs before
 """
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import requests
 
 from bench.flood import Begun, Flood
-from bench.machine import describe
+from bench.machine import save
 from tests.cluster import ROOT, Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.factories import TIERS
@@ -155,8 +154,7 @@ def main() -> int:
         }
     for name, figure in figures.items():
         print(f"{name}: {figure}")
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
     return 0
 
 

@@ -5,16 +5,14 @@ the engine has finished long before. Prints what the twenty see in both runs, an
 """
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from bench.machine import save
 from tests.cluster import ROOT, Cluster, Process, cluster
 from tests.conftest import simulated_model
 from tests.slow_reader import SlowReader
@@ -97,8 +95,7 @@ def main() -> None:
     figures = {"alone": alone, "beside": seen(slow.pop("normal")), "slow_reader": slow}
     show(figures, args)
     args.out.parent.mkdir(exist_ok=True)
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
 
 
 def show(figures: dict[str, Any], args: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ once everything had expired, how the processes ended when told to, and what an o
 import argparse
 import base64
 import itertools
-import json
 import sys
 import tempfile
 import threading
@@ -24,7 +23,7 @@ import psutil
 
 from bench.footprint import footprints, per_token
 from bench.growth import MIB, Samples, Trend
-from bench.machine import describe
+from bench.machine import save
 from shared import redis_keys as keys
 from tests.chaos.audit import differences
 from tests.chaos.client import GRACE, Client
@@ -281,8 +280,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), MODELS, **SETTINGS) as running:
         found = soak(running, args)
     show(found)
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": found}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, found)
     for wrong in (wrongs := troubles(found)):
         print(f"  WRONG: {wrong}")
     return 1 if wrongs else 0

@@ -7,7 +7,6 @@ how many round trips to Redis its admission takes.
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import psutil
 import requests
 import yaml
 
-from bench.machine import describe
+from bench.machine import save
 from gateway.costs import most
 from shared import redis_keys as keys
 from shared.ledger import Ledger
@@ -200,8 +199,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, metered(Path(folder), quota=None) as running:
         figures["admission"] = admission(running, args.requests)
     print(f"admission: {figures['admission']}")
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
     spent = [figures[name] for name in ("undisturbed", "workers_killed")]
     return int(any(figure["overspent"] or figure["answers_without_row"] for figure in spent))
 

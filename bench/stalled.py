@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from bench.machine import describe
+from bench.machine import save
 from bench.slow_reader import seen
 from shared import redis_keys as keys
 from tests import wire
@@ -258,8 +258,7 @@ def main() -> int:
             bench.round()
     found = figures(bench)
     show(found, args)
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": found}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, found)
     for wrong in (wrongs := troubles(found, args)):
         print(f"  WRONG: {wrong}")
     return 1 if wrongs else 0

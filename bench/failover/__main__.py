@@ -6,7 +6,6 @@ how long clients had no news. Exit status 1 if one answer was not whole; it says
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 from bench.failover import gateways, valkey, workers
 from bench.failover.stage import Outcome
-from bench.machine import describe
+from bench.machine import save
 from tests.cluster import ROOT
 
 Case = Callable[[argparse.Namespace], Iterator[list[Outcome]]]
@@ -41,8 +40,7 @@ def main() -> int:
         line = "{tries:5} {whole:5}/{answers:<5} {pause_median_s:20.2f} {pause_worst_s:8.2f}"
         print(f"  {case:25}" + line.format(**found), flush=True)
     figures["lease_s"] = args.lease
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures}
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    save(args.out, figures)
     return int(any(figures[case]["whole"] < figures[case]["answers"] for case in args.cases))
 
 
