@@ -224,5 +224,6 @@ def _bound(limit: int | None) -> int:
     return -1 if limit is None else limit
 
 
-_VERDICT = msgspec.json.Decoder(Verdict)
-_SNAPSHOT = msgspec.json.Decoder(Snapshot, strict=False)  # a script's numbers have 14 digits, its texts have all
+# A script's numbers have 14 digits and may come as 1e+14; its texts have all.
+_VERDICT = msgspec.json.Decoder(Verdict, strict=False)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot, strict=False)

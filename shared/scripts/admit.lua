@@ -73,8 +73,7 @@ if reply.refusal == '' and not repeated then
     end
     redis.call('ZADD', 'open:' .. model, asked.deadline, asked.id)
     keep('open:' .. model, asked.ttl)
-    local terms = string.format('%.17g %.17g %.17g', tier.priority, tier.weight, tier.reserved)
-    redis.call('HSET', 'fair:' .. model, 'tier:' .. tier.name, terms)
+    note(model, tier)
     join(model, tier, asked.account, asked.id, asked.deadline, time, asked.ttl)
     dispatch(model, time, asked.id)
 end
