@@ -1,0 +1,64 @@
+{{- /* What a schema cannot say. Each message names the values at fault. */ -}}
+
+{{- define "crofai.checks" -}}
+{{- $v := .Values -}}
+{{- if and $v.valkey.enabled $v.redis.existingSecret }}
+{{- fail "redis.existingSecret: another server needs valkey.enabled: false" }}{{ end -}}
+{{- if not (or $v.valkey.enabled $v.redis.existingSecret) }}
+{{- fail "redis.existingSecret: is missing: with valkey.enabled: false, name a Secret with the server's URL" }}{{ end -}}
+{{- include "crofai.checkDatabase" . -}}
+{{- range $file := list "catalogue" "tiers" }}{{ $given := get $v $file -}}
+{{- if and $given.file $given.existingConfigMap }}
+{{- fail (printf "%s.file, %s.existingConfigMap: give one of the two" $file $file) }}{{ end -}}
+{{- end -}}
+{{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.host: is missing" }}{{ end -}}
+{{- include "crofai.checkScalers" . -}}
+{{- $catalogue := include "crofai.catalogue" . | fromYaml -}}
+{{- range $id, $given := $v.models -}}
+{{- include "crofai.checkModel" (dict "root" $ "model" $id "given" $given "catalogue" $catalogue) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "crofai.checkDatabase" -}}
+{{- $d := .Values.database -}}
+{{- if and $d.existingSecret $d.sqlite.enabled }}
+{{- fail "database.existingSecret, database.sqlite.enabled: give one of the two" }}{{ end -}}
+{{- if not (or $d.existingSecret $d.sqlite.enabled) }}
+{{- fail "database.existingSecret: is missing: name a Secret with PostgreSQL's URL, or try things out with database.sqlite.enabled" }}{{ end -}}
+{{- if and $d.sqlite.enabled (or .Values.gateway.autoscaling.enabled (gt (int .Values.gateway.replicas) 1)) }}
+{{- fail "database.sqlite.enabled: takes one gateway: set gateway.replicas: 1 and no gateway.autoscaling" }}{{ end -}}
+{{- $a := .Values.gateway.autoscaling -}}
+{{- if and $a.enabled (gt (int $a.min) (int $a.max)) }}{{ fail "gateway.autoscaling.min: should be at most max" }}{{ end -}}
+{{- end -}}
+
+{{- define "crofai.checkScalers" -}}
+{{- $v := .Values -}}
+{{- if and $v.keda.enabled $v.hpa.enabled }}
+{{- fail "keda.enabled, hpa.enabled: two autoscalers would fight over the same workers: enable one" }}{{ end -}}
+{{- if and $v.keda.enabled (not $v.valkey.enabled) (not $v.redis.address) }}
+{{- fail "redis.address: is missing: KEDA reads no URL; give host:port, and passwordKey if there is a password" }}{{ end -}}
+{{- $scaled := list -}}
+{{- range $id, $given := $v.models }}{{ if $given.autoscaling }}{{ $scaled = append $scaled $id }}{{ end }}{{ end -}}
+{{- if and (or $v.keda.enabled $v.hpa.enabled) (not $scaled) }}
+{{- fail (printf "%s.enabled: no model has autoscaling: give one models.ID.autoscaling" (ternary "keda" "hpa" $v.keda.enabled)) }}{{ end -}}
+{{- if and $scaled (not (or $v.keda.enabled $v.hpa.enabled)) }}
+{{- fail (printf "models.%s.autoscaling: needs keda.enabled or hpa.enabled" (first $scaled)) }}{{ end -}}
+{{- end -}}
+
+{{- define "crofai.checkModel" -}}
+{{- $at := printf "models.%s" .model -}}
+{{- if not (or (hasKey .catalogue .model) .root.Values.catalogue.existingConfigMap) }}
+{{- fail (printf "%s: is no id of the catalogue; add it to catalogue.file" $at) }}{{ end -}}
+{{- $model := include "crofai.model" . | fromYaml -}}
+{{- if not $model.engine }}{{ fail (printf "%s.engine: is missing: the chart cannot read it in catalogue.existingConfigMap" $at) }}{{ end -}}
+{{- if and (hasKey .catalogue .model) (gt (int $model.gpus) 0) (gt (int $model.catalogueGpus) 0) (ne (int $model.gpus) (int $model.catalogueGpus)) }}
+{{- fail (printf "%s.gpus: should be %d, as the catalogue's tensor_parallel says, got %d" $at (int $model.catalogueGpus) (int $model.gpus)) }}{{ end -}}
+{{- if ne (len $model.cache) 1 }}
+{{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
+{{- with $model.autoscaling -}}
+{{- if hasKey $.given "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
+{{- if gt (int .min) (int .max) }}{{ fail (printf "%s.autoscaling.min: should be at most max" $at) }}{{ end -}}
+{{- if and $.root.Values.hpa.enabled (eq (int .min) 0) }}
+{{- fail (printf "%s.autoscaling.min: should be at least 1: hpa cannot start the first worker, keda can" $at) }}{{ end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,57 @@
+{{- /* What the catalogue says of a model: ours, with the operator's file over it, as far as the chart reads them. */ -}}
+
+{{- define "crofai.catalogue" -}}
+{{- $shipped := (.Files.Get "files/models.yaml" | fromYaml).models -}}
+{{- $own := dict -}}
+{{- with .Values.catalogue.file -}}
+{{- $parsed := fromYaml . -}}
+{{- if hasKey $parsed "Error" }}{{ fail (printf "catalogue.file: is no YAML: %s" $parsed.Error) }}{{ end -}}
+{{- $own = default dict $parsed.models -}}
+{{- end -}}
+{{- $all := dict -}}
+{{- range $id, $entry := $shipped }}{{ $_ := set $all $id $entry }}{{ end -}}
+{{- range $id, $entry := $own -}}
+{{- if kindIs "invalid" $entry }}{{ $_ := unset $all $id }}
+{{- else -}}
+{{- $base := default dict (get $all $id) -}}
+{{- $args := default dict (get $base "engine_args") -}}
+{{- if and (hasKey $entry "engine") (ne $entry.engine (default "" (get $base "engine"))) }}{{ $args = dict }}{{ end -}}
+{{- $merged := merge (dict) (omit $entry "engine_args") (omit $base "engine_args") -}}
+{{- $_ := set $merged "engine_args" (merge (dict) (default dict $entry.engine_args) $args) -}}
+{{- $_ := set $all $id $merged -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $all }}
+{{- end -}}
+
+{{- /* A model with everything that its pods need. Takes a dict: root, model (its id), catalogue. */ -}}
+{{- define "crofai.model" -}}
+{{- $values := .root.Values -}}
+{{- $given := default dict (get $values.models .model) -}}
+{{- $entry := default dict (get .catalogue .model) -}}
+{{- $args := default dict $entry.engine_args -}}
+{{- $engine := default (default "" $entry.engine) $given.engine -}}
+{{- $all := mergeOverwrite (deepCopy $values.workers) (deepCopy $given) -}}
+{{- /* Of these, a model's own replaces the default as a whole: two kinds of volume would be none. */ -}}
+{{- range list "cache" "affinity" }}{{ if hasKey $given . }}{{ $_ := set $all . (get $given .) }}{{ end }}{{ end -}}
+{{- $gpus := mul (int (default 1 $entry.tensor_parallel)) (int (default 1 $args.pipeline_parallel_size)) (int (default 1 $args.data_parallel_size)) -}}
+{{- if or (eq $engine "simulated") (hasPrefix "none" (default "" $entry.gpus)) }}{{ $gpus = 0 }}{{ end -}}
+{{- $_ := set $all "catalogueGpus" $gpus -}}
+{{- if not (hasKey $given "gpus") }}{{ $_ := set $all "gpus" $gpus }}{{ end -}}
+{{- $jobs := int (default 256 $args.max_num_seqs) -}}
+{{- if eq $engine "diffusers" }}{{ $jobs = mul 2 (int (default 1 $args.batch)) }}{{ end -}}
+{{- if eq $engine "simulated" }}{{ $jobs = int (default 64 $args.capacity) }}{{ end -}}
+{{- if not (hasKey $given "jobs") }}{{ $_ := set $all "jobs" $jobs }}{{ end -}}
+{{- $_ := set $all "id" .model -}}
+{{- $_ := set $all "engine" $engine -}}
+{{- $name := get $values.image (ternary "cpu" $engine (eq (int $all.gpus) 0)) -}}
+{{- if eq $engine "simulated" }}{{ $name = $values.image.gateway }}{{ end -}}
+{{- $_ := set $all "image" (default (include "crofai.image" (dict "root" .root "name" $name)) $given.image) -}}
+{{- $_ := set $all "name" (include "crofai.worker" .) -}}
+{{ toYaml $all }}
+{{- end -}}
+
+{{- /* Jobs per worker at which one more is started. Takes a model. */ -}}
+{{- define "crofai.jobsPerWorker" -}}
+{{ max 1 (int (floor (mulf (float64 (int .jobs)) (float64 (default 1.0 .autoscaling.factor))))) }}
+{{- end -}}

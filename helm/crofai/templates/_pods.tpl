@@ -1,0 +1,120 @@
+{{- /* What pods have in common. */ -}}
+
+{{- define "crofai.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .uid }}
+runAsGroup: {{ .gid }}
+fsGroup: {{ .gid }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "crofai.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- /* The head of every pod's spec. Variables of services would look like misspelt settings. */ -}}
+{{- define "crofai.pod" -}}
+serviceAccountName: {{ include "crofai.serviceAccount" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- include "crofai.podSecurity" (dict "uid" 10001 "gid" 10001) | nindent 2 }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* Where a pod may run. Takes the values that have it. */ -}}
+{{- define "crofai.placement" -}}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $ $field }}
+{{ $field }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "crofai.redisSecret" -}}
+{{- if not .Values.valkey.enabled }}{{ .Values.redis.existingSecret }}
+{{- else }}{{ default (printf "%s-valkey" (include "crofai.fullname" .)) .Values.valkey.password.existingSecret }}
+{{- end -}}
+{{- end -}}
+
+{{- define "crofai.adminSecret" -}}
+{{ default (printf "%s-admin" (include "crofai.fullname" .)) .Values.adminKey.existingSecret }}
+{{- end -}}
+
+{{- define "crofai.redisEnv" -}}
+{{- if .Values.valkey.enabled }}
+- name: VALKEY_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ include "crofai.redisSecret" . }}, key: {{ .Values.valkey.password.key }}}}
+- name: CROFAI_REDIS_URL
+  value: redis://:$(VALKEY_PASSWORD)@{{ include "crofai.fullname" . }}-valkey:6379/0
+{{- else }}
+- name: CROFAI_REDIS_URL
+  valueFrom: {secretKeyRef: {name: {{ include "crofai.redisSecret" . }}, key: {{ .Values.redis.urlKey }}}}
+{{- end }}
+{{- end -}}
+
+{{- define "crofai.databaseEnv" -}}
+{{- with .Values.database.existingSecret }}
+- name: CROFAI_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.database.key }}}}
+{{- end }}
+{{- end -}}
+
+{{- define "crofai.adminEnv" -}}
+- name: CROFAI_ADMIN_KEY
+  valueFrom: {secretKeyRef: {name: {{ include "crofai.adminSecret" . }}, key: {{ .Values.adminKey.key }}}}
+{{- end -}}
+
+{{- /* Of gateways and workers alike. HOME is for what libraries write there. */ -}}
+{{- define "crofai.env" -}}
+- {name: HOME, value: /tmp}
+- {name: CROFAI_DATA_DIR, value: /var/lib/crofai}
+- {name: CROFAI_METRICS_HOST, value: 0.0.0.0}
+- {name: CROFAI_METRICS_PORT, value: "9090"}
+{{- range $file := list "catalogue" "tiers" }}
+{{- $given := get $.Values $file }}
+{{- if or $given.file $given.existingConfigMap }}
+- {name: {{ ternary "CROFAI_MODELS_FILE" "CROFAI_TIERS_FILE" (eq $file "catalogue") }}, value: {{ printf "/etc/crofai/%s/%s" $file $given.key }}}
+{{- end }}
+{{- end }}
+{{- include "crofai.redisEnv" . }}
+{{- end -}}
+
+{{- define "crofai.fileMounts" -}}
+{{- range $file := list "catalogue" "tiers" }}
+{{- $given := get $.Values $file }}
+{{- if or $given.file $given.existingConfigMap }}
+- {name: {{ $file }}, mountPath: {{ printf "/etc/crofai/%s" $file }}, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "crofai.fileVolumes" -}}
+{{- range $file := list "catalogue" "tiers" }}
+{{- $given := get $.Values $file }}
+{{- if or $given.file $given.existingConfigMap }}
+- name: {{ $file }}
+  configMap: {name: {{ default (printf "%s-%s" (include "crofai.fullname" $) $file) $given.existingConfigMap }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* A change of these starts new pods. Secrets and ConfigMaps of others do not: see "Rotate secrets". */ -}}
+{{- define "crofai.checksums" -}}
+checksum/settings: {{ toJson .Values.settings | sha256sum }}
+{{- with .Values.catalogue.file }}
+checksum/catalogue: {{ sha256sum . }}
+{{- end }}
+{{- with .Values.tiers.file }}
+checksum/tiers: {{ sha256sum . }}
+{{- end }}
+{{- end -}}
