@@ -15,6 +15,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 PIP = scripts/phase "$(1)" $(BIN)/python -m pip install --disable-pip-version-check --no-input $(INDEX)
 TORCH := $(shell grep '^torch==' requirements/runtime.txt)
 CLIENTS := tests/acceptance/clients
+SCHEMAS := tests/helm
 
 # One for each step of set-up, inside .venv, so that they go when it goes.
 VENV := .venv/.made
@@ -83,7 +84,7 @@ lock: setup ## pin the newest packages that pyproject.toml allows
 
 clean: ## remove what set-up and tests made; data/ stays
 	rm -rf .venv .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf $(CLIENTS)/node_modules
+	rm -rf $(CLIENTS)/node_modules $(SCHEMAS)/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
@@ -113,12 +114,10 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 	@$(call PIP,Installing test tools) --no-deps --only-binary=:all: -r requirements/dev.txt
 	@touch $@
 
-# Clients in JavaScript, for the tests that use the API as the users of Node do.
-ifneq ($(wildcard $(CLIENTS)/package.json),)
-clients: $(CLIENTS)/node_modules/.made
+# Clients in JavaScript, for the tests that use the API as the users of Node do, and schemas for those of the chart.
+clients: $(CLIENTS)/node_modules/.made $(SCHEMAS)/node_modules/.made
 
-$(CLIENTS)/node_modules/.made: $(CLIENTS)/package.json $(wildcard $(CLIENTS)/package-lock.json)
+%/node_modules/.made: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "make test needs npm for its JavaScript clients: install Node.js 20 or newer" >&2; exit 1; }
-	@scripts/phase "Installing JavaScript clients" npm ci --prefix $(CLIENTS) --no-audit --no-fund
+	@scripts/phase "Installing JavaScript packages for $*" npm ci --prefix $* --no-audit --no-fund
 	@touch $@
-endif

@@ -18,7 +18,9 @@ def main() -> int:
     account = key = None
     try:
         account = an_account(url)
-        key = ask(f"{url}/v1/admin/accounts/{account}/keys", {"name": "helm-test", "expires": int(time.time()) + LIFE})
+        key = ask(
+            f"{url}/v1/admin/accounts/{account}/keys", {"name": "helm-test", "expires": int(time.time()) + LIFE}
+        )
         kind = ask(f"{url}/v1/models/{model}")["kind"]
         (picture if kind == "image" else stream)(url, model, key["key"], seconds)
     except urllib.error.HTTPError as error:
@@ -36,7 +38,11 @@ def main() -> int:
 def an_account(url: str) -> str:
     """The account `helm-test`: accounts are not deleted, so each run takes the same."""
     found = ask(f"{url}/v1/admin/accounts?name=helm-test")["data"]
-    return found[0]["id"] if found else ask(f"{url}/v1/admin/accounts", {"name": "helm-test", "tier": "premium"})["id"]
+    return (
+        found[0]["id"]
+        if found
+        else ask(f"{url}/v1/admin/accounts", {"name": "helm-test", "tier": "premium"})["id"]
+    )
 
 
 def stream(url: str, model: str, key: str, seconds: float) -> None:

@@ -53,7 +53,7 @@
 {{- if not $model.engine }}{{ fail (printf "%s.engine: is missing: the chart cannot read it in catalogue.existingConfigMap" $at) }}{{ end -}}
 {{- if and (hasKey .catalogue .model) (gt (int $model.gpus) 0) (gt (int $model.catalogueGpus) 0) (ne (int $model.gpus) (int $model.catalogueGpus)) }}
 {{- fail (printf "%s.gpus: should be %d, as the catalogue's tensor_parallel says, got %d" $at (int $model.catalogueGpus) (int $model.gpus)) }}{{ end -}}
-{{- if ne (len $model.cache) 1 }}
+{{- if gt (len (default dict $model.cache)) 1 }}
 {{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
 {{- with $model.autoscaling -}}
 {{- if hasKey $.given "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}

@@ -1,0 +1,122 @@
+"""Values that are wrong are refused, with their path."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.chart import Chart, Object
+
+KEDA = {"keda": {"enabled": True}}
+HPA = {"hpa": {"enabled": True}}
+
+
+def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
+    return {"models": {"llama3": {"autoscaling": {"min": least, "max": most}} | more}}
+
+
+@pytest.mark.parametrize(
+    "values, path",
+    [
+        ({"replicas": 2}, "at '': additional properties 'replicas'"),
+        ({"gateway": {"replcas": 2}}, "at '/gateway': additional properties 'replcas'"),
+        ({"gateway": {"service": {"prot": 1}}}, "at '/gateway/service': additional properties 'prot'"),
+        ({"valkey": {"password": {"value": "x"}}}, "at '/valkey/password': additional properties 'value'"),
+        ({"settings": {"drain": 5}}, "at '/settings': additional properties 'drain'"),
+        ({"settings": {"redis_url": "x"}}, "at '/settings': additional properties 'redis_url'"),
+        ({"models": {"llama3": {"gpu": 1}}}, "at '/models/llama3': additional properties 'gpu'"),
+        (
+            {"models": {"llama3": {"tolerations": [{"kee": "a"}]}}},
+            "at '/models/llama3/tolerations/0': additional properties 'kee'",
+        ),
+        (
+            {"workers": {"affinity": {"nodeAffinity": {"required": {}}}}},
+            "at '/workers/affinity/nodeAffinity': additional properties 'required'",
+        ),
+        (
+            {"gateway": {"extraEnv": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "kee": "b"}}}]}},
+            "at '/gateway/extraEnv/0/valueFrom/secretKeyRef'",
+        ),
+        ({"metrics": {"rules": {"lag": 1}}}, "at '/metrics/rules': additional properties 'lag'"),
+        ({"gateway": {"replicas": "two"}}, "at '/gateway/replicas': got string, want integer"),
+        ({"gateway": {"replicas": 0}}, "at '/gateway/replicas': minimum"),
+        ({"settings": {"lease": "20"}}, "at '/settings/lease': got string, want number"),
+        ({"models": {"llama3": {"gpus": -1}}}, "at '/models/llama3/gpus': minimum"),
+        ({"models": {"a/b": {}}}, "at '/models': additional properties 'a/b'"),
+        ({"models": ["llama3"]}, "at '/models': got array, want object"),
+        ({"keda": {"enabled": "yes"}}, "at '/keda/enabled': got string, want boolean"),
+        ({"redis": {"address": "redis://host:6379"}}, "at '/redis/address'"),
+        (
+            {"models": {"llama3": {"cache": {"hostPath": {"path": "x"}}}}},
+            "at '/models/llama3/cache/hostPath/path'",
+        ),
+        ({"models": {"llama3": {"cache": {"persistentVolumeClaim": {}}}}}, "/cache/persistentVolumeClaim'"),
+        ({"models": {"llama3": {"autoscaling": {"min": 1}}}}, "missing property 'max'"),
+    ],
+)
+def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> None:
+    assert path in chart.refusal(values)
+
+
+@pytest.mark.parametrize(
+    "values, told",
+    [
+        ({"models": {"llama9": {}}}, "models.llama9: is no id of the catalogue"),
+        ({"models": {"llama3": {}}, "catalogue": {"file": "models: {llama3: null}"}}, "models.llama3: is no id"),
+        ({"catalogue": {"file": "models: ["}}, "catalogue.file: is no YAML"),
+        ({"models": {"x": {}}, "catalogue": {"existingConfigMap": "x"}}, "models.x.engine: is missing"),
+        ({"models": {"llama3.3-70b": {"gpus": 4}}}, "models.llama3.3-70b.gpus: should be 2"),
+        ({"catalogue": {"file": "models: {}", "existingConfigMap": "x"}}, "catalogue.file, catalogue.existingC"),
+        ({"database": {}}, "database.existingSecret: is missing"),
+        (
+            {"database": {"existingSecret": "x", "sqlite": {"enabled": True}}},
+            "database.existingSecret, database.sql",
+        ),
+        ({"database": {"sqlite": {"enabled": True}}}, "database.sqlite.enabled: takes one gateway"),
+        ({"valkey": {"enabled": False}}, "redis.existingSecret: is missing"),
+        ({"redis": {"existingSecret": "x"}}, "redis.existingSecret: another server needs valkey.enabled: false"),
+        ({"ingress": {"enabled": True}}, "ingress.host: is missing"),
+        ({"gateway": {"autoscaling": {"enabled": True, "min": 5, "max": 2}}}, "gateway.autoscaling.min"),
+        (KEDA | HPA | scaled(), "keda.enabled, hpa.enabled: two autoscalers"),
+        (KEDA, "keda.enabled: no model has autoscaling"),
+        (HPA | {"models": {"llama3": {}}}, "hpa.enabled: no model has autoscaling"),
+        (scaled(), "models.llama3.autoscaling: needs keda.enabled or hpa.enabled"),
+        (KEDA | scaled(3, 2), "models.llama3.autoscaling.min: should be at most max"),
+        (HPA | scaled(0), "models.llama3.autoscaling.min: should be at least 1"),
+        (KEDA | scaled(replicas=1), "models.llama3.replicas, models.llama3.autoscaling: give one"),
+        (
+            KEDA | scaled() | {"valkey": {"enabled": False}, "redis": {"existingSecret": "x"}},
+            "redis.address: is missing: KEDA reads no URL",
+        ),
+    ],
+)
+def test_what_does_not_go_together(chart: Chart, values: Object, told: str) -> None:
+    assert told in chart.refusal(values)
+
+
+def test_the_schema_is_closed_at_every_depth(chart: Chart) -> None:
+    open_ones = sorted(path for path, part in _objects(chart.schema, "") if not _closed(part))
+    # Helm's own; nothing of the chart reads it.
+    assert open_ones == ["/properties/global"]
+
+
+def _closed(part: Object) -> bool:
+    """Maps whose keys are anybody's, such as labels, say what their values are."""
+    return part.get("additionalProperties", True) is not True
+
+
+def _objects(part: Any, path: str) -> Iterator[tuple[str, Object]]:
+    if isinstance(part, list):
+        for number, each in enumerate(part):
+            yield from _objects(each, f"{path}/{number}")
+    elif isinstance(part, dict):
+        if part.get("type") == "object":
+            yield path, part
+        for name, each in part.items():
+            yield from _objects(each, f"{path}/{name}")
+
+
+def test_every_default_is_in_the_schema(chart: Chart) -> None:
+    """A value that the templates read, but nobody may set, would be a dead one."""
+    known = set(chart.schema["properties"])
+    assert set(chart.values) == known - {"global"}

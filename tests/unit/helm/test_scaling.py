@@ -1,0 +1,94 @@
+"""How pools of workers grow and shrink."""
+
+from typing import Any
+
+import pytest
+
+from shared import redis_keys
+from shared.catalog import load_catalog
+from tests.chart import EXAMPLES, FEWEST, Chart, Object, example, of_kind, one
+
+
+def scaled(chart: Chart, model: str, kind: str, scaler: str = "keda", **fields: Any) -> Object:
+    values = {"models": {model: {"autoscaling": {"min": 1, "max": 3} | fields}}, scaler: {"enabled": True}}
+    [found] = [
+        each
+        for each in of_kind(chart.objects(FEWEST | values), kind)
+        if not each["metadata"]["name"].endswith("gateway")
+    ]
+    return found["spec"]
+
+
+@pytest.mark.parametrize("model", ["llama3.3-70b", "smollm2-135m", "tinyllama"])
+def test_keda_reads_the_models_open_jobs(chart: Chart, model: str) -> None:
+    [trigger] = scaled(chart, model, "ScaledObject", min=0)["triggers"]
+    assert trigger["type"] == "redis"
+    assert trigger["metadata"]["listName"] == redis_keys.open_jobs(model)
+    assert trigger["metadata"]["listLength"] == str(load_catalog().find(model).engine_args["max_num_seqs"])
+    assert trigger["metadata"]["activationListLength"] == "0"
+
+
+@pytest.mark.parametrize("factor, length", [(1, "32"), (0.5, "16"), (2, "64"), (0.001, "1")])
+def test_a_worker_may_be_meant_to_have_more_or_fewer_jobs(chart: Chart, factor: float, length: str) -> None:
+    [trigger] = scaled(chart, "llama3", "ScaledObject", factor=factor)["triggers"]
+    assert trigger["metadata"]["listLength"] == length
+
+
+def test_a_picture_in_hand_and_one_that_waits(chart: Chart) -> None:
+    [trigger] = scaled(chart, "stable_diffusion", "ScaledObject")["triggers"]
+    assert trigger["metadata"]["listLength"] == "8"
+
+
+def test_keda_knows_the_password(chart: Chart) -> None:
+    [file] = [each for each in EXAMPLES if each.stem == "many-models"]
+    objects = chart.objects(example(file))
+    [authentication] = of_kind(objects, "TriggerAuthentication")
+    assert authentication["spec"]["secretTargetRef"] == [
+        {"parameter": "password", "name": "crofai-valkey", "key": "password"}
+    ]
+    for each in of_kind(objects, "ScaledObject"):
+        [trigger] = each["spec"]["triggers"]
+        assert trigger["authenticationRef"] == {"name": authentication["metadata"]["name"]}
+
+
+def test_keda_reaches_another_redis_over_tls(chart: Chart) -> None:
+    [file] = [each for each in EXAMPLES if each.stem == "external-redis-keda"]
+    [scaled_object] = of_kind(chart.objects(example(file)), "ScaledObject")
+    [trigger] = scaled_object["spec"]["triggers"]
+    assert trigger["metadata"]["address"] == "redis.example:6380"
+    assert trigger["metadata"]["enableTLS"] == "true"
+
+
+def test_an_hpa_reads_the_same_number(chart: Chart) -> None:
+    [metric] = scaled(chart, "llama3", "HorizontalPodAutoscaler", "hpa")["metrics"]
+    assert metric["external"] == {
+        "metric": {"name": "crofai_open_jobs", "selector": {"matchLabels": {"model": "llama3"}}},
+        "target": {"type": "AverageValue", "averageValue": "32"},
+    }
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_who_is_scaled_has_no_number_of_its_own(chart: Chart, file: Any) -> None:
+    """Helm would set it back at each upgrade."""
+    objects = chart.objects(example(file))
+    targets = [
+        each["spec"]["scaleTargetRef"]["name"]
+        for kind in ("ScaledObject", "HorizontalPodAutoscaler")
+        for each in of_kind(objects, kind)
+    ]
+    for each in of_kind(objects, "Deployment"):
+        assert ("replicas" in each["spec"]) == (each["metadata"]["name"] not in targets)
+    for name in targets:
+        assert one(objects, "Deployment", name)
+
+
+def test_workers_go_one_by_one(chart: Chart) -> None:
+    behavior = scaled(chart, "llama3", "ScaledObject")["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"] == {
+        "stabilizationWindowSeconds": 300,
+        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
+    }
+
+
+def test_no_fallback_takes_workers_away_while_redis_is(chart: Chart) -> None:
+    assert "fallback" not in scaled(chart, "llama3", "ScaledObject", min=0)
