@@ -1,4 +1,8 @@
-"""Write requirements/runtime.txt and dev.txt: every package of the project, pinned, for `pip install --no-deps`.
+"""Write requirements/: every package of the project, pinned, for `pip install --no-deps`.
+
+runtime.txt is all that `make up` needs, and dev.txt what the tests need besides. gateway.txt, worker.txt and
+diffusers.txt are parts of runtime.txt for container images; the last two, beside what those that they are built
+on have.
 
 `make lock` runs this; it asks pip what it would install and changes no environment. Three packages need a
 hand, which is why the locks are installed without pip's own resolution:
@@ -33,23 +37,72 @@ SUPPORTED = [
     {"python_version": "3.11", "python_full_version": "3.11.0"},
     {"python_version": "3.12", "python_full_version": "3.12.0"},
 ]
+# Of the project's requirements, those of every worker; and those of one that makes pictures, less torch.
+WORKER = ["celery", "kombu", "redis", "msgspec", "pydantic", "pydantic-settings", "pyyaml", "psutil", "filelock"]
+DIFFUSERS = [*WORKER, "diffusers", "transformers", "accelerate", "pillow"]
 HEADER = "# {title} Made by `make lock`; installed with `pip install --no-deps`.\n{include}"
 
 
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    runtime, markers = lock([*project["dependencies"], *extras["worker"]])
-    everything, _ = lock([*pins(runtime), *extras["dev"]])
+    runtime, markers, packages = lock([*project["dependencies"], *extras["worker"]])
+    everything, _, _ = lock([*pins(runtime), *extras["dev"]])
     tools = {name: version for name, version in everything.items() if name not in runtime}
     write(
         "runtime.txt", HEADER.format(title="What the gateway and the workers need.", include=""), runtime, markers
     )
     write("dev.txt", HEADER.format(title="What the tests need besides.", include="-r runtime.txt\n"), tools, {})
+    write_parts(project["dependencies"], extras["worker"], packages, runtime, markers)
 
 
-def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The version of each package needed, and the machines that need it where that is not all."""
+def write_parts(
+    gateway: list[str],
+    worker: list[str],
+    packages: list[dict[str, Any]],
+    versions: dict[str, str],
+    markers: dict[str, str],
+) -> None:
+    """Those of the runtime's pins that each image needs."""
+    for name, title, wanted in (
+        ("gateway.txt", "What a gateway needs.", gateway),
+        ("worker.txt", "What a worker needs beside vLLM.", chosen([*gateway, *worker], WORKER)),
+        ("diffusers.txt", "What a worker needs beside torch.", chosen([*gateway, *worker], DIFFUSERS)),
+    ):
+        names = closure(wanted, packages)
+        part = {name: version for name, version in versions.items() if name in names}
+        write(name, HEADER.format(title=title, include=""), part, markers)
+
+
+def chosen(requirements: list[str], names: list[str]) -> list[str]:
+    """Of the project's requirements those of these packages, with their extras."""
+    found = [text for text in requirements if canonicalize_name(Requirement(text).name) in names]
+    assert len(found) == len(names), f"pyproject.toml does not require all of {names}"
+    return found
+
+
+def closure(wanted: list[str], packages: list[dict[str, Any]]) -> set[str]:
+    """The names of these requirements, and of all that they require in turn, but for torch."""
+    requires = {package["name"]: [Requirement(text) for text in package["requires"]] for package in packages}
+    found: set[tuple[str, str]] = set()
+    left = [Requirement(text) for text in wanted]
+    while left:
+        requirement = left.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in {"", *requirement.extras} if name not in TORCH else ():
+            if (name, extra) not in found:
+                found.add((name, extra))
+                left += [each for each in requires.get(name, []) if needed_for(each, extra)]
+    return {name for name, _ in found}
+
+
+def needed_for(requirement: Requirement, extra: str) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({**python, "extra": extra}) for python in SUPPORTED)
+
+
+def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str], list[dict[str, Any]]]:
+    """The version of each package needed, the machines that need it where not all do, and what each requires."""
     alone = [text for text in wanted if canonicalize_name(Requirement(text).name) in WITHOUT_REQUIREMENTS]
     found = ask_pip([*alone, "--no-deps"])
     wanted = [text for text in wanted if text not in alone]
@@ -62,7 +115,7 @@ def lock(wanted: list[str]) -> tuple[dict[str, str], dict[str, str]]:
         resolved = ask_pip(wanted)
     packages = [*found, *resolved]
     versions = {package["name"]: package["version"] for package in packages if package["name"] not in LEFT_OUT}
-    return versions, machine_markers(packages)
+    return versions, machine_markers(packages), packages
 
 
 def overlooked(packages: list[dict[str, Any]]) -> list[str]:
