@@ -22,7 +22,7 @@ def main() -> int:
             f"{url}/v1/admin/accounts/{account}/keys", {"name": "helm-test", "expires": int(time.time()) + LIFE}
         )
         kind = ask(f"{url}/v1/models/{model}")["kind"]
-        (picture if kind == "image" else stream)(url, model, key["key"], seconds)
+        (picture if kind == "image" else stream)(url, model, key["secret"], seconds)
     except urllib.error.HTTPError as error:
         print(f"{error.url}: {error.code}: {error.read().decode(errors='replace')[:1000]}", file=sys.stderr)
         return 1
