@@ -110,7 +110,7 @@ class Model(BaseModel):
     """One entry of the catalogue. docs/catalogue.md explains the fields.
 
     `context` is in tokens, prompt and answer together; `max_tokens` is the longest answer to a request that
-    does not say. Both are 0 for image models. `gpus` is for people: no code reads it.
+    does not say. Both are 0 for image models. `gpus` is for people; the Helm chart reads of it whether it is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
