@@ -20,10 +20,10 @@ FEWEST: Object = {"database": {"existingSecret": "db"}}
 
 
 class Chart:
-    """Our chart, loaded once."""
+    """Our chart, or one at another place, loaded once."""
 
-    def __init__(self) -> None:
-        self._chart = helm_python.Chart.load(CHART)
+    def __init__(self, path: Path = CHART) -> None:
+        self._chart = helm_python.Chart.load(path)
 
     @property
     def schema(self) -> Object:

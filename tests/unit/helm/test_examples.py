@@ -67,6 +67,12 @@ def test_the_fewest_values_do(chart: Chart) -> None:
     assert chart.objects(FEWEST)
 
 
+def test_a_package_of_it_has_all_that_it_needs(tmp_path: Path, file: Path) -> None:
+    """The catalogue, too, which is a link in the chart's folder."""
+    package = Path(helm_python.package(CHART, destination=tmp_path))
+    assert len(Chart(package).objects(example(file))) > 10
+
+
 def test_an_upgrade_renders_what_an_install_does(chart: Chart) -> None:
     def kinds(**how: bool) -> list[tuple[str, str]]:
         return [(each["kind"], each["metadata"]["name"]) for each in chart.objects(FEWEST, **how)]

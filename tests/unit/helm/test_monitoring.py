@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chart import EXAMPLES, FEWEST, ROOT, Chart, Object, example, of_kind, pods
+from tests.chart import CHART, EXAMPLES, FEWEST, ROOT, Chart, Object, example, of_kind, pods
 
 METRICS = {
     "crofai_open_jobs",
@@ -102,12 +104,13 @@ def test_monitors_find_pods_and_their_port(examples: dict[str, list[Object]], co
         assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in names
 
 
-def test_dashboards_are_mounted_as_they_are(examples: dict[str, list[Object]]) -> None:
-    files = sorted((ROOT / "helm" / "crofai" / "dashboards").glob("*.json"))
-    maps = [
-        each
-        for each in of_kind(examples["many-models"], "ConfigMap")
-        if "grafana_dashboard" in each["metadata"]["labels"]
-    ]
+def test_dashboards_are_mounted_as_they_are(chart: Chart, tmp_path: Path) -> None:
+    folder = shutil.copytree(CHART, tmp_path / "crofai")
+    (folder / "dashboards").mkdir(exist_ok=True)
+    (folder / "dashboards" / "Of_ours.json").write_text('{"legend": "{{ model }}", "text": "a\\nb"}')
+    files = sorted((folder / "dashboards").glob("*.json"))
+    [file] = [each for each in EXAMPLES if each.stem == "many-models"]
+    objects = Chart(folder).objects(example(file))
+    maps = [each for each in of_kind(objects, "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
     held = {name: json.loads(text) for each in maps for name, text in each["data"].items()}
     assert held == {file.name: json.loads(file.read_text()) for file in files}

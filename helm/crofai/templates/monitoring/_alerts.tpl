@@ -19,10 +19,10 @@ such as the number of open jobs, the largest is taken. docs/operations.md says w
 - alert: CrofaiModelWithoutWorker
   expr: |-
     max by (model) (crofai_open_jobs{{ "{" }}{{ $own }}}) > 0
-    unless on (model) max by (model) (crofai_workers{state="ready",{{ $own }}}) > 0
+    unless on (model) max by (model) (crofai_workers{state=~"ready|loading",{{ $own }}}) > 0
   for: 5m
   severity: critical
-  summary: "Jobs wait for {{ $model }}, and no worker of it is ready."
+  summary: "Jobs wait for {{ $model }}, and no worker of it is ready or loading."
 - alert: CrofaiModelLoadsForLong
   expr: |-
     max by (model) (crofai_workers{state="loading",{{ $own }}}) > 0
