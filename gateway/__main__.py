@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import sys  # noqa: E402
 
+from gateway import metrics  # noqa: E402
 from gateway.app import create_gateway  # noqa: E402
 from gateway.server import serve  # noqa: E402
 from shared import garbage, log  # noqa: E402
@@ -18,6 +19,7 @@ def main() -> int:
         settings = load_settings()
         log.configure(settings.log_level)
         gateway = create_gateway(settings)
+        metrics.listen(settings, gateway.pools)
         gateway.start()
         garbage.settle()
         serve(gateway.app, settings, gateway.leave)

@@ -14,10 +14,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key
+from gateway import admin_key, metrics
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
+from gateway.api.health import health_api
 from gateway.api.jobs import jobs_api
 from gateway.api.messages import error_body_here, messages_api
 from gateway.api.models import models_api
@@ -68,6 +69,7 @@ class Gateway:
     keyring: Keyring
     drain: Drain
     namespaces: list[StreamNamespace]
+    pools: metrics.Pools
     models: list[str]
 
     def start(self) -> None:
@@ -128,7 +130,8 @@ def create_gateway(settings: Settings) -> Gateway:
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
-    app.register_blueprint(models_api(catalog, client, lines, roster))
+    app.register_blueprint(models_api(catalog, lines, roster))
+    app.register_blueprint(health_api(client, relay.has_listened.is_set))
     app.register_blueprint(jobs_api(keyring, admission))
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
@@ -148,7 +151,8 @@ def create_gateway(settings: Settings) -> Gateway:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=0, x_port=0, x_prefix=0
         )
-    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, list(catalog.models))
+    pools = metrics.Pools(client, lines, roster, catalog.models)
+    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, pools, list(catalog.models))
 
 
 def _redis(settings: Settings) -> "redis.Redis":

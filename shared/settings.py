@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     stall_timeout: float = Field(300, gt=0, description="A worker whose engine is silent this long ends.")
     report_interval: float = Field(2, gt=0, description="Between a worker's reports.")
 
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics, and of workers' health; 0: none.")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of that port.")
+    canary_interval: float = Field(0, ge=0, description="Between gateways' own requests to a model; 0: none.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is worth a line.")
 
     @field_validator("redis_url")
