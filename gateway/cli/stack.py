@@ -69,8 +69,9 @@ class Stack:
         self._claim.publish(self._url, redis_url)
         gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
         self._gateway.append(gateway)
-        for pool in self._pools:
-            child = await self._supervisor.start(plan.worker_service(pool, self._settings, redis_url))
+        for number, pool in enumerate(self._pools):
+            service = plan.worker_service(pool, self._settings, redis_url, number)
+            child = await self._supervisor.start(service)
             self._workers[child] = pool.model.id
         workers = readiness.Workers(self._workers, Registry(valkey.connect(redis_url)), self._console)
         watching = asyncio.create_task(workers.watch())

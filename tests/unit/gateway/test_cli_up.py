@@ -89,6 +89,14 @@ def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
     assert plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults["OMP_NUM_THREADS"] == "1"
 
 
+def test_each_has_a_port_for_its_metrics_if_there_is_to_be_one(tmp_path: Path) -> None:
+    pool = Pool(name="m", model=make_model(), engine="simulated")
+    for port, wanted in ((0, None), (9090, "9093")):
+        settings = Settings(data_dir=tmp_path, metrics_port=port)
+        service = plan.worker_service(pool, settings, "", 2)
+        assert service.environment.get("CROFAI_METRICS_PORT") == wanted
+
+
 def test_an_unknown_model_is_one_line_that_names_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
