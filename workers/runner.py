@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from shared import log as logs
 from shared.errors import Cancelled, EngineFailed, Interrupted, RequestError, Timeout
 from shared.joblog import JobWriter, Start
 from shared.messages import Chunk, End, Job, Usage
@@ -18,6 +19,7 @@ from workers import metrics
 from workers.engines.base import Done, Engine, EngineDied, Meter
 from workers.lease import Lease
 from workers.outbox import Line, Outbox, patiently
+from workers.traces import Trace
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +121,7 @@ class Runner:
         self._unwanted.discard(job_id)
 
     async def _attempt(self, job: Job, tag: str) -> Outcome:
+        logs.about.set({"job": job.id, "model": job.model, "request": job.request})
         token = uuid.uuid4().hex
         start = await patiently(lambda: self._writer.begin(job.id, self._max_attempts, token, tag))
         metrics.begun(start.verdict)
@@ -130,13 +133,16 @@ class Runner:
         if start.verdict == "exhausted":
             await patiently(lambda: self._writer.bury(job, EXHAUSTED))
         recorded = await self._recorded(job, start)
+        trace = Trace(job, start.attempt)
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
         begun = time.monotonic()
         end = _refusal(start, line) or await self._generate(job, line, recorded)
+        trace.made(line.tokens)
         if end is None:
             return await self._leave(job, line)
         verdict = await line.close(end)
+        trace.end(end.state if verdict == "ok" else verdict, len(line.chunks))
         state = end.state if verdict == "ok" else verdict
         if state == "succeeded":
             self._note(time.monotonic() - begun)

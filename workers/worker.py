@@ -23,7 +23,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from shared import garbage
+from shared import garbage, tracing
 from shared.catalog import Model
 from shared.joblog import JobWriter
 from shared.queues import make_celery
@@ -50,6 +50,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     """Load the model and run its jobs until SIGTERM. Raises SetupError if it cannot be loaded."""
     engine = make_engine(model, settings.data_dir, engine_kind)
     worker_id = f"{model.id}@{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    tracing.configure(settings.otlp_endpoint, "crofai-worker")
     health = metrics.Health(settings.stall_timeout)
     metrics.listen(settings, health, engine.capacity)
     reporter = _reporter(settings, model, engine_kind or model.engine, engine, worker_id)
@@ -73,6 +74,7 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
             _consume(settings, model, engine, crew, loop, reporter, health)
             watchdog.stop()
             _call(loop, crew.leave())
+            tracing.settle()
         finally:
             reporter.stop()
             _call(loop, engine.close())
