@@ -6,7 +6,7 @@ monkey.patch_all()
 
 import sys  # noqa: E402
 
-from gateway import metrics  # noqa: E402
+from gateway import scrapes  # noqa: E402
 from gateway.app import create_gateway  # noqa: E402
 from gateway.server import serve  # noqa: E402
 from shared import garbage, log, tracing  # noqa: E402
@@ -20,7 +20,7 @@ def main() -> int:
         log.configure(settings.log_level, settings.log_format)
         tracing.configure(settings.otlp_endpoint, "crofai-gateway")
         gateway = create_gateway(settings)
-        metrics.listen(settings, gateway.pools)
+        scrapes.listen(settings, gateway.pools)
         gateway.start()
         garbage.settle()
         serve(gateway.app, settings, gateway.leave)

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key, metrics
+from gateway import admin_key
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
@@ -30,6 +30,7 @@ from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
 from gateway.api.usage import usage_api
 from gateway.auth import Keyring
+from gateway.canary import Canaries
 from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
@@ -37,6 +38,7 @@ from gateway.limits import HEADERS
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
+from gateway.scrapes import Pools
 from gateway.sockets import StreamNamespace
 from gateway.threads import Threads
 from shared.accounts import Accounts
@@ -68,15 +70,16 @@ class Gateway:
     recovery: Recovery
     keyring: Keyring
     drain: Drain
+    canaries: Canaries
     namespaces: list[StreamNamespace]
-    pools: metrics.Pools
+    pools: Pools
     models: list[str]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         tend = partial(self.admission.tend, self.models)
         parts = (self.relay.run, self.relay.tick, self.admission.run, tend, self.recovery.run)
-        for run in (*parts, self.keyring.run, self.drain.run):
+        for run in (*parts, self.keyring.run, self.drain.run, self.canaries.run):
             gevent.spawn(_for_ever, run)
         self.relay.listening.wait(5)
 
@@ -151,8 +154,10 @@ def create_gateway(settings: Settings) -> Gateway:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=0, x_port=0, x_prefix=0
         )
-    pools = metrics.Pools(client, lines, roster, catalog.models)
-    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, pools, list(catalog.models))
+    canaries = Canaries(client, admission, roster, tiers, catalog.models.values(), settings.canary_interval)
+    pools = Pools(client, lines, roster, catalog.models, canaries)
+    models = list(catalog.models)
+    return Gateway(app, relay, admission, recovery, keyring, drain, canaries, namespaces, pools, models)
 
 
 def _redis(settings: Settings) -> "redis.Redis":

@@ -136,3 +136,26 @@ def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
             assert process.wait(20) == 1
             said = f"cannot listen on 127.0.0.1:{taken} for metrics: Address already in use; choose another port"
             assert said in process.log.read_text()
+
+
+def test_canaries_tell_what_does_not_answer(tmp_path: Path) -> None:
+    models = {
+        "well": simulated_model(tokens_per_second=500),
+        "pictures": simulated_model("image", tokens_per_second=500),
+        "ill": simulated_model(tokens_per_second=500, fail_after=1),
+        "cold": simulated_model(),
+    }
+    with cluster(tmp_path, models, canary_interval=0.5) as running:
+        running.measured = True
+        gateways = [running.start_gateway() for _ in range(2)]
+        for model in ("well", "pictures", "ill"):
+            running.start_worker(model)
+
+        def told(gateway: Process) -> dict[str, float]:
+            found = scrape(gateway.metrics)
+            return {dict(labels)["model"]: good for labels, good in found.get("crofai_canary_success", {}).items()}
+
+        for gateway in gateways:
+            wait_for(lambda gateway=gateway: len(told(gateway)) == 3, 10, "canaries of all that have workers")
+            assert told(gateway) == {"well": 1, "pictures": 1, "ill": 0}
+        assert not list(running.valkey.client.scan_iter("*cold*")), "they start no workers"
