@@ -43,6 +43,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "fast": simulated_model(tokens_per_second=500),
         "slow": simulated_model(tokens_per_second=20, capacity=1, length=4000),
         "pictures": simulated_model(kind="image", tokens_per_second=100, steps=4),
+        "bare": {"engine": "simulated", "kind": "chat", "description": ""},
     }
     with cluster(folder, models, tiers_file=tiers) as running:
         running.start_gateway()
@@ -189,6 +190,24 @@ def test_units_are_settled_to_what_was_used(running: Cluster, urls: tuple[str, s
     is_refused(refused, "quota_exceeded", f"The limit is {QUOTA} units a day")
     assert "Retry-After" not in refused.headers, "it never will be served"
     assert account.post(urls[0]).ok
+
+
+def test_a_model_without_sizes_answers_in_full_and_within_what_is_reserved(
+    running: Cluster, urls: tuple[str, str]
+) -> None:
+    account, question = Account(running, "metered"), [{"role": "user", "content": "tell"}]
+    asked = {"model": "bare", "messages": question}
+    answer = account.post(urls[0], body=asked)
+    assert answer.json()["choices"][0]["finish_reason"] == "stop"
+    assert answer.json()["usage"]["completion_tokens"] == 64, "the engine's own length"
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) <= QUOTA - 64
+    text = answer.json()["choices"][0]["message"]["content"]
+    assert account.post(urls[1], "/v1/metered/bare", body={"messages": question}).json() == {"response": text}
+    assert [data for _, data in prompt(account, urls[0], model="bare", context=question)][-1] == "ENDOFMESSAGE"
+    completion = account.post(urls[0], "/v1/completions", body={"model": "bare", "prompt": "tell"})
+    assert completion.json()["usage"]["completion_tokens"] == 16, "as of all models"
+    wait_for(lambda: not account.open_jobs(), 5, "all to be settled")
+    assert account.counters()["units"] == 3 * (1 + 64) + 1 + 16
 
 
 def test_images_are_counted(running: Cluster, urls: tuple[str, str]) -> None:
