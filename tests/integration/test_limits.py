@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
+import httpx
+import openai
 import pytest
 import requests
 import socketio
@@ -172,7 +174,7 @@ def test_after_so_many_seconds_there_is_more(running: Cluster, urls: tuple[str, 
     account = Account(running, "hasty")
     assert account.post(urls[0]).ok
     refused = account.post(urls[1])
-    is_refused(refused, "rate_limit_exceeded", "The limit is 1 requests a minute")
+    is_refused(refused, "rate_limit_exceeded", "The limit is 1 request a minute")
     time.sleep(int(refused.headers["Retry-After"]))
     assert account.post(urls[1]).ok
 
@@ -187,9 +189,25 @@ def test_units_are_settled_to_what_was_used(running: Cluster, urls: tuple[str, s
     reserved = QUOTA - (2 * WORDS + 1) - int(again.headers["x-ratelimit-remaining-tokens"])
     assert 256 < reserved < 1000
     refused = account.post(urls[1], body=chat(max_tokens=4000, n=4))
-    is_refused(refused, "quota_exceeded", f"The limit is {QUOTA} units a day")
-    assert "Retry-After" not in refused.headers, "it never will be served"
+    is_refused(refused, "quota_exceeded", f"and the limit is {QUOTA} a day: it will never be admitted. Lower max_")
+    assert "Retry-After" not in refused.headers
+    assert refused.headers["x-should-retry"] == "false"
+    assert int(refused.headers["x-ratelimit-remaining-tokens"]) > 1000
     assert account.post(urls[0]).ok
+
+
+def test_openais_client_sends_nothing_again_that_will_never_be_admitted(
+    running: Cluster, urls: tuple[str, str]
+) -> None:
+    sent: list[httpx.Request] = []
+    transport = httpx.Client(event_hooks={"request": [sent.append]})
+    key = Account(running, "metered").secret
+    with (
+        openai.OpenAI(base_url=f"{urls[0]}/v1", api_key=key, http_client=transport) as client,
+        pytest.raises(openai.RateLimitError, match="it will never be admitted"),
+    ):
+        client.chat.completions.create(**chat(max_tokens=4000, n=4))
+    assert len(sent) == 1
 
 
 def test_a_model_without_sizes_answers_in_full_and_within_what_is_reserved(
@@ -263,7 +281,7 @@ def test_jobs_at_once_are_counted_until_they_end(running: Cluster, urls: tuple[s
     with account.post(urls[0], body=chat(4000, "slow", stream=True), stream=True) as response:
         assert response.status_code == 200
         refused = account.post(urls[1])
-        is_refused(refused, "rate_limit_exceeded", "You have 1 jobs under way")
+        is_refused(refused, "rate_limit_exceeded", "You have 1 job under way")
         assert int(refused.headers["Retry-After"]) >= 1
         assert "x-ratelimit-remaining-tokens" in refused.headers
         (error,) = [data for event, data in prompt(account, urls[1], **socket_chat()) if event == "error"]
