@@ -1,16 +1,16 @@
-"""How long a text, and JSON that somebody writes anew, can get: in bytes, without writing any. Hop 2."""
+"""How long a text, and JSON that a chat template writes anew, can get, in bytes. Hop 2."""
 
 import json
 import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 INDENT = 4  # spaces for each level, as chat templates have it at the most
-FLOAT = 9  # bytes of "-Infinity"; other numbers with a point may be longer
 UNNAMED = 0x20000  # code points from here on combine with nothing
+
+CONTAINERS = (dict, list)
 
 MARKS = "".join(chr(code) for code in range(UNNAMED) if unicodedata.combining(chr(code)))
 CROWD = re.compile(f"[{MARKS}]{{31,}}")
@@ -29,40 +29,33 @@ def text_size(text: str) -> int:
 
 
 def json_size(value: Any, bound: int = sys.maxsize, *, each: int = 0) -> int:
-    """The most bytes of a value from JSON, once it is written anew, with line breaks and indented. `each` is added
-    for every character of its texts. It is counted as far as the `bound`, and no further."""
+    """The most bytes of a value from JSON, once Python has written it anew, with line breaks and indented: what
+    grows with the depth is counted and not written. `each` is added for every character of its texts. What reaches
+    the `bound` is looked at no further."""
+    if not isinstance(value, CONTAINERS):
+        return min(bound, _plain_size([value], each))
     size, margin, level = 0, 0, [value]
     while level:
         below: list[Any] = []
-        for member in level:
-            size += _own_size(member, margin, each)
+        for container in level:
+            names, members = (container, container.values()) if isinstance(container, dict) else ((), container)
+            size += len("[\n]") + margin + len(members) * (len(",\n") + margin + INDENT)
+            if size < bound:
+                plain = [member for member in members if not isinstance(member, CONTAINERS)]
+                size += _plain_size(plain, each) + _plain_size(list(names), each) + len(names) * len(": ")
+                below.extend(member for member in members if isinstance(member, CONTAINERS))
             if size >= bound:
                 return bound
-            below.extend(_members(member))
         margin, level = margin + INDENT, below
     return size
 
 
-def _own_size(value: Any, margin: int, each: int) -> int:
-    """Of a value without its members, where lines begin with so many spaces."""
-    match value:
-        case str():
-            return text_size(json.dumps(value, ensure_ascii=False)) + each * len(value)
-        case bool() | None:
-            return len(str(value))
-        case int():
-            return value.bit_length() // 3 + 2  # a digit has more than three bits; it may have a sign
-        case float():
-            return max(FLOAT, len(repr(value)))
-    names = sum(_own_size(name, 0, each) + len(": ") for name in value) if isinstance(value, dict) else 0
-    lines = len(value) * (len(",\n") + margin + INDENT)
-    return len("[\n]") + margin + names + lines
-
-
-def _members(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _plain_size(values: list[Any], each: int) -> int:
+    """Of texts, numbers and the like, all at once: one by one takes ten times as long."""
+    if not values:
+        return 0
+    texts = sum(len(value) for value in values if isinstance(value, str)) if each else 0
+    return text_size(json.dumps(values, ensure_ascii=False)) - len(", ") * len(values) + each * texts
 
 
 def _bytes(text: str) -> int:
