@@ -27,7 +27,7 @@ CrofError
     ├── UnsupportedMedia    415
     ├── QueueFull           429  as many jobs of the tier wait for the model as may
     ├── RateLimited         429  the account asks for more than it may at once, or in a minute
-    ├── QuotaExceeded       429  the account has had what it may have in a day
+    ├── QuotaExceeded       429  the account asks for more than it may have in a day
     ├── TooManyWrongKeys    429  too many wrong keys came from the client's address
     ├── HeadTooLarge        431
     ├── Cancelled           499  the client, or the operator, ended the job
@@ -227,7 +227,7 @@ class QueueFull(RequestError):
 
 
 class RateLimited(RequestError):
-    """You ask for more at once, or in a minute, than your tier allows."""
+    """You ask for more at once, or in a minute, than your limits allow."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -235,7 +235,7 @@ class RateLimited(RequestError):
 
 
 class QuotaExceeded(RequestError):
-    """You have had what your tier allows in a day."""
+    """You ask for more in a day than your limits allow."""
 
     status = 429
     code = "quota_exceeded"

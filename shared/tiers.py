@@ -82,6 +82,12 @@ def _check_size(size: str) -> str:
     return size
 
 
+MOST_LIMIT = 10**13
+"""More than the dearest request costs. What is counted so far is exact in Lua, and in the JSON that it writes."""
+
+Limit = Annotated[int, Field(gt=0, le=MOST_LIMIT)]
+
+
 class Limits(BaseModel):
     """How much may be asked for; None is without limit.
 
@@ -90,13 +96,13 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    requests_per_minute: int | None = Field(None, gt=0)
-    requests_per_day: int | None = Field(None, gt=0)
-    units_per_minute: int | None = Field(None, gt=0)
-    units_per_day: int | None = Field(None, gt=0)
-    images_per_minute: int | None = Field(None, gt=0)
-    images_per_day: int | None = Field(None, gt=0)
-    concurrent_jobs: int | None = Field(None, gt=0)
+    requests_per_minute: Limit | None = None
+    requests_per_day: Limit | None = None
+    units_per_minute: Limit | None = None
+    units_per_day: Limit | None = None
+    images_per_minute: Limit | None = None
+    images_per_day: Limit | None = None
+    concurrent_jobs: Limit | None = None
 
 
 class Tier(BaseModel):
