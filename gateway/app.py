@@ -39,6 +39,7 @@ from gateway.roster import Roster
 from gateway.sockets import StreamNamespace
 from gateway.threads import Threads
 from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
 from shared.ledger import Ledger
@@ -117,7 +118,7 @@ def create_gateway(settings: Settings) -> Gateway:
     database = Database(settings.sql_url)
     database.migrate()
     accounts, ledger = Accounts(database), Ledger(database)
-    admin_key.provide(accounts, settings, tiers)
+    admin_key.provide(AdminKeys(database), settings, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)

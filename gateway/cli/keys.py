@@ -27,6 +27,7 @@ Limits = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="NAME=NUMBER", help="Such as requests_per_minute=10; may be repeated."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Though no other admin's key is valid then.")]
 Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 2026-12-31, or never.")]
 
 
@@ -105,6 +106,7 @@ def change(
     unbound: Annotated[
         bool, typer.Option("--unbound", help="Take back all bounds not given beside this.")
     ] = False,
+    force: Force = False,
     url: Url = None,
 ) -> None:
     """Change what a key is for."""
@@ -113,24 +115,27 @@ def change(
     if not wanted:
         raise CommandFailed("nothing to change was given. Try: crofai keys set --help")
     with connect(url) as server:
-        changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", **wanted)
+        changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", force=force, **wanted)
     print(f"changed: {changed['id']} ({_told(changed)})", file=sys.stderr)
 
 
 @app.command()
 def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="A key's id, or a name to revoke all its keys.")],
+    force: Force = False,
     url: Url = None,
 ) -> None:
     """Make a key invalid, for good."""
     with connect(url) as server:
         valid = [each for each in server.all("/v1/admin/keys") if each["revoked"] is None]
-        ids = [each["id"] for each in valid if key in (each["id"], each["name"])]
-        if not ids:
+        meant = [each for each in valid if key in (each["id"], each["name"])]
+        if not meant:
             raise CommandFailed(f"there is no valid key '{key}'. Try: crofai keys list")
-        for key_id in ids:
-            server.delete(f"/v1/admin/keys/{key_id}")
-    print(f"revoked: {', '.join(ids)}", file=sys.stderr)
+        for each in meant:
+            server.delete(f"/v1/admin/keys/{each['id']}", force=force)
+            print(f"revoked: {each['id']}", file=sys.stderr)
+    if force and any(each["admin"] for each in meant):
+        print("If no admin's key is left, restart the gateway: it makes one.", file=sys.stderr)
 
 
 def _owner(server: Admin, name: str, tier: str | None) -> dict[str, Any]:

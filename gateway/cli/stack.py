@@ -4,8 +4,9 @@ import asyncio
 import signal
 import sys
 import time
+from pathlib import Path
 
-from gateway.admin_key import admin_key_file
+from gateway.admin_key import admin_key_file, is_valid
 from gateway.cli import api, plan, readiness, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
@@ -13,7 +14,9 @@ from gateway.cli.demo import demo_key
 from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
 from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
+from shared.errors import SetupError
 from shared.registry import Registry
 from shared.settings import Settings
 from shared.tiers import load_tiers
@@ -79,11 +82,21 @@ class Stack:
             self._took("gateway", gateway.started)
             await workers.ready()
             self._seconds |= workers.seconds
-            admins = admin_key_file(self._settings.data_dir)
-            show(banner(self._url, key, admins, self._pools, self._seconds, time.monotonic() - begun))
+            show(banner(self._url, key, self._admins(), self._pools, self._seconds, time.monotonic() - begun))
             await watching
         finally:
             watching.cancel()
+
+    def _admins(self) -> Path | None:
+        """Where the admin's key is, if that is good for something. If it is not, the gateway has told why."""
+        file = admin_key_file(self._settings.data_dir)
+        admins = AdminKeys(self._settings.sql_url)
+        try:
+            return file if is_valid(admins, file) else None
+        except SetupError:
+            return None  # the database has just gone; that keeps nothing from running
+        finally:
+            admins.close()
 
     async def _start_valkey(self) -> str:
         """The URL of the Redis server: the operator's, which must answer, or our own, started now."""

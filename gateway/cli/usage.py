@@ -31,7 +31,7 @@ def usage(
     if as_json and as_csv:
         raise CommandFailed("give --json or --csv, not both")
     settings = load_settings()
-    secret = api.find_key(key, settings) if key else find_key(settings)
+    secret = api.find_key(key, settings) if key else find_key(settings)[0]
     with api.client(url or api.base_url(settings), secret, read_timeout=60) as client:
         asked = {"by": by, "from": since, "to": until, "account": _whose(Admin(client), account, bool(key))}
         query = {name: value for name, value in asked.items() if value is not None}

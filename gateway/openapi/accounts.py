@@ -103,8 +103,26 @@ def _keys() -> list[Operation]:
     return [
         _admin("get", "/v1/admin/keys", "list_keys", "All keys, the oldest first", "Keys", REFUSED),
         _admin("get", one, "read_key", "One key", "Key", FOUND),
-        _admin("patch", one, "change_key", "Change what it is for", "Key", found, "KeyChange", changed),
-        _admin("delete", one, "revoke_key", "Make it invalid, for good", "Key", FOUND),
+        _admin(
+            "patch",
+            one,
+            "change_key",
+            "Change what it is for",
+            "Key",
+            (*found, errors.KeyRevoked, errors.LastAdminKey),
+            "KeyChange",
+            changed,
+            more="Force",
+        ),
+        _admin(
+            "delete",
+            one,
+            "revoke_key",
+            "Make it invalid, for good",
+            "Key",
+            (*REFUSED, errors.NotFound, errors.LastAdminKey),
+            more="Force",
+        ),
         _admin("get", "/v1/admin/tiers", "list_tiers", "All tiers", "Tiers", REFUSED, paged=False),
     ]
 

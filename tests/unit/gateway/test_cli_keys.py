@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from gateway.admin_key import admin_key_file
 from gateway.cli.main import app
-from shared.accounts import PREFIX, Accounts
+from shared.accounts import Accounts
+from shared.key_format import PREFIX
 from shared.tiers import Limits
 
 runner = CliRunner()
@@ -122,8 +123,35 @@ def test_revoke_takes_an_id_or_a_name(accounts: Accounts) -> None:
     [ann] = [key.id for key in accounts.list_keys() if key.name == "ann"]
     assert keys("revoke", ann).stderr == f"revoked: {ann}\n"
     assert [accounts.find(secret) is None for secret in secrets] == [True, False, False]
-    assert keys("revoke", "bob").exit_code == 0
+    assert keys("revoke", "bob").stderr.count("revoked: key_") == 2
     assert [accounts.find(secret) is None for secret in secrets] == [True, True, True]
+
+
+def test_the_last_admins_key_is_revoked_by_force_alone(accounts: Accounts, data_dir: Path) -> None:
+    [own] = [key.id for key in accounts.list_keys()]
+    for refused in (keys("revoke", own), keys("set", own, "--expires", "30d")):
+        assert refused.exit_code == 1
+        assert refused.stderr == (
+            "crofai: no other admin's key is valid, and stays so. Make one first, with: "
+            "crofai keys create NAME --admin. Or add --force\n"
+        )
+    assert keys("revoke", own, "--force").stderr == (
+        f"revoked: {own}\nIf no admin's key is left, restart the gateway: it makes one.\n"
+    )
+    [key] = accounts.list_keys()
+    assert key.revoked is not None
+
+
+def test_a_key_that_is_no_longer_taken_is_told_with_its_place(
+    accounts: Accounts, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [own] = [key.id for key in accounts.list_keys()]
+    accounts.revoke_key(own, force=True)
+    said = keys().stderr
+    assert f"It is the one in {admin_key_file(data_dir)}. Set CROFAI_ADMIN_KEY to a valid one" in said
+    assert "restart the gateway" in said
+    monkeypatch.setenv("CROFAI_ADMIN_KEY", "sk-crof-wrong")
+    assert "It is the one in CROFAI_ADMIN_KEY." in keys().stderr
 
 
 @pytest.mark.parametrize(

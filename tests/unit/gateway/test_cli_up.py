@@ -216,7 +216,7 @@ def test_the_demo_key_is_kept_while_it_is_valid(tmp_path: Path) -> None:
 
 def test_the_banner_holds_a_command_that_works_as_it_stands() -> None:
     pools = [Pool(name="m", model=make_model(id="m"), engine="simulated")]
-    text = banner("http://127.0.0.1:1", "sk-crof-x", Path("none"), pools, {"gateway": 1.25, "m": 3.0}, 4.0)
+    text = banner("http://127.0.0.1:1", "sk-crof-x", None, pools, {"gateway": 1.25, "m": 3.0}, 4.0)
     assert "http://127.0.0.1:1/v1/chat/completions" in text
     assert text.count("sk-crof-x") == 2
     assert "Started in 4.0 s: gateway 1.2 s, m 3.0 s." in text

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from shared import accounts, ledger, migrations
+from shared import account_tables, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
 from shared.sql import REVISION, Database
@@ -68,7 +68,7 @@ def test_the_tables_are_what_the_code_takes_them_for(database: Database) -> None
     database.migrate()
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        for metadata in (accounts._metadata, ledger._metadata):
+        for metadata in (account_tables.METADATA, ledger._metadata):
             kinds = ("add_column", "add_table", "modify_type", "modify_nullable")
             found = [each for each in compare_metadata(context, metadata) if str(each[0]) in kinds]
             assert found == []
