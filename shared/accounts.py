@@ -84,7 +84,8 @@ class Holder:
 class Accounts(Tables):
     """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used.
 
-    A list is the oldest first, and what follows the entry whose id is `after`.
+    A list is the oldest first, and what follows the entry whose id is `after`. It raises InvalidRequest if there is
+    no such entry.
     """
 
     def __init__(self, database: Database | str, now: Callable[[], float] = time.time) -> None:
@@ -105,11 +106,19 @@ class Accounts(Tables):
         self, *, name: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Account]:
         """All accounts, or the one of this name."""
-        query = page(sql.select(ACCOUNTS), ACCOUNTS.c.created, ACCOUNTS.c.id, after, limit)
+        query = sql.select(ACCOUNTS)
         if name is not None:
             query = query.where(ACCOUNTS.c.name == name)
         with self._database.begin() as connection:
-            return [Account(**row._mapping) for row in connection.execute(query)]
+            rows = page(connection, query, ACCOUNTS.c.created, ACCOUNTS.c.id, after, limit)
+        return [Account(**row._mapping) for row in rows]
+
+    def of_other_tiers(self, known: Collection[str]) -> list[tuple[str, int, str]]:
+        """Of each tier that is none of these: its id, how many accounts are of it, and the first one's name."""
+        query = sql.select(ACCOUNTS.c.tier, sql.func.count(), sql.func.min(ACCOUNTS.c.name))
+        query = query.where(ACCOUNTS.c.tier.not_in(known)).group_by(ACCOUNTS.c.tier).order_by(ACCOUNTS.c.tier)
+        with self._database.begin() as connection:
+            return [(tier, count, name) for tier, count, name in connection.execute(query)]
 
     def account(self, account_id: str) -> Account | None:
         with self._database.begin() as connection:
@@ -186,11 +195,9 @@ class Accounts(Tables):
         self, *, account: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Key]:
         """All keys ever made, or those of one account."""
-        query = page(_listed, KEYS.c.created, KEYS.c.id, after, limit)
-        if account is not None:
-            query = query.where(KEYS.c.account == account)
+        query = _listed if account is None else _listed.where(KEYS.c.account == account)
         with self._database.begin() as connection:
-            return [_key(row) for row in connection.execute(query)]
+            return [_key(row) for row in page(connection, query, KEYS.c.created, KEYS.c.id, after, limit)]
 
     def key(self, key_id: str) -> Key | None:
         with self._database.begin() as connection:

@@ -15,6 +15,7 @@ REFUSED: tuple[Kind, ...] = (errors.InvalidRequest, errors.AdminRequired)
 SENT = (*REFUSED, errors.UnsupportedMedia)
 FOUND = (errors.AdminRequired, errors.NotFound)
 PAGED = ("Limit", "AfterId")
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 SECONDS_OR_NULL: Schema = {"type": ["number", "null"], "description": "Seconds since 1970; null: never."}
 
 
@@ -240,6 +241,7 @@ COUNTS = {name: COUNT for name in ("prompt_tokens", "completion_tokens", "image_
 def _sum() -> Schema:
     summed = object_of("Of one day, model, key or account, as was asked for.", requests=COUNT, **COUNTS)
     summed["properties"] |= dict.fromkeys(("day", "model", "key", "account"), TEXT)
+    summed["properties"] |= dict.fromkeys(("key_name", "account_name"), TEXT_OR_NULL)
     return summed
 
 

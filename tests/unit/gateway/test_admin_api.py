@@ -225,6 +225,9 @@ def test_tiers_are_told(api: Api) -> None:
         ("GET", "keys?limit=1001", None, 400, "invalid_request", "limit", "from 1 to 1000"),
         ("GET", "keys?limt=5", None, 400, "invalid_request", "limt", "did you mean 'limit'?"),
         ("GET", "keys?limit=5&limit=6", None, 400, "invalid_request", "limit", "given once"),
+        ("GET", "keys?after=none", None, 400, "invalid_request", "after", "the last_id of a page of this list"),
+        ("GET", "accounts/{ann}/keys?after=none", None, 400, "invalid_request", "after", "last_id"),
+        ("GET", "accounts?after=none", None, 400, "invalid_request", "after", "last_id"),
         ("GET", "tiers?x=5", None, 400, "invalid_request", "x", "not known here"),
     ],
 )

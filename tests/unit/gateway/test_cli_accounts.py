@@ -115,6 +115,16 @@ class TestUsage:
         assert (row["account"], row["requests"], row["units"]) == (self.ann.account, 2, 2400)
         assert row["day"] == time.strftime("%Y-%m-%d", time.gmtime())
 
+    def test_accounts_and_keys_are_told_by_name(self, data_dir: Path) -> None:
+        own = make_usage(
+            "job_9", account=self.ann.account, key=self.ann.id, created=time.time(), ended=time.time()
+        )
+        Ledger(f"sqlite:///{data_dir / 'crofai.db'}").record([own])
+        told = crofai("usage", "--by", "account").stdout
+        assert {line.split()[0] for line in told.splitlines()[1:]} == {"acc_other", "ann"}
+        told = crofai("usage", "--by", "key", "--account", "ann").stdout
+        assert {line.split("  ")[0] for line in told.splitlines()[1:]} == {"key_1", f"ann ({self.ann.id})"}
+
     def test_as_csv(self) -> None:
         rows = list(csv.DictReader(io.StringIO(crofai("usage", "--by", "account", "--csv").stdout)))
         assert {row["account"]: row["units"] for row in rows} == {self.ann.account: "2400", "acc_other": "1200"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.accounts import Account, Accounts, Holder, Key
-from shared.errors import InvalidName, KeyRevoked, NameTaken, SetupError
+from shared.errors import InvalidName, InvalidRequest, KeyRevoked, NameTaken, SetupError
 from shared.key_format import PREFIX
 from shared.tiers import Limits
 from tests.clock import Clock
@@ -113,6 +113,13 @@ def test_what_is_not_given_is_not_changed(accounts: Accounts, clock: Clock) -> N
     assert accounts.change_account("acc_none", tier="free") is None
 
 
+def test_accounts_of_tiers_that_are_gone_are_counted(accounts: Accounts) -> None:
+    for name, tier in (("bob", "gold"), ("ann", "gold"), ("carl", "old"), ("dan", "free")):
+        accounts.create_account(name, tier)
+    assert accounts.of_other_tiers({"free", "premium"}) == [("gold", 2, "ann"), ("old", 1, "carl")]
+    assert accounts.of_other_tiers({"free", "gold", "old"}) == []
+
+
 def test_a_tier_and_a_suspension_are_those_of_all_keys_of_an_account(accounts: Accounts) -> None:
     ann = accounts.create_account("ann", "free")
     key = accounts.add_key(ann, "laptop")
@@ -176,13 +183,17 @@ def test_lists_come_in_pages(accounts: Accounts, clock: Clock) -> None:
     while page := accounts.list_accounts(after=pages[-1].id if pages else None, limit=3):
         pages += page
     assert pages == sorted(made, key=lambda account: (account.created, account.id))
-    assert accounts.list_accounts(after="acc_none") == []
+    with pytest.raises(InvalidRequest, match="should be the last_id of a page of this list, got 'acc_none'"):
+        accounts.list_accounts(after="acc_none")
     for account in made[:2]:
         for _ in range(3):
             accounts.add_key(account, "k")
     mine = accounts.list_keys(account=made[0].id)
     assert {key.account for key in mine} == {made[0].id}
     assert accounts.list_keys(account=made[0].id, after=mine[0].id, limit=5) == mine[1:]
+    assert accounts.list_keys(account=made[0].id, after=mine[-1].id) == []
+    with pytest.raises(InvalidRequest):
+        accounts.list_keys(account=made[1].id, after=mine[0].id)
 
 
 def test_a_revoked_key_is_refused_and_still_listed(accounts: Accounts, clock: Clock) -> None:

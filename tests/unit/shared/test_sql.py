@@ -158,6 +158,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         ("postgresql://u:secret@127.0.0.1:1/d?sslmode=verify", "invalid sslmode"),
         ("postgresql://u:p@secret:secret@h:secret/d", "not a database URL"),
         ("sqlite:////proc/none/crofai.db", "CROFAI_DATA_DIR"),
+        ("sqlite:////proc/crofai.db", "it is in CROFAI_DATA_DIR, unless CROFAI_DATABASE_URL names another"),
     ],
 )
 def test_a_bad_url_is_said_in_one_line(url: str, words: str) -> None:
