@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key
+from gateway import admin_key, orphans
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
@@ -119,6 +119,7 @@ def create_gateway(settings: Settings) -> Gateway:
     database.migrate()
     accounts, ledger = Accounts(database), Ledger(database)
     admin_key.provide(AdminKeys(database), settings, tiers)
+    orphans.tell(accounts, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)

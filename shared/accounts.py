@@ -84,8 +84,8 @@ class Holder:
 class Accounts(Tables):
     """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used.
 
-    A list is the oldest first, and what follows the entry whose id is `after`. It raises InvalidRequest if there is
-    no such entry.
+    A list is the oldest first, and what follows the entry whose id is `after`; without such an entry it raises
+    InvalidRequest.
     """
 
     def __init__(self, database: Database | str, now: Callable[[], float] = time.time) -> None:

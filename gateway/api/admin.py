@@ -94,6 +94,13 @@ class AdminDesk:
 
     def create_key(self, account_id: str) -> Response:
         body, account = fit(NewKey, json_body()), self._account(account_id)
+        if not body.admin and not self.tiers.has(account.tier):
+            # An admin's key is good for something all the same.
+            raise refusal(
+                "tier",
+                f"the account's, '{account.tier}', is gone, and a key would be of no use. Change "
+                f"it first: crofai accounts set '{account.name}' --tier, and one of {self.tiers.names}",
+            )
         bounds = self._bounds(body, account.tier)
         create = partial(self.accounts.add_key, account, body.name or account.name, admin=body.admin, **bounds)
         with _naming():

@@ -19,6 +19,7 @@ Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")]
 
 PAGE = 1000  # entries
+USUAL_TIER = "free"
 FORCED = {"force": "true"}
 WAY_OUT = "Set CROFAI_ADMIN_KEY to a valid one; if there is none, restart the gateway, which makes one."
 
@@ -65,6 +66,16 @@ class Admin:
         """The account of this name."""
         accounts: list[dict[str, Any]] = self.get("/v1/admin/accounts", name=name)["data"] if name else []
         return accounts[0] if accounts else None
+
+    def tiers(self) -> list[str]:
+        """Ids of the tiers that there are, in the order of the file."""
+        return [tier["id"] for tier in self.get("/v1/admin/tiers")["data"]]
+
+    def usual_tier(self) -> str:
+        """The tier of a new account of which nothing is said. Raises CommandFailed if there is no such tier."""
+        if USUAL_TIER not in (tiers := self.tiers()):
+            raise CommandFailed(f"there is no tier '{USUAL_TIER}' here: add --tier and one of {', '.join(tiers)}")
+        return USUAL_TIER
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         with api.plain_errors(self._client.base_url):

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import Admin, AsJson, Url, connect, date
+from gateway.cli.admin import USUAL_TIER, Admin, AsJson, Url, connect, date
 from gateway.cli.failures import CommandFailed
 from shared.accounts import MOST_NAME
 
@@ -28,7 +28,7 @@ Limits = Annotated[
     typer.Option("--limit", metavar="NAME=NUMBER", help="Such as requests_per_minute=10; may be repeated."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Though no other admin's key is valid then.")]
-Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 2026-12-31, or never.")]
+Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 30m, 2026-12-31, or never.")]
 
 
 @app.callback()
@@ -47,7 +47,7 @@ def create(
         ),
     ],
     tier: Annotated[
-        str | None, typer.Option(help="The account's tier; free, for a new one. See: crofai tiers")
+        str | None, typer.Option(help=f"The account's tier; {USUAL_TIER}, for a new one. See: crofai tiers")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The key's own name; default: the account's.")] = None,
     model: Models = None,
@@ -142,7 +142,7 @@ def _owner(server: Admin, name: str, tier: str | None) -> dict[str, Any]:
     """The account of this name, which is made if there is none."""
     found = server.named(name)
     if found is None:
-        made: dict[str, Any] = server.post("/v1/admin/accounts", name=name, tier=tier or "free")
+        made: dict[str, Any] = server.post("/v1/admin/accounts", name=name, tier=tier or server.usual_tier())
         return made
     if tier not in (None, found["tier"]):
         raise CommandFailed(
@@ -170,8 +170,10 @@ def _bounds(
 
 def _limit(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if not name or not number.isdecimal():
+    if not name or not number:
         raise CommandFailed(f"--limit {text}: should be a limit's name and a number, such as requests_per_day=100")
+    if not re.fullmatch("[0-9]{1,15}", number) or not int(number):
+        raise CommandFailed(f"--limit {text}: should be a whole number above 0, and of at most 15 digits")
     return name, int(number)
 
 
@@ -183,9 +185,10 @@ def _moment(text: str) -> float | None:
         return time.time() + int(found[1]) * UNITS[found[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CommandFailed(
-            f"--expires {text}: should be a time from now on, such as 30d or 12h, a date, or never"
+            f"--expires {text}: should be minutes, hours or days from now on (30m, 12h, 30d), a date "
+            "(2026-12-31), or never"
         ) from None
 
 

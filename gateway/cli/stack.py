@@ -15,20 +15,26 @@ from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
-from shared.catalog import load_catalog
 from shared.errors import SetupError
 from shared.registry import Registry
 from shared.settings import Settings
-from shared.tiers import load_tiers
+from shared.tiers import Tiers
 
 
 class Stack:
     """Valkey, a gateway, and a worker for each pool."""
 
     def __init__(
-        self, settings: Settings, pools: list[plan.Pool], port: int, console: Console, claim: Claim
+        self,
+        settings: Settings,
+        pools: list[plan.Pool],
+        tiers: Tiers,
+        port: int,
+        console: Console,
+        claim: Claim,
     ) -> None:
         self._settings = settings
+        self._tiers = tiers
         self._pools = pools
         self._port = port
         self._console = console
@@ -64,9 +70,7 @@ class Stack:
         begun = time.monotonic()
         accounts = Accounts(self._settings.sql_url)
         accounts.migrate()
-        tiers = load_tiers(self._settings.tiers_file, load_catalog(self._settings.models_file).models)
-        # Of the best, so that every endpoint takes it.
-        key = demo_key(accounts, self._settings.data_dir, tiers.best.id)
+        key = demo_key(accounts, self._settings.data_dir, self._tiers)
         accounts.close()
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)
