@@ -251,7 +251,7 @@ def _job() -> Schema:
         id=TEXT,
         object={"const": "usage.job"},
         account=TEXT,
-        key=TEXT,
+        key=TEXT | {"description": "A key's id; `retry`, if the operator has had the job run again."},
         model=TEXT,
         tier=TEXT,
         kind={"enum": list(get_args(JobKind))},
