@@ -12,7 +12,7 @@ def tell(accounts: Accounts, tiers: Tiers) -> None:
     """Say in the log that there are some, and what to do."""
     for tier, count, name in accounts.of_other_tiers({tier.id for tier in tiers.all}):
         log.warning(
-            "there is no tier '%s' any more, and %d accounts are of it, such as '%s': all that they ask for is "
+            "there is no tier '%s' any more, but accounts of it: %d, such as '%s'. All that they ask for is "
             "refused. Bring it back in CROFAI_TIERS_FILE, or give each another: crofai accounts set '%s' --tier, "
             "and one of %s",
             tier,

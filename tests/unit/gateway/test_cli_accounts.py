@@ -120,7 +120,7 @@ class TestTiersThatAreGone:
         self.log = caplog.text
 
     def test_the_gateway_says_so_at_its_start(self) -> None:
-        assert "there is no tier 'free' any more, and 1 accounts are of it, such as 'ann'" in self.log
+        assert "there is no tier 'free' any more, but accounts of it: 1, such as 'ann'." in self.log
         assert "crofai accounts set 'ann' --tier, and one of premium" in self.log
 
     def test_the_list_of_accounts_says_so(self) -> None:
