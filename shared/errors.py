@@ -23,6 +23,8 @@ CrofError
     ├── RequestTimeout      408  the request itself took too long to arrive
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── NameTaken           409  an account of this name is there already
+    ├── KeyRevoked          409  a key that is revoked stays as it is
+    ├── LastAdminKey        409  without this key nobody could manage accounts
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  as many jobs of the tier wait for the model as may
@@ -202,6 +204,20 @@ class NameTaken(RequestError):
 
     status = 409
     code = "name_taken"
+
+
+class KeyRevoked(RequestError):
+    """This API key is revoked, for good. Make another."""
+
+    status = 409
+    code = "key_revoked"
+
+
+class LastAdminKey(RequestError):
+    """No other admin's key is valid, and stays so. Make one first, or add ?force=true."""
+
+    status = 409
+    code = "last_admin_key"
 
 
 class BodyTooLarge(RequestError):

@@ -51,9 +51,17 @@ class Tiers:
         return list(self._tiers.values())
 
     @property
+    def names(self) -> str:
+        """Their ids, for people."""
+        return ", ".join(tier.id for tier in self.all)
+
+    @property
     def best(self) -> "Tier":
         """The one that is served first."""
         return min(self.all, key=lambda tier: tier.priority)
+
+    def has(self, name: str) -> bool:
+        return name in self._tiers
 
     def find(self, name: str) -> "Tier":
         """The tier with this id. Raises UnknownTier, which lists those that there are."""
