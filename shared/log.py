@@ -15,7 +15,7 @@ Format = Literal["text", "json"]
 about: ContextVar[Mapping[str, str]] = ContextVar("about", default=MappingProxyType({}))
 """What is worked on in this greenlet or task, such as a request or a job, by its id: part of each line in JSON."""
 
-_KEY = re.compile(r"(sk-crof-)[\w-]+")  # the prefix is that of shared/accounts.py
+_KEY = re.compile(r"(sk-crof-)[\w-]+")  # the prefix is that of shared/key_format.py
 
 
 def configure(level: str, form: Format = "text") -> None:

@@ -22,7 +22,7 @@ from shared.joblog import Append, JobLog, JobWriter, Start
 from shared.lines import OVERDUE, Lines, Rates
 from shared.messages import Chunk, EndState, Usage
 from shared.registry import Registry, Report
-from shared.tiers import Limits
+from shared.tiers import MOST_LIMIT, Limits
 from tests.cluster import Valkey
 from tests.factories import admit, last, make_job, make_room, make_terms, piece
 
@@ -382,12 +382,12 @@ def test_a_record_that_cannot_be_settled_is_lost_and_holds_up_no_other(model: Mo
     assert model.append(piece(1, "a"), last(1), to="first", state="succeeded") == "lost"
 
 
-def test_large_costs_are_counted_to_the_unit(model: Model) -> None:
-    units = 2**52 + 1
-    terms = make_terms(units=units, acc=Limits(units_per_day=2**53))
-    assert admit(model.lines, make_job("first"), terms).refusal == ""
-    verdict = admit(model.lines, make_job("second"), terms)
-    assert (verdict.refusal, model.counter("acc", 86_400)["units"]) == ("units", units)
+def test_an_account_without_limits_may_use_more_than_any_limit(model: Model) -> None:
+    """Scripts write large numbers as 1e+14, and the like."""
+    most = make_terms(units=MOST_LIMIT, acc=Limits(requests_per_day=99))
+    for number in range(11):
+        assert admit(model.lines, make_job(f"job-{number}"), most).refusal == ""
+    assert model.counter("acc", 86_400)["units"] == 11 * MOST_LIMIT
 
 
 def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
@@ -459,6 +459,19 @@ def test_what_was_not_used_is_given_back(model: Model) -> None:
     assert model.counter("acc")["units"] == 150
     model.log.cancel("second", "m")
     assert model.counter("acc") == {"requests": 2, "units": 50, "images": 0}
+
+
+def test_the_highest_limit_is_kept_to_the_unit(model: Model) -> None:
+    limits = Limits(units_per_day=MOST_LIMIT, units_per_minute=MOST_LIMIT)
+    first = make_terms(units=MOST_LIMIT - 7, acc=limits)
+    admitted = admit(model.lines, make_job("first"), first)
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT - 7] * 2
+    refused = admit(model.lines, make_job("second"), make_terms(units=8, acc=limits))
+    assert (refused.refusal, refused.windows[refused.at].units) == ("units", MOST_LIMIT - 7)
+    admitted = admit(model.lines, make_job("second"), make_terms(units=7, acc=limits))
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT] * 2
+    model.end("first", Usage(prompt_tokens=3))
+    assert model.counter("acc")["units"] == 10
 
 
 def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from shared import log
-from shared.accounts import PREFIX, new_secret
+from shared.key_format import PREFIX, new_secret
 
 
 @pytest.fixture
