@@ -20,7 +20,7 @@ def main() -> int:
         log.configure(settings.log_level, settings.log_format)
         tracing.configure(settings.otlp_endpoint, "crofai-gateway")
         gateway = create_gateway(settings)
-        scrapes.listen(settings, gateway.pools)
+        scrapes.listen(settings, gateway.gauges)
         gateway.start()
         garbage.settle()
         serve(gateway.app, settings, gateway.leave)

@@ -26,6 +26,7 @@ from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
+from gateway.api.pools import pools_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
 from gateway.api.usage import usage_api
@@ -35,10 +36,11 @@ from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
 from gateway.limits import HEADERS
+from gateway.pools import Pools
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
-from gateway.scrapes import Pools
+from gateway.scrapes import Gauges
 from gateway.sockets import StreamNamespace
 from gateway.threads import Threads
 from shared.accounts import Accounts
@@ -73,7 +75,7 @@ class Gateway:
     drain: Drain
     canaries: Canaries
     namespaces: list[StreamNamespace]
-    pools: Pools
+    gauges: Gauges
     models: list[str]
 
     def start(self) -> None:
@@ -142,6 +144,8 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
+    pools = Pools(client, lines, roster, catalog.models)
+    app.register_blueprint(pools_api(keyring, pools, ledger, Threads(1, 10)))
     app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
@@ -157,9 +161,8 @@ def create_gateway(settings: Settings) -> Gateway:
             app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=0, x_port=0, x_prefix=0
         )
     canaries = Canaries(client, admission, roster, tiers, catalog.models.values(), settings.canary_interval)
-    pools = Pools(client, lines, roster, catalog.models, canaries)
-    models = list(catalog.models)
-    return Gateway(app, relay, admission, recovery, keyring, drain, canaries, namespaces, pools, models)
+    gauges, models = Gauges(client, pools, canaries), list(catalog.models)
+    return Gateway(app, relay, admission, recovery, keyring, drain, canaries, namespaces, gauges, models)
 
 
 def _redis(settings: Settings) -> "redis.Redis":

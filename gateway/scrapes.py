@@ -5,9 +5,8 @@ Gauges of models are read from Redis when they are asked for, and all gateways t
 
 import logging
 import socket
-from collections import Counter as Tally
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import redis
 from gevent.pywsgi import WSGIServer
@@ -17,81 +16,72 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from gateway.canary import Canaries
-from gateway.roster import Roster
+from gateway.pools import Pool, Pools
 from shared import redis_keys as keys
 from shared.errors import SetupError
-from shared.lines import Lines
-from shared.registry import WorkerState
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class Pools(Collector):
-    """The models' workers and lines, as they are when they are asked for; without Redis, only that it is away."""
+class Gauges(Collector):
+    """The models' pools, as they are when they are asked for; without Redis, only that it is away."""
 
-    def __init__(
-        self, client: "redis.Redis", lines: Lines, roster: Roster, models: Collection[str], canaries: Canaries
-    ) -> None:
+    def __init__(self, client: "redis.Redis", pools: Pools, canaries: Canaries) -> None:
         self._redis = client
+        self._pools = pools
         self._canaries = canaries
-        self._lines = lines
-        self._roster = roster
-        self._models = list(models)
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = list(self._gauges())
+            found = [*self._of_pools(), *self._of_canaries(), *self._of_lists()]
         except RedisError as error:
             log.warning("metrics of models are left out: %s", error)
             found = []
         yield GaugeMetricFamily("crofai_redis_up", "Whether Redis answers.", float(bool(found)))
         yield from found
 
-    def _gauges(self) -> Iterator[Metric]:
-        with self._redis.pipeline(transaction=False) as pipe:
-            for model in self._models:
-                pipe.zcard(keys.open_jobs(model))
-            pipe.llen(keys.DEAD)
-            pipe.xlen(keys.USAGE)
-            *open_jobs, dead, unwritten = pipe.execute()
-        yield self._by_model("crofai_open_jobs", "Jobs without an end: waiting and in flight.", open_jobs)
-        yield self._by_model("crofai_waiting_jobs", "Jobs that wait in line.", self._lines.waiting(self._models))
-        yield GaugeMetricFamily("crofai_dead_letters", "Jobs that were given up.", dead)
-        yield GaugeMetricFamily("crofai_unwritten_usage", "Rows of usage that wait for the database.", unwritten)
-        yield from self._workers()
-        yield from self._of_canaries()
+    def _of_pools(self) -> list[Metric]:
+        pools = self._pools.all()
+        workers = GaugeMetricFamily("crofai_workers", "Workers, by their state.", labels=["model", "state"])
+        for pool in pools:
+            for state, count in pool.workers.items():
+                workers.add_metric([pool.model, state], count)
+        return [workers, *(_by_model(name, what, pools, value) for name, what, value in OF_POOL)]
 
-    def _of_canaries(self) -> Iterator[Metric]:
+    def _of_canaries(self) -> list[Metric]:
         success = GaugeMetricFamily("crofai_canary_success", "Whether the last was answered.", labels=["model"])
         seconds = GaugeMetricFamily("crofai_canary_seconds", "How long the last one took.", labels=["model"])
         for model, result in self._canaries.results().items():
             success.add_metric([model], float(result.success))
             seconds.add_metric([model], result.seconds)
-        yield from (success, seconds)
+        return [success, seconds]
 
-    def _by_model(self, name: str, what: str, values: Iterable[int]) -> Metric:
-        gauge = GaugeMetricFamily(name, what, labels=["model"])
-        for model, value in zip(self._models, values, strict=True):
-            gauge.add_metric([model], value)
-        return gauge
-
-    def _workers(self) -> Iterator[Metric]:
-        workers = GaugeMetricFamily("crofai_workers", "Workers, by their state.", labels=["model", "state"])
-        running = GaugeMetricFamily("crofai_running_jobs", "Jobs at workers.", labels=["model"])
-        speed = GaugeMetricFamily("crofai_tokens_per_second", "Tokens made at present.", labels=["model"])
-        reports = self._roster.workers()
-        count = Tally((report.model, report.state) for report in reports)
-        for model in self._models:
-            for state in get_args(WorkerState):
-                workers.add_metric([model, state], count[model, state])
-            mine = [report for report in reports if report.model == model]
-            running.add_metric([model], sum(report.running for report in mine))
-            speed.add_metric([model], sum(report.tokens_per_second for report in mine))
-        yield from (workers, running, speed)
+    def _of_lists(self) -> list[Metric]:
+        dead, unwritten = self._redis.llen(keys.DEAD), self._redis.xlen(keys.USAGE)
+        return [
+            GaugeMetricFamily("crofai_dead_letters", "Jobs that were given up.", dead),
+            GaugeMetricFamily("crofai_unwritten_usage", "Rows of usage that wait for the database.", unwritten),
+        ]
 
 
-def listen(settings: Settings, pools: Pools) -> None:
+OF_POOL: list[tuple[str, str, Callable[[Pool], float]]] = [
+    ("crofai_open_jobs", "Jobs without an end: waiting and in flight.", lambda pool: pool.open),
+    ("crofai_waiting_jobs", "Jobs that wait in line.", lambda pool: pool.waiting),
+    ("crofai_running_jobs", "Jobs at workers.", lambda pool: pool.running),
+    ("crofai_capacity", "Jobs that the ready workers take at once.", lambda pool: pool.capacity),
+    ("crofai_tokens_per_second", "Tokens made at present.", lambda pool: pool.tokens_per_second),
+]
+
+
+def _by_model(name: str, what: str, pools: list[Pool], value: Callable[[Pool], float]) -> Metric:
+    gauge = GaugeMetricFamily(name, what, labels=["model"])
+    for pool in pools:
+        gauge.add_metric([pool.model], value(pool))
+    return gauge
+
+
+def listen(settings: Settings, gauges: Gauges) -> None:
     """Serve /metrics at their own port, if there is to be one. Raises SetupError if it cannot be had."""
     if not settings.metrics_port:
         return
@@ -106,7 +96,7 @@ def listen(settings: Settings, pools: Pools) -> None:
         ) from error
     listener.listen(16)
     listener.setblocking(False)
-    REGISTRY.register(pools)
+    REGISTRY.register(gauges)
     app: Any = make_wsgi_app(REGISTRY)
     WSGIServer(listener, app, log=None).start()
     log.info("metrics at http://%s:%d/metrics", *listener.getsockname()[:2])

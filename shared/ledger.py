@@ -21,6 +21,7 @@ NAMED: dict[str, sql.Table] = {"key": KEYS, "account": ACCOUNTS}
 """What has a name, beside its id."""
 
 COUNTS = ("prompt_tokens", "completion_tokens", "image_steps", "images", "units")
+RECENT = 10_000
 BATCH = 500  # rows of one statement: SQLite takes 32,766 values
 
 
@@ -128,6 +129,17 @@ class Ledger(Tables):
         with self._database.begin() as connection:
             rows = page(connection, query, *place, after, limit, within=span, newest_first=True)
         return [UsageRow(**row._mapping) for row in rows]
+
+    def firsts(self, since: float) -> dict[str, list[float]]:
+        """By model, how many seconds after its admission each of the last jobs had its first chunk: of those that
+        were admitted since then, RECENT of all at most."""
+        query = sql.select(_usage.c.model, _usage.c.first - _usage.c.created)
+        query = query.where(_usage.c.created >= since, _usage.c.first.is_not(None))
+        found: dict[str, list[float]] = {}
+        with self._database.begin() as connection:
+            for model, seconds in connection.execute(query.order_by(_usage.c.created.desc()).limit(RECENT)):
+                found.setdefault(model, []).append(seconds)
+        return found
 
     def _group(self, name: By) -> sql.ColumnElement[str]:
         if name != "day":
