@@ -14,7 +14,9 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from typer.testing import CliRunner
 
+from gateway.cli.main import app
 from shared import account_tables, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
@@ -96,6 +98,15 @@ def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SetupError, match=r"9999.*Was it made by a newer version\?"):
         database.migrate()
+
+
+def test_a_command_brings_tables_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'crofai.db'}"
+    monkeypatch.setenv("CROFAI_DATABASE_URL", url)
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["database", "migrate"])
+        assert (result.exit_code, result.stderr) == (0, "the tables are up to date\n")
+    assert Accounts(url).list_accounts() == []
 
 
 def test_migrating_what_is_up_to_date_waits_for_nobody(database: Database, database_url: str) -> None:
