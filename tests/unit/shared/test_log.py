@@ -54,8 +54,8 @@ def test_a_line_in_json_says_what_it_is_about(lines: io.StringIO) -> None:
         log.about.set({"request": "req_1"})
         logging.getLogger("gateway.x").info('said "ä"\n%d', 1)
 
-    contextvars.copy_context().run(work)
-    logging.getLogger("workers.x").error("bad", exc_info=ValueError("no"))
+    contextvars.Context().run(work)
+    contextvars.Context().run(logging.getLogger("workers.x").error, "bad", exc_info=ValueError("no"))
     first, second = map(json.loads, lines.getvalue().splitlines())
     assert datetime.fromisoformat(first.pop("time")).tzinfo is not None
     assert first == {"request": "req_1", "level": "INFO", "logger": "gateway.x", "message": 'said "ä"\n1'}
