@@ -15,6 +15,7 @@ from shared.lines import Lines, Snapshot, TierLine
 
 FRESH = 1.0  # seconds
 ASKED_AGAIN = 0.2  # seconds after which a job that is missed is looked for again
+FAR = 1.25  # times as long as each other: two estimates that do not agree
 MOST_MISSED = 10_000  # jobs of which it is remembered that they do not wait
 MOST_CREDIT = 2  # as in scripts/lines.lua
 
@@ -78,7 +79,7 @@ class Places:
             line = self._line(model, tier)
         except RedisError:
             return None
-        return self._seconds(model, more, more, line.pace if line else 0.0)
+        return self._more(model, more, line)
 
     def wait_of(self, model: str, tier: str, account: str) -> float | None:
         """Seconds that one more job of this account would wait; None if that is not known, or nobody waits."""
@@ -88,8 +89,11 @@ class Places:
             return None
         if line is None or not line.accounts:
             return None
-        more = _ahead(line, account) + 1
-        return self._seconds(model, more, more, line.pace)
+        return self._more(model, _ahead(line, account) + 1, line)
+
+    def _more(self, model: str, jobs: int, line: TierLine | None) -> float | None:
+        """How many of other tiers are served before so many of this one, its pace alone tells."""
+        return _tenths(jobs / line.pace if line and line.pace else self._worked(model, jobs))
 
     def _line(self, model: str, tier: str) -> TierLine | None:
         """The lines of a tier; None if it has had none lately. Raises redis errors."""
@@ -108,15 +112,15 @@ class Places:
         return known
 
     def _place(self, job: Record, known: _Known, spot: _Spot) -> Place:
-        seconds = self._seconds(job.model, spot.position, spot.rank, spot.pace)
+        seconds = self._seconds(job.model, spot)
         if self._roster.ready(job.model):
             return Place(spot.position, seconds)
         held = self._held(job, known)
         if not self._roster.loads(job.model):
             return Place(spot.position, None, held=held)
         loading = self._roster.loading(job.model)
-        about = None if loading is None else round(loading + (seconds or 0), 1)
-        return Place(spot.position, about, loading=True, held=held)
+        until = None if loading is None else _tenths(loading + (seconds or 0))
+        return Place(spot.position, until, loading=True, held=held)
 
     def _held(self, job: Record, known: _Known) -> float:
         """It waits for a worker since it came, or since there is none: as scripts/tend.lua has it."""
@@ -124,13 +128,20 @@ class Places:
         waited = min(now - job.created, known.snapshot.cold + time.monotonic() - known.read)
         return round(max(0.0, min(self._hold - waited, job.deadline - now)), 1)
 
-    def _seconds(self, model: str, position: int, rank: int, pace: float) -> float | None:
-        """By the pace at which jobs of the tier are served; else by that of the workers, all busy."""
-        if pace:
-            return _tenths(rank / pace)
+    def _seconds(self, model: str, spot: _Spot) -> float | None:
+        """By the pace of the last 64 jobs of the tier, more or less, and by how long the last ten of each worker took.
+        Where the two are far apart, other jobs come than before, and the truth is between them."""
+        served = spot.rank / spot.pace if spot.pace else None
+        worked = self._worked(model, spot.position)
+        if served and worked and max(served / worked, worked / served) > FAR:
+            return _tenths(math.sqrt(served * worked))
+        return _tenths(served or worked)
+
+    def _worked(self, model: str, jobs: int) -> float | None:
+        """Seconds until the workers have begun so many jobs, if all are busy and go on as they did."""
         workers = self._roster.ready(model)
         together = sum(worker.capacity / worker.job_seconds for worker in workers if worker.job_seconds)
-        return _tenths(position / together) if together else None
+        return jobs / together if together else None
 
     def _look(self, model: str, fresh: float) -> _Known:
         """The lines, read again if that was begun so many seconds ago. Raises redis errors."""
@@ -152,9 +163,9 @@ def about(seconds: float) -> str:
     return f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"
 
 
-def _tenths(seconds: float) -> float:
-    """Never none: what is to come takes some time."""
-    return max(0.1, round(seconds, 1))
+def _tenths(seconds: float | None) -> float | None:
+    """Never 0: what is to come takes some time."""
+    return None if seconds is None else max(0.1, round(seconds, 1))
 
 
 def _spots(snapshot: Snapshot) -> Iterator[tuple[str, _Spot]]:

@@ -155,6 +155,24 @@ def test_without_a_pace_they_follow_from_what_the_workers_do() -> None:
     assert places(tier("free", account("f", 0, 1))).place(job("f0")) == Place(1, None)
 
 
+@pytest.mark.parametrize(("job_seconds", "told"), [(10.0, 4.0), (2.5, 2.0), (40.0, 8.0), (11.0, 4.0)])
+def test_where_other_jobs_come_than_before_the_time_is_between_the_old_and_the_new(
+    job_seconds: float, told: float
+) -> None:
+    """The second of its tier, at a job in two seconds; it is the fourth of all, and ten are worked on at once."""
+    roster = Roster(worker(capacity=10, job_seconds=job_seconds))
+    free = tier("free", account("f", 0, 2), pace=0.5)
+    premium = tier("premium", account("p", 0, 2), priority=3, pace=2)
+    assert places(premium, free, roster=roster).place(job("f1")) == Place(4, told)
+
+
+def test_the_workers_pace_says_nothing_to_who_is_refused() -> None:
+    """There may be jobs of other tiers before it, too."""
+    roster = Roster(worker(capacity=100, job_seconds=1))
+    found = places(tier("free", account("f", 0, 9), pace=0.5), roster=roster)
+    assert (found.wait("m", "free", 3), found.wait_of("m", "free", "f")) == (6.0, 20.0)
+
+
 @pytest.mark.parametrize(("loading", "pace", "seconds"), [(30.0, 0.5, 34.0), (30.0, 0.0, 30.0), (None, 0.5, None)])
 def test_who_waits_for_a_worker_that_loads_is_told(
     loading: float | None, pace: float, seconds: float | None
