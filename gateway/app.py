@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key
+from gateway import admin_key, orphans
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
@@ -39,6 +39,7 @@ from gateway.roster import Roster
 from gateway.sockets import StreamNamespace
 from gateway.threads import Threads
 from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
 from shared.ledger import Ledger
@@ -51,7 +52,7 @@ from shared.tiers import load_tiers
 log = logging.getLogger(__name__)
 
 EXPOSED = ", ".join(
-    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing"]
+    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing", "x-should-retry"]
     + [f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in HEADERS.values()]
 )
 """What pages of other origins may read of a response, beside what they always may."""
@@ -117,7 +118,8 @@ def create_gateway(settings: Settings) -> Gateway:
     database = Database(settings.sql_url)
     database.migrate()
     accounts, ledger = Accounts(database), Ledger(database)
-    admin_key.provide(accounts, settings, tiers)
+    admin_key.provide(AdminKeys(database), settings, tiers)
+    orphans.tell(accounts, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)

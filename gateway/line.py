@@ -129,7 +129,7 @@ class Places:
         return round(max(0.0, min(self._hold - waited, job.deadline - now)), 1)
 
     def _seconds(self, model: str, spot: _Spot) -> float | None:
-        """By the pace of the last 64 jobs of the tier, more or less, and by how long the last ten of each worker took.
+        """By the pace of the last jobs of the tier, some 64, and by how long the last ten of each worker took.
         Where the two are far apart, other jobs come than before, and the truth is between them."""
         served = spot.rank / spot.pace if spot.pace else None
         worked = self._worked(model, spot.position)

@@ -34,8 +34,8 @@ class Start(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Chunks to write for one job: encoded, and numbered from `first`. `state` is set on the last ones, and then
-    `usage` is what the job has used."""
+    """Chunks to write for one job: encoded, and numbered from `first`. `state` is set on the last ones; `usage` is
+    what the job has used until then."""
 
     job_id: str
     attempt: int
@@ -172,14 +172,15 @@ class JobWriter:
         self._live_ttl = live_ttl
         self._log_ttl = log_ttl
 
-    async def begin(self, job_id: str, max_attempts: int, token: str) -> Start:
+    async def begin(self, job_id: str, max_attempts: int, token: str, tag: str = "") -> Start:
         """Open the next attempt at a job; earlier attempts can write nothing from now on.
 
-        May be repeated with the same `token`, which is to be random: that opens the same attempt.
+        May be repeated with the same `token`, which is to be random: that opens the same attempt. `tag` is the
+        delivery tag of the job's message.
         """
         verdict, attempt, length = await self._begin(
             keys=[keys.job(job_id), keys.log(job_id)],
-            args=[job_id, self._worker_id, max_attempts, self._live_ttl, token],
+            args=[job_id, self._worker_id, max_attempts, self._live_ttl, token, tag],
         )
         return Start(verdict.decode(), attempt, length)
 
@@ -206,6 +207,6 @@ class JobWriter:
         args: list[Any] = [self._log_ttl, self._worker_id, self._model]
         for item in batch:
             names += [keys.job(item.job_id), keys.log(item.job_id)]
-            used = " ".join(map(str, msgspec.structs.astuple(item.usage))) if item.state else ""
+            used = " ".join(map(str, msgspec.structs.astuple(item.usage)))
             args += [item.attempt, item.first, item.state or "", used, len(item.chunks), *item.chunks]
         return [verdict.decode() for verdict in await self._append(keys=names, args=args)]

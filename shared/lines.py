@@ -24,7 +24,7 @@ OVERDUE = 60.0  # seconds after a job's deadline in which its worker ends it
 KEPT = 180  # seconds after that deadline, at least, for which what is known of a job is kept if nobody ends it
 WINDOWS = {"minute": 60, "day": 86_400}  # seconds; they begin at multiples of them, in Unix time
 
-Refusal = Literal["", "requests", "units", "images", "concurrent", "queue"]
+Refusal = Literal["", "requests", "units", "images", "concurrent", "queue", "letter"]
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -124,12 +124,21 @@ class Lines:
         self._ends = [ending("failed", e.failure()) for e in (Timeout(), ModelUnavailable(param="model"))]
 
     def admit(
-        self, job: Job, message: str, reader: str, terms: Terms, *, most_waiting: int, now: float
+        self,
+        job: Job,
+        message: str,
+        reader: str,
+        terms: Terms,
+        *,
+        most_waiting: int,
+        now: float,
+        letter: str | None = None,
     ) -> Verdict:
         """Admit a job and enqueue it, or have it wait in line, in one step; may be repeated.
 
         `message` is its Celery message (queues.Envelope), `reader` who reads its answer (JobLog.claim), and
-        `most_waiting` a bound for all tiers' own: how many jobs of one may wait for a model.
+        `most_waiting` a bound for all tiers' own: how many jobs of one may wait for a model. The job may take the
+        place of one that was given up: then of its `letter`, too, which is forgotten.
         """
         tier = terms.tier
         asked = {
@@ -148,7 +157,7 @@ class Lines:
             "units": terms.units,
             "images": terms.images,
             "scopes": [_scope(scope) for scope in terms.scopes],
-        }
+        } | ({} if letter is None else {"letter": letter})
         record: dict[str, Any] = {
             "id": job.id,
             "state": "queued",
@@ -228,5 +237,6 @@ def _bound(limit: int | None) -> int:
     return -1 if limit is None else limit
 
 
-_VERDICT = msgspec.json.Decoder(Verdict)
-_SNAPSHOT = msgspec.json.Decoder(Snapshot, strict=False)  # a script's numbers have 14 digits, its texts have all
+# A script's numbers have 14 digits and may come as 1e+14; its texts have all.
+_VERDICT = msgspec.json.Decoder(Verdict, strict=False)
+_SNAPSHOT = msgspec.json.Decoder(Snapshot, strict=False)

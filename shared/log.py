@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 
-_KEY = re.compile(r"(sk-crof-)[\w-]+")  # the prefix is that of shared/accounts.py
+_KEY = re.compile(r"(sk-crof-)[\w-]+")  # the prefix is that of shared/key_format.py
 
 
 def configure(level: str) -> None:

@@ -8,7 +8,7 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | lease:<model>:index           | zset    | kombu   | the same tags by the time their lease was last extended     |
 | lease:<model>:mutex           | string  | kombu   | who sweeps expired leases; expires after 2 s                |
 | _kombu.<table>.<queue>        | set     | kombu   | binding and binding_permanent: the queue itself; for ever   |
-| pool:<model>                  | hash    | worker  | what each ready worker takes at once; expires as its report |
+| pool:<model>                  | hash    | worker  | what each takes at once, or keeps; expires as its report    |
 | fair:<model>                  | hash    | lines   | what fairness remembers; expires as waiting                 |
 | ring:<model>:<tier>           | zset    | lines   | accounts in line, the next first; expires as waiting        |
 | rested:<model>:<tier>         | zset    | lines   | accounts just served out, likewise; expires as waiting      |

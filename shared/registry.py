@@ -53,11 +53,13 @@ class Registry:
     def report(self, report: Report) -> None:
         """Tell of a worker. What its model has room for, goes on at once."""
         places = report.capacity if report.state == "ready" else 0
-        self._write(report.id, report.model, msgspec.json.encode(report), self._ttl, places, report.reported)
+        kept = report.running if report.state == "draining" else 0
+        encoded = msgspec.json.encode(report)
+        self._write(report.id, report.model, encoded, self._ttl, places, report.reported, kept)
 
     def remove(self, worker_id: str, model: str) -> None:
         """Forget a worker."""
-        self._write(worker_id, model, b"", 0, 0, 0)
+        self._write(worker_id, model, b"", 0, 0, 0, 0)
 
     def _write(self, worker_id: str, model: str, *word: Any) -> None:
         self._report(keys=[keys.worker(worker_id), keys.WORKERS], args=[worker_id, model, *word])

@@ -13,7 +13,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 from shared.joblog import Append, JobWriter
-from shared.messages import Chunk, End
+from shared.messages import Chunk, End, Usage
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """One open attempt at a job: its chunks, and how many of them are in the log."""
+    """One open attempt at a job: its chunks, how many of them are in the log, and what it has used so far."""
 
     def __init__(
         self, outbox: "Outbox", job_id: str, attempt: int, base: int, stop: Callable[[str], None]
@@ -37,6 +37,7 @@ class Line:
         self.written = 0
         self.chunks: list[bytes] = []
         self.end: End | None = None
+        self.used: Callable[[], Usage] = Usage
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._outbox = outbox
         self._stop = stop
@@ -64,8 +65,10 @@ class Line:
         """What to write next: everything the log does not have, up to a bound."""
         chunks = self.chunks[self.written : self.written + MOST_CHUNKS]
         last = self.written + len(chunks) == len(self.chunks)
-        append = Append(self.job_id, self.attempt, self.base + self.written + 1, chunks)
-        return append._replace(state=self.end.state, usage=self.end.usage) if self.end and last else append
+        number = self.base + self.written + 1
+        if self.end and last:
+            return Append(self.job_id, self.attempt, number, chunks, self.end.state, self.end.usage)
+        return Append(self.job_id, self.attempt, number, chunks, usage=self.used())
 
     def settle(self, verdict: str, append: Append) -> None:
         """Take the log's answer to `append`."""

@@ -73,7 +73,7 @@ class Runner:
         self._lease.hold(tag)
         task = self._jobs.get(job.id)
         if task is None:
-            task = self._jobs[job.id] = asyncio.create_task(self._attempt(job))
+            task = self._jobs[job.id] = asyncio.create_task(self._attempt(job, tag))
             task.add_done_callback(lambda _: self._forget(job.id))
         outcome = await asyncio.shield(task)
         if outcome == "handed over":
@@ -100,9 +100,9 @@ class Runner:
         del self._jobs[job_id]
         self._unwanted.discard(job_id)
 
-    async def _attempt(self, job: Job) -> Outcome:
+    async def _attempt(self, job: Job, tag: str) -> Outcome:
         token = uuid.uuid4().hex
-        start = await patiently(lambda: self._writer.begin(job.id, self._max_attempts, token))
+        start = await patiently(lambda: self._writer.begin(job.id, self._max_attempts, token, tag))
         if start.verdict == "fenced":
             return "fenced"
         if start.verdict in ("ended", "lost"):
@@ -149,6 +149,7 @@ class Runner:
         if self._leaving:
             return None
         meter = Meter()
+        line.used = lambda: _used(meter, line)
         if job.id in self._unwanted:
             return _cancelled(meter, line)
         generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded, meter))

@@ -15,6 +15,7 @@ REFUSED: tuple[Kind, ...] = (errors.InvalidRequest, errors.AdminRequired)
 SENT = (*REFUSED, errors.UnsupportedMedia)
 FOUND = (errors.AdminRequired, errors.NotFound)
 PAGED = ("Limit", "AfterId")
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 SECONDS_OR_NULL: Schema = {"type": ["number", "null"], "description": "Seconds since 1970; null: never."}
 
 
@@ -103,8 +104,26 @@ def _keys() -> list[Operation]:
     return [
         _admin("get", "/v1/admin/keys", "list_keys", "All keys, the oldest first", "Keys", REFUSED),
         _admin("get", one, "read_key", "One key", "Key", FOUND),
-        _admin("patch", one, "change_key", "Change what it is for", "Key", found, "KeyChange", changed),
-        _admin("delete", one, "revoke_key", "Make it invalid, for good", "Key", FOUND),
+        _admin(
+            "patch",
+            one,
+            "change_key",
+            "Change what it is for",
+            "Key",
+            (*found, errors.KeyRevoked, errors.LastAdminKey),
+            "KeyChange",
+            changed,
+            more="Force",
+        ),
+        _admin(
+            "delete",
+            one,
+            "revoke_key",
+            "Make it invalid, for good",
+            "Key",
+            (*REFUSED, errors.NotFound, errors.LastAdminKey),
+            more="Force",
+        ),
         _admin("get", "/v1/admin/tiers", "list_tiers", "All tiers", "Tiers", REFUSED, paged=False),
     ]
 
@@ -222,6 +241,7 @@ COUNTS = {name: COUNT for name in ("prompt_tokens", "completion_tokens", "image_
 def _sum() -> Schema:
     summed = object_of("Of one day, model, key or account, as was asked for.", requests=COUNT, **COUNTS)
     summed["properties"] |= dict.fromkeys(("day", "model", "key", "account"), TEXT)
+    summed["properties"] |= dict.fromkeys(("key_name", "account_name"), TEXT_OR_NULL)
     return summed
 
 
@@ -231,7 +251,7 @@ def _job() -> Schema:
         id=TEXT,
         object={"const": "usage.job"},
         account=TEXT,
-        key=TEXT,
+        key=TEXT | {"description": "A key's id; `retry`, if the operator has had the job run again."},
         model=TEXT,
         tier=TEXT,
         kind={"enum": list(get_args(JobKind))},

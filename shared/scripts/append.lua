@@ -2,7 +2,7 @@
 -- are settled, and make room for others. Begins with lines.lua and ending.lua.
 -- KEYS  a pair for each job: job hash, job log
 -- ARGV  1 seconds to keep a job's records after its end   2 worker id   3 model, then for each job:
---         attempt, number of the first chunk, end state and what was used ('' while it runs), n, chunk 1 … chunk n
+--         attempt, number of the first chunk, end state ('' while it runs), what was used so far, n, chunk 1 … chunk n
 -- →     a verdict a job:
 --       ok         written, and published
 --       cancelled  written, but the client has gone: stop the engine
@@ -21,8 +21,9 @@ end
 
 local function append(job, log, item)
     local chunks, first = item.chunks, item.first
-    local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled', 'worker')
-    if not held[1] then return 'lost' end
+    local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled', 'worker',
+        'rates')
+    if not held[1] or not held[7] then return 'lost' end
     local length = redis.call('LLEN', log)
     local repeated = length - (first - 1)
     if held[1] ~= item.attempt or held[6] ~= ARGV[2] then return 'fenced' end
@@ -30,10 +31,9 @@ local function append(job, log, item)
     if repeated < 0 then return 'behind:' .. length end
 
     push(log, chunks, repeated + 1)
+    redis.call('HSET', job, 'used', item.used)
     if item.state ~= '' then
-        local used = {}
-        for count in string.gmatch(item.used, '%d+') do table.insert(used, tonumber(count)) end
-        settle(job, item.state, used, time, ARGV[1])
+        settle(job, item.state, used_by(job), time, ARGV[1])
         ended = true
     elseif length == 0 then
         redis.call('HSETNX', job, 'first', string.format('%.6f', time))

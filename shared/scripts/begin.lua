@@ -1,7 +1,7 @@
 -- Start an attempt at a job (hop 4).
 -- KEYS  1 job hash   2 job log
 -- ARGV  1 job id   2 worker id   3 most attempts   4 seconds to keep the records while the job lives
---       5 token of this start
+--       5 token of this start   6 delivery tag of its message
 -- →     {verdict, attempt, chunks in the log}; verdict is one of
 --       run        the attempt is open: it alone may append from now on
 --       cancelled  open as well, but only to write the end: the client has gone
@@ -20,7 +20,8 @@ if repeated and repeated ~= job[2] then return {'fenced', attempt, length} end
 if not repeated then attempt = attempt + 1 end
 -- An attempt has failed until it ends, or is handed over.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token:' .. ARGV[5], attempt)
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'worker', ARGV[2], 'token:' .. ARGV[5], attempt,
+    'tag', ARGV[6])
 local time = redis.call('TIME')
 redis.call('HSETNX', KEYS[1], 'begun', string.format('%d.%06d', time[1], time[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[4])

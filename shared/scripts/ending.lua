@@ -5,7 +5,14 @@
 --   limit:<scope>:<seconds>:<window>      hash    requests, units and images of a window of time
 --   usage                                 stream  a row of the ledger for every job, until it is in the database
 
--- `used` is prompt tokens, completion tokens, denoising steps and images. The job's own rates say what they cost.
+-- What a job has used, as its worker last told: prompt tokens, completion tokens, denoising steps and images.
+local function used_by(key)
+    local used, told = {}, redis.call('HGET', key, 'used') or '0 0 0 0'
+    for count in string.gmatch(told, '%d+') do table.insert(used, tonumber(count)) end
+    return used
+end
+
+-- `used` is as above. The job's own rates say what it costs.
 local function settle(key, state, used, time, ttl)
     local job = redis.call('HMGET', key, 'id', 'model', 'tier', 'account', 'key', 'kind', 'created', 'begun', 'first',
         'rates', 'units', 'images', 'counters', 'scopes')
@@ -35,13 +42,26 @@ local function tell(reply_to, frame)
     for gateway in string.gmatch(reply_to, '%S+') do redis.call('PUBLISH', 'gw:' .. gateway, frame) end
 end
 
--- End a job that waits in its line: 1, or 0 if it does not. Its log has nothing but this end.
-local function turn_away(id, state, chunk, time, ttl)
+-- End a job that no worker will end: its log gets this chunk, which is told what the job has used.
+local function stop(id, state, chunk, time, ttl)
     local key = 'job:' .. id
-    local job = redis.call('HMGET', key, 'model', 'tier', 'account', 'reply_to')
-    if not job[1] or leave(job[1], job[2], job[3], id) == 0 then return 0 end
-    redis.call('RPUSH', key .. ':log', chunk)
-    settle(key, state, {0, 0, 0, 0}, time, ttl)
-    tell(job[4], '["' .. id .. '",1,[' .. chunk .. ']]')
+    local used = used_by(key)
+    chunk = string.gsub(chunk, '"usage":%b{}', string.format(
+        '"usage":{"prompt_tokens":%d,"completion_tokens":%d,"image_steps":%d,"images":%d}', unpack(used)), 1)
+    local number = redis.call('RPUSH', key .. ':log', chunk)
+    settle(key, state, used, time, ttl)
+    tell(redis.call('HGET', key, 'reply_to'), '["' .. id .. '",' .. number .. ',[' .. chunk .. ']]')
+end
+
+-- End a job that is at no worker: one that waits in its line, or in the queue. 1, or 0 if it is no such job. A worker
+-- that takes its message afterwards finds the end, and drops it.
+local function turn_away(id, state, chunk, time, ttl)
+    local job = redis.call('HMGET', 'job:' .. id, 'model', 'tier', 'account', 'state', 'message', 'list')
+    if job[4] ~= 'queued' then return 0 end
+    if leave(job[1], job[2], job[3], id) == 0 then
+        -- The queue is shallow, and must not fill with messages of jobs that came and went.
+        for _, list in ipairs({job[6], 'model.' .. job[1]}) do redis.call('LREM', list, 1, job[5]) end
+    end
+    stop(id, state, chunk, time, ttl)
     return 1
 end

@@ -1,6 +1,8 @@
 -- Before a model, every account of a tier has a line of its own for its jobs. This is how they join, leave, and get
 -- into the model's queue as its workers have room. Not a script of its own: others begin with it.
---   pool:<model>                     hash   worker → "capacity until", its word and for how long (Unix seconds) it holds
+--   pool:<model>                     hash   worker → "places until held": how many jobs it takes at once (none if it
+--                                           is not ready), how long its word holds (Unix seconds), and how many jobs
+--                                           it has in hand though it takes no more
 --   fair:<model>                     hash   per tier and per priority, what fairness needs to remember
 --   ring:<model>:<tier>              zset   accounts whose lines are not empty, by the virtual time of their next start
 --   rested:<model>:<tier>            zset   accounts whose lines became empty, likewise, until that time has come
@@ -54,13 +56,34 @@ local function tiers(model)
     return found
 end
 
+-- How many jobs the ready workers take at once, and how many those have in hand that take no more.
 local function capacity(model, time)
-    local sum, pool = 0, redis.call('HVALS', 'pool:' .. model)
-    for _, word in ipairs(pool) do
-        local places, till = string.match(word, '(%S+) (%S+)')
-        if tonumber(till) > time then sum = sum + tonumber(places) end
+    local sum, kept = 0, 0
+    for _, word in ipairs(redis.call('HVALS', 'pool:' .. model)) do
+        local places, till, held = string.match(word, '(%S+) (%S+) ?(%S*)')
+        if tonumber(till) > time then
+            sum, kept = sum + tonumber(places), kept + (tonumber(held) or 0)
+        end
     end
-    return sum
+    return sum, kept
+end
+
+-- What a tier is now. One whose priority has changed brings its accounts along: its lines keep their order, but the
+-- new priority has another time.
+local function note(model, tier)
+    local keys, fair, field = of(model, tier.name), 'fair:' .. model, 'tier:' .. tier.name
+    local known = redis.call('HGET', fair, field)
+    local before = known and string.match(known, '%S+')
+    local now = string.format('%.17g', tier.priority)
+    if before and before ~= now then
+        local times = redis.call('HMGET', fair, 'time:' .. before, 'time:' .. now)
+        local shift = tonumber(times[2] or 0) - tonumber(times[1] or 0)
+        for _, account in ipairs(redis.call('ZRANGE', keys.ring, 0, -1)) do
+            redis.call('ZINCRBY', keys.ring, shift, account)
+        end
+        redis.call('DEL', keys.rested)
+    end
+    redis.call('HSET', fair, field, string.format('%s %.17g %.17g', now, tier.weight, tier.reserved))
 end
 
 local function join(model, tier, account, id, deadline, time, ttl)
@@ -157,8 +180,9 @@ end
 
 -- Put as many jobs into the queue as the pool has room for. `fresh` is the id of one that has only just come.
 local function dispatch(model, time, fresh)
-    local all, places = tiers(model), capacity(model, time)
-    local room = places + math.floor(places / AHEAD)
+    local all = tiers(model)
+    local places, kept = capacity(model, time)
+    local room = places + math.floor(places / AHEAD) + kept
     local fair = 'fair:' .. model
     for _, tier in ipairs(all) do
         tier.keys = of(model, tier.name)

@@ -15,13 +15,21 @@ local function found(message)
     end
 end
 
+-- Whether the message with which a job was begun last is in the hands of a worker: as a rule it is, and none is read.
+local function held(id)
+    local tag = redis.call('HGET', 'job:' .. id, 'tag')
+    return tag and redis.call('HEXISTS', KEYS[1], tag) == 1
+end
+
 for _, tier in ipairs(tiers(ARGV[1])) do
     for _, id in ipairs(redis.call('ZRANGE', of(ARGV[1], tier.name).dispatched, '-inf', ARGV[2], 'BYSCORE')) do
-        missing[id] = true
-        count = count + 1
+        if not held(id) then
+            missing[id] = true
+            count = count + 1
+        end
     end
 end
--- Most are in the hands of workers. The queue, which may be long, is read only as far as it must be.
+-- Messages are read only as far as they must be.
 for _, tag in ipairs(count > 0 and redis.call('HKEYS', KEYS[1]) or {}) do
     if count == 0 then break end
     found(redis.call('HGET', KEYS[1], tag))

@@ -12,18 +12,27 @@ local function overdue(key, till)
     return redis.call('ZRANGE', key, '-inf', till, 'BYSCORE', 'LIMIT', 0, MOST)
 end
 
-local function stop(id, dispatched)
-    local key = 'job:' .. id
-    local job = redis.call('HMGET', key, 'state', 'reply_to')
-    if job[1] ~= 'queued' and job[1] ~= 'running' then
+-- One that a worker had to end.
+local function give_up(id, dispatched)
+    local state = redis.call('HGET', 'job:' .. id, 'state')
+    if state == 'queued' or state == 'running' then
+        stop(id, 'failed', ARGV[5], time, ttl)
+        ended = ended + 1
+    else
         redis.call('ZREM', dispatched, id)
         redis.call('ZREM', 'open:' .. model, id)
-        return
     end
-    local number = redis.call('RPUSH', key .. ':log', ARGV[5])
-    settle(key, 'failed', {0, 0, 0, 0}, time, ttl)
-    tell(job[2], '["' .. id .. '",' .. number .. ',[' .. ARGV[5] .. ']]')
-    ended = ended + 1
+end
+
+-- One that has never been at a worker, if it has waited for long enough.
+local function dismiss(id, since)
+    local job = redis.call('HMGET', 'job:' .. id, 'created', 'attempt')
+    local waits = job[2] == '0' and time - math.max(tonumber(job[1]), since) > tonumber(ARGV[4])
+    if waits and turn_away(id, 'failed', ARGV[6], time, ttl) == 1 then
+        -- Nothing was done: sent again with its Idempotency-Key, its request is a new job.
+        redis.call('HSET', 'job:' .. id, 'cancelled', 'left')
+        ended = ended + 1
+    end
 end
 
 -- Since when no worker has been ready: before that, who waits waited for its turn.
@@ -39,13 +48,10 @@ for _, tier in ipairs(tiers(model)) do
     for _, id in ipairs(overdue(keys.waiting, time)) do
         ended = ended + turn_away(id, 'failed', ARGV[5], time, ttl)
     end
-    for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do stop(id, keys.dispatched) end
-    for _, id in ipairs(cold and overdue(keys.waiting, '+inf') or {}) do
-        local created = tonumber(redis.call('HGET', 'job:' .. id, 'created') or 0)
-        if time - math.max(created, since) > tonumber(ARGV[4]) and turn_away(id, 'failed', ARGV[6], time, ttl) == 1 then
-            -- Nothing was done: sent again with its Idempotency-Key, its request is a new job.
-            redis.call('HSET', 'job:' .. id, 'cancelled', 'left')
-            ended = ended + 1
+    for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do give_up(id, keys.dispatched) end
+    if cold then
+        for _, key in ipairs({keys.waiting, keys.dispatched}) do
+            for _, id in ipairs(overdue(key, '+inf')) do dismiss(id, since) end
         end
     end
 end

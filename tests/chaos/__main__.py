@@ -18,10 +18,11 @@ def main() -> int:
     args = _arguments()
     subject = VLLM if args.vllm else SIMULATED
     rate = args.rate or subject.rate
-    schedule = Schedule(subject, args.seed, args.duration, args.faults, rate)
+    schedule = Schedule(subject, args.seed, args.duration, args.faults, rate, args.away)
     named = "" if args.faults == FAULTS else f" --faults {','.join(args.faults)}"
     vllm = " --vllm" if args.vllm else ""
-    again = f"--seed {args.seed} --duration {args.duration:g} --rate {rate:g}{named}{vllm}"
+    away = "" if args.away is None else f" --away {args.away:g}"
+    again = f"--seed {args.seed} --duration {args.duration:g} --rate {rate:g}{named}{away}{vllm}"
     print(f'replay: make chaos ARGS="{again}"\n')
     print(*schedule.strikes, "", sep="\n", flush=True)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="crofai-chaos-"))
@@ -43,6 +44,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--duration", type=float, default=120, help="seconds")
     parser.add_argument("--faults", type=_faults, default=FAULTS, help=f"some of {','.join(FAULTS)}")
     parser.add_argument("--rate", type=float, help="faults of processes a minute; default: 20, or 3 on vLLM")
+    parser.add_argument(
+        "--away", type=float, metavar="SECONDS", help="for which the database is stopped each time"
+    )
     parser.add_argument("--vllm", action="store_true", help="a real model, on fewer workers and for fewer clients")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the processes' logs go")

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tests.chaos.schedule import Strike
 from tests.chaos.system import Place, System
@@ -97,6 +97,17 @@ class Striker:
         with self._turn(self._system.valkey_struck, strike):
             for kind in ("normal", "pubsub"):
                 self._system.valkey.client.client_kill_filter(_type=kind, skipme=True)
+
+    def _stop_database(self, strike: Strike) -> None:
+        assert self._system.database is not None
+        with ExitStack() as turns:
+            # A gateway does not start without its database: none may have to.
+            for place in self._system.gateways:
+                turns.enter_context(place.struck)
+            self._began(strike)
+            self._system.database.stop()
+            time.sleep(strike.seconds)
+            self._system.database.start()
 
     @contextmanager
     def _turn(self, struck: threading.Lock, strike: Strike) -> Iterator[None]:

@@ -21,11 +21,13 @@ STRIKES: dict[str, tuple[float, float]] = {
     "pause-valkey": (0.5, 6.0),
     "power-cut": (0.0, 2.0),
     "cut-connections": (0.0, 0.0),
+    "stop-database": (1.0, 10.0),
 }
 """Faults of processes, and for how long at least and at most: those of workers in leases, all others in seconds.
 
 To kill is SIGKILL, to stop or drain SIGTERM, to pause SIGSTOP and then SIGCONT; what is frozen is paused and then
-killed. A power cut kills Valkey and takes the last second from its append-only file.
+killed. A power cut kills Valkey and takes the last second from its append-only file. The database is PostgreSQL,
+which is stopped without a word to its clients.
 """
 
 HABITS = ("slow-reader", "drop", "leave")
@@ -70,14 +72,24 @@ class Request:
 
 
 class Schedule:
-    """All of a run. `rate` is process faults a minute; faults that are not named do not happen."""
+    """All of a run. `rate` is process faults a minute; faults that are not named do not happen. `away` is for how
+    many seconds the database is stopped, if not for any number of them."""
 
-    def __init__(self, subject: Subject, seed: int, duration: float, faults: tuple[str, ...], rate: float) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        seed: int,
+        duration: float,
+        faults: tuple[str, ...],
+        rate: float,
+        away: float | None = None,
+    ) -> None:
         self.subject = subject
         self.seed = seed
         self.duration = duration
         self.faults = faults
         self.rate = rate
+        self.away = away
         self.strikes = self._strikes()
 
     def _strikes(self) -> list[Strike]:
@@ -104,7 +116,8 @@ class Schedule:
     def _seconds(self, dice: random.Random, fault: str) -> float:
         unit = self.subject.lease if fault.endswith("worker") else 1.0
         least, most = STRIKES[fault]
-        return dice.uniform(least * unit, most * unit)
+        seconds = dice.uniform(least * unit, most * unit)
+        return self.away if self.away is not None and fault == "stop-database" else seconds
 
     def request(self, number: int, questions: Questions) -> Request:
         dice = random.Random(f"{self.seed} request {number}")

@@ -11,6 +11,7 @@ import psutil
 
 from tests.chaos.subject import Subject
 from tests.cluster import Cluster, Process, cluster, connects, free_port, wait_for
+from tests.databases import Server, own_server
 
 LOG_TTL = 3600  # seconds: every log is there at the end, to be looked at
 
@@ -40,12 +41,13 @@ class Place:
 
 
 class System:
-    """Gateways at addresses of their own, workers of one model, and a Valkey as `crofai up` has it."""
+    """Gateways at addresses of their own, workers of one model, a Valkey as `crofai up` has it, and a database."""
 
-    def __init__(self, running: Cluster, subject: Subject) -> None:
+    def __init__(self, running: Cluster, subject: Subject, database: Server | None = None) -> None:
         self.model = subject.model
         self._loading = subject.loading
         self.cluster = running
+        self.database = database
         self.valkey = running.valkey
         self.valkey_struck = threading.Lock()
         self.keys = {True: running.key("premium"), False: running.key("free")}
@@ -126,8 +128,10 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 @contextmanager
 def system(folder: Path, subject: Subject) -> Iterator[System]:
     """A system that is stopped at the end, whatever happens."""
-    times = {"lease": subject.lease, "job_timeout": subject.job_timeout}
-    with cluster(folder, subject.models, **SETTINGS, **times) as running:
-        if subject.engine is None:
-            running.share_weights()
-        yield System(running, subject)
+    times: dict[str, Any] = {"lease": subject.lease, "job_timeout": subject.job_timeout}
+    with own_server() as database:
+        times["database_url"] = database.url
+        with cluster(folder, subject.models, **SETTINGS, **times) as running:
+            if subject.engine is None:
+                running.share_weights()
+            yield System(running, subject, database)

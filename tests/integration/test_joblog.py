@@ -245,7 +245,7 @@ def test_who_leaves_later_may_come_back(bench: Bench) -> None:
         bench.log.leave_later(job_id, "m", reader, -1)
     bench.log.claim("job_2", "gw2", "r3")
     bench.log.sweep()
-    assert bench.begin("job_1").verdict == "cancelled"
+    assert bench.begin("job_1").verdict == "ended"
     assert bench.begin("job_2").verdict == "run"
 
 
@@ -254,4 +254,4 @@ def test_a_crowd_that_left_does_not_keep_others_waiting(bench: Bench) -> None:
         bench.log.leave_later(f"job_{number}", "m", "r1", number - 400)
     bench.log.sweep()
     assert bench.redis.zcard(keys.LEAVING) == 0
-    assert bench.begin("job_1").verdict == "cancelled"
+    assert bench.begin("job_1").verdict == "ended"

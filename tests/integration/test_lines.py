@@ -6,7 +6,8 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -17,14 +18,17 @@ from gateway.line import Places
 from gateway.roster import Roster
 from shared import queues
 from shared import redis_keys as keys
-from shared.joblog import Append, JobLog, JobWriter
+from shared.joblog import Append, JobLog, JobWriter, Start
 from shared.lines import OVERDUE, Lines, Rates
-from shared.messages import Usage
-from shared.tiers import Limits, Tier
+from shared.messages import Chunk, EndState, Usage
+from shared.registry import Registry, Report
+from shared.tiers import MOST_LIMIT, Limits, Tier
 from tests.cluster import Valkey
 from tests.factories import admit, last, make_job, make_room, make_terms, piece
 
 pytestmark = pytest.mark.integration
+
+T = TypeVar("T")
 
 
 class Model:
@@ -55,18 +59,30 @@ class Model:
                 break
         return waiting[0]
 
+    def begin(self, job_id: str, tag: str = "") -> Start:
+        """Open its next attempt."""
+        return self._write(lambda writer: writer.begin(job_id, 9, f"token {job_id} {tag}", tag))
+
+    def append(self, *chunks: Chunk, to: str, state: EndState | None = None, usage: Usage | None = None) -> str:
+        """Write the first chunks of its first attempt."""
+        append = Append(to, 1, 1, [chunk.encode() for chunk in chunks], state, usage or Usage())
+        (verdict,) = self._write(lambda writer: writer.append([append]))
+        return verdict
+
+    def hand_over(self, job_id: str) -> None:
+        self._write(lambda writer: writer.hand_over(job_id, 1))
+
     def end(self, job_id: str, usage: Usage | None = None) -> None:
         """Begin it, and end it."""
+        self.begin(job_id)
+        assert self.append(piece(1, "a"), last(1), to=job_id, state="succeeded", usage=usage) == "ok"
 
-        async def run() -> None:
+    def _write(self, call: Callable[[JobWriter], Awaitable[T]]) -> T:
+        async def run() -> T:
             async with redis.asyncio.Redis.from_url(self._url) as client:
-                writer = JobWriter(client, "m", "w1", live_ttl=100, log_ttl=10)
-                start = await writer.begin(job_id, 2, f"token {job_id}")
-                chunks = [piece(1, "a").encode(), last(1).encode()]
-                append = Append(job_id, start.attempt, 1, chunks, "succeeded", usage or Usage())
-                assert await writer.append([append]) == ["ok"]
+                return await call(JobWriter(client, "m", "w1", live_ttl=100, log_ttl=10))
 
-        asyncio.run(run())
+        return asyncio.run(run())
 
     def serve(self, most: int = 1000) -> list[str]:
         """Take jobs and end them, one by one; their ids."""
@@ -246,6 +262,134 @@ def test_a_dispatched_job_that_no_worker_ends_is_ended(model: Model) -> None:
     assert [row["state"] for row in model.rows()] == ["failed"]
 
 
+def test_what_its_worker_never_ended_is_charged_for_what_was_said(model: Model) -> None:
+    admit(model.lines, make_job("first", deadline=time.time() - OVERDUE - 1), make_terms(units=90, acc=Limits()))
+    model.begin("first")
+    used = Usage(prompt_tokens=7, completion_tokens=2, image_steps=1)
+    assert model.append(piece(1, "a"), piece(1, "b"), to="first", usage=used) == "ok"
+    assert model.lines.tend(["m"], hold=60) == 1
+    end = model.log.end("first")
+    assert end is not None
+    assert end.end is not None
+    assert (end.end.state, end.end.usage) == ("failed", used), "its client is told, too"
+    (row,) = model.rows()
+    assert [row[name] for name in ("prompt_tokens", "completion_tokens", "image_steps")] == ["7", "2", "1"]
+    assert row["units"] == "9"
+    assert model.counter("acc")["units"] == 9
+
+
+def test_who_is_in_the_queue_and_leaves_ends_at_once(model: Model) -> None:
+    """Without waiting for a worker to have room; none may ever come."""
+    model.ask("first")
+    model.ask("second")
+    model.log.cancel("first", "m")
+    assert [row["state"] for row in model.rows()] == ["cancelled"]
+    assert model.queue() == ["second"], "its message is gone, and its place is another's"
+    assert model.begin("first").verdict == "ended", "a worker that had taken it drops it"
+
+
+def test_who_was_handed_over_and_leaves_ends_at_once(model: Model) -> None:
+    model.ask("first")
+    model.begin("first")
+    model.append(piece(1, "a"), to="first", usage=Usage(completion_tokens=1))
+    model.log.cancel("first", "m")
+    assert model.rows() == [], "its worker ends it"
+    model.hand_over("first")
+    model.log.cancel("first", "m")
+    assert [(row["state"], row["completion_tokens"]) for row in model.rows()] == [("cancelled", "1")]
+
+
+def test_who_is_in_the_queue_waits_no_longer_for_a_worker_than_others(model: Model) -> None:
+    """Its worker died before it had begun."""
+    for job_id in ("begun", "queued"):
+        make_room(model.redis, places=2)
+        model.ask(job_id)
+    model.begin("begun")
+    model.redis.delete(keys.pool("m"))
+    assert model.lines.tend(["m"], hold=20) == 0
+    model.redis.hset("fair:m", "cold", str(time.time() - 25))
+    model.redis.hset(keys.job("queued"), "created", str(time.time() - 25))
+    model.redis.hset(keys.job("begun"), "created", str(time.time() - 25))
+    assert model.lines.tend(["m"], hold=20) == 1
+    assert [row["job"] for row in model.rows()] == ["queued"]
+    assert model.queue() == ["begun"]
+
+
+def report(registry: Registry, worker: str, **changes: Any) -> None:
+    word = Report(id=worker, model="m", engine="simulated", state="ready", capacity=4, reported=time.time())
+    registry.report(msgspec.structs.replace(word, **changes))
+
+
+def test_a_worker_that_drains_leaves_the_others_their_places(model: Model) -> None:
+    model.redis.delete(keys.pool("m"))
+    registry = Registry(model.redis)
+    report(registry, "leaving")
+    for number in range(20):
+        model.ask(f"job-{number}")
+    assert [model.take() for _ in range(5)] == ["job-0", "job-1", "job-2", "job-3", None]
+    report(registry, "leaving", state="draining", running=4)
+    assert model.queue() == [], "it takes no more"
+    assert model.lines.snapshot("m").capacity == 0
+    report(registry, "other")
+    assert len(model.queue()) == 4
+    report(registry, "leaving", state="draining", running=1)
+    for number in range(3):
+        model.end(f"job-{number}")
+    assert len(model.queue()) == 4
+    registry.remove("leaving", "m")
+    model.end("job-3")
+    assert len(model.queue()) == 4
+
+
+@pytest.mark.parametrize("before", ["premium", "free"])
+def test_a_tier_whose_priority_changes_is_not_left_behind(
+    model: Model, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Each priority has a time of its own: who comes from one has no other's to wait for, and is not owed any."""
+    from tests import factories
+
+    tiers = dict(factories.TIERS)
+    for number in range(60):
+        model.ask(f"{before}-{number}", "old", before)
+    model.serve(30)
+    other = "free" if before == "premium" else "premium"
+    moved = tiers[before].model_copy(update={"priority": tiers[other].priority, "reserved": 0})
+    monkeypatch.setattr(factories, "TIERS", tiers | {before: moved})
+    model.ask(f"{before}-last", "old", before)
+    for number in range(20):
+        model.ask(f"{other}-{number}", "new", other)
+    served = Counter(job_id.split("-")[0] for job_id in model.serve(21)[1:])
+    assert served == {before: 10, other: 10}
+
+
+def test_a_lone_free_job_has_its_share_of_a_large_pool_that_is_full(model: Model) -> None:
+    """Where messages wait in the queue, too, premium's must not pass it there for ever."""
+    make_room(model.redis, places=32)
+    for number in range(60):
+        model.ask(f"premium-{number}", "p", "premium")
+    model.ask("free-1", "f", "free")
+    served: list[str] = []
+    while "free-1" not in served and len(served) < 60:
+        served += model.serve(1)
+        model.ask(f"premium-{60 + len(served)}", "p", "premium")
+    assert len(served) <= 32 + 4 + 10, "after all that were in the queue, and a round of its share"
+
+
+def test_a_record_that_cannot_be_settled_is_lost_and_holds_up_no_other(model: Model) -> None:
+    model.ask("first")
+    model.begin("first")
+    model.redis.hdel(keys.job("first"), "rates")
+    assert model.append(piece(1, "a"), last(1), to="first", state="succeeded") == "lost"
+
+
+def test_an_account_without_limits_may_use_more_than_any_limit(model: Model) -> None:
+    """Scripts write large numbers as 1e+14, and the like."""
+    most = make_terms(units=MOST_LIMIT, acc=Limits(requests_per_day=99))
+    for number in range(11):
+        assert admit(model.lines, make_job(f"job-{number}"), most).refusal == ""
+    assert model.counter("acc", 86_400)["units"] == 11 * MOST_LIMIT
+
+
 def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
     model.redis.delete(keys.pool("m"))
     model.ask("first", created=time.time() - 30)
@@ -312,8 +456,22 @@ def test_what_was_not_used_is_given_back(model: Model) -> None:
     for seconds in (60, 86_400):
         assert model.counter("acc", seconds) == {"requests": 1, "units": 50, "images": 0}
     assert admit(model.lines, make_job("second"), terms).refusal == ""
+    assert model.counter("acc")["units"] == 150
     model.log.cancel("second", "m")
-    assert model.counter("acc") == {"requests": 2, "units": 150, "images": 0}, "a worker ends what is dispatched"
+    assert model.counter("acc") == {"requests": 2, "units": 50, "images": 0}
+
+
+def test_the_highest_limit_is_kept_to_the_unit(model: Model) -> None:
+    limits = Limits(units_per_day=MOST_LIMIT, units_per_minute=MOST_LIMIT)
+    first = make_terms(units=MOST_LIMIT - 7, acc=limits)
+    admitted = admit(model.lines, make_job("first"), first)
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT - 7] * 2
+    refused = admit(model.lines, make_job("second"), make_terms(units=8, acc=limits))
+    assert (refused.refusal, refused.windows[refused.at].units) == ("units", MOST_LIMIT - 7)
+    admitted = admit(model.lines, make_job("second"), make_terms(units=7, acc=limits))
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT] * 2
+    model.end("first", Usage(prompt_tokens=3))
+    assert model.counter("acc")["units"] == 10
 
 
 def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:
@@ -465,3 +623,12 @@ def test_only_dispatched_jobs_without_a_message_are_stranded(model: Model) -> No
     assert not model.lines.enqueue_again("job_1", time.time() - 60)
     assert model.lines.enqueue_again("job_1", time.time() + 1)
     assert model.lines.stranded("m", time.time() + 100) == [lost]
+
+
+def test_a_job_at_a_worker_is_known_by_its_tag(model: Model) -> None:
+    model.ask("first")
+    model.take()
+    model.begin("first", "tag 1")
+    assert model.lines.stranded("m", time.time() + 100) == ["first"]
+    model.redis.hset(keys.lease("m"), "tag 1", "not read")
+    assert model.lines.stranded("m", time.time() + 100) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared import log
-from shared.accounts import PREFIX, new_secret
+from shared.key_format import PREFIX, new_secret
 
 
 @pytest.fixture

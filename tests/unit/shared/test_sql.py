@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from shared import accounts, ledger, migrations
+from shared import account_tables, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
 from shared.sql import REVISION, Database
@@ -68,7 +68,7 @@ def test_the_tables_are_what_the_code_takes_them_for(database: Database) -> None
     database.migrate()
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        for metadata in (accounts._metadata, ledger._metadata):
+        for metadata in (account_tables.METADATA, ledger._metadata):
             kinds = ("add_column", "add_table", "modify_type", "modify_nullable")
             found = [each for each in compare_metadata(context, metadata) if str(each[0]) in kinds]
             assert found == []
@@ -158,6 +158,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         ("postgresql://u:secret@127.0.0.1:1/d?sslmode=verify", "invalid sslmode"),
         ("postgresql://u:p@secret:secret@h:secret/d", "not a database URL"),
         ("sqlite:////proc/none/crofai.db", "CROFAI_DATA_DIR"),
+        ("sqlite:////proc/crofai.db", "it is in CROFAI_DATA_DIR, unless CROFAI_DATABASE_URL names another"),
     ],
 )
 def test_a_bad_url_is_said_in_one_line(url: str, words: str) -> None:

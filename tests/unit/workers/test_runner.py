@@ -30,8 +30,9 @@ class FakeLog:
         self.handed_over: list[int] = []
         self.buried: list[str] = []
         self.verdict = "ok"
+        self.used: list[Usage] = []  # of jobs without an end
 
-    async def begin(self, job_id: str, most: int, token: str) -> Start:
+    async def begin(self, job_id: str, most: int, token: str, tag: str) -> Start:
         self.begun += 1
         return self.start
 
@@ -47,6 +48,8 @@ class FakeLog:
     async def append(self, batch: Sequence[Append]) -> list[str]:
         for item in batch:
             self.written += [Chunk.decode(data) for data in item.chunks]
+            if item.state is None:
+                self.used.append(item.usage)
         return [self.verdict] * len(batch)
 
     @property
@@ -140,6 +143,10 @@ def run_one(behave: Behaviour, job: Job | None = None, start: Start | None = Non
         assert bench.runner.running == []
 
     return play(behave, scenario)
+
+
+def test_what_was_used_so_far_is_told_with_every_call() -> None:
+    assert run_one(endless, make_job(deadline=time.time() + 0.05)).log.used == [USED]
 
 
 def test_a_job_runs_to_its_end() -> None:
