@@ -14,7 +14,7 @@ from gevent.pool import Group
 from redis.exceptions import RedisError
 
 from gateway import costs, limits, request_id
-from gateway.line import Place, Places
+from gateway.line import Place, Places, about
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
 from gateway.relay import Inbox, Relay, Told
@@ -110,7 +110,7 @@ class Answer:
     def place(self) -> Place | None:
         """Where the job stands in its model's line; None if it has begun, as far as is known."""
         waits = self._first is None and self._inbox.begun is None
-        return self._places.place(self.job.model, self.job.id) if waits else None
+        return self._places.place(self.job) if waits else None
 
     @property
     def timings(self) -> dict[str, float]:
@@ -160,7 +160,7 @@ class Admission:
         self._tiers = tiers
         self._envelope = envelope
         self._relay = relay
-        self.places = Places(lines, roster)
+        self.places = Places(lines, roster, settings.hold)
         self._leaving = Group()
 
     @contextmanager
@@ -350,13 +350,13 @@ class Admission:
             raise ModelUnavailable(f"No worker serves '{model}' at the moment.", param="model")
         loading = None if self._roster.ready(model) else self._roster.loading(model)
         if loading is not None and loading > self._settings.hold:
-            raise ModelUnavailable(f"'{model}' is loading, about {loading:.0f} s.", param="model").after(loading)
+            raise ModelUnavailable(f"'{model}' is loading, {about(loading)}.", param="model").after(loading)
 
     def _check_wait(self, job: Job, terms: Terms) -> None:
         longest = terms.tier.longest_wait
         wait = self.places.wait_of(job.model, job.tier, job.account) if longest else None
         if longest and wait is not None and wait > longest:
-            told = f"It would take about {wait:.0f} s until your job is begun."
+            told = f"It would take {about(wait)} until your job is begun."
             raise QueueFull(told, param="model").after(wait - longest)
 
     def _refusal(self, job: Job, terms: Terms, verdict: Verdict) -> RequestError:

@@ -1,4 +1,4 @@
-"""What jobs have used goes from a Redis stream, into which their end puts it, to the ledger in SQL.
+"""What jobs have used goes from a Redis stream, into which their end puts it, to the ledger in SQL. After hop 6.
 
 One gateway at a time does it. Nothing depends on that: the ledger takes each job once.
 """

@@ -88,7 +88,8 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TierLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A tier's lines before a model. `pace` is how many jobs a second are served; 0 if that is not known."""
+    """A tier's lines before a model. `credit` is what has become due of its reserved share, in jobs; `pace` is how
+    many jobs a second are served, 0 if that is not known."""
 
     name: str
     priority: int
@@ -96,13 +97,16 @@ class TierLine(msgspec.Struct, frozen=True, kw_only=True):
     reserved: float
     dispatched: int
     pace: float
+    credit: float = 0
     accounts: list[Account] = []
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The lines before a model. `capacity` is how many jobs its ready workers take at once."""
+    """The lines before a model. `capacity` is how many jobs its ready workers take at once, `cold` for how many
+    seconds there has been none."""
 
     capacity: int
+    cold: float = 0
     tiers: list[TierLine] = []
 
 

@@ -117,8 +117,8 @@ class Tier(BaseModel):
     """One tier. docs/accounts.md explains the fields.
 
     Of two jobs the one whose tier has the lower `priority` is served first; among accounts of one priority,
-    `weight` is an account's share. `reserved` is the share of each model's pool that is kept for the tier while it
-    has jobs that wait. None is without bound; `longest_wait` is in seconds.
+    `weight` is an account's share. `reserved` is the share of each model's job starts that the tier gets at least
+    while it has jobs that wait. None is without bound; `longest_wait` is in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

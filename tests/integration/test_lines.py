@@ -22,7 +22,7 @@ from shared.joblog import Append, JobLog, JobWriter, Start
 from shared.lines import OVERDUE, Lines, Rates
 from shared.messages import Chunk, EndState, Usage
 from shared.registry import Registry, Report
-from shared.tiers import MOST_LIMIT, Limits
+from shared.tiers import MOST_LIMIT, Limits, Tier
 from tests.cluster import Valkey
 from tests.factories import admit, last, make_job, make_room, make_terms, piece
 
@@ -513,28 +513,39 @@ def test_a_snapshot_tells_who_waits(model: Model) -> None:
     assert model.lines.snapshot("m").tiers[0].pace > 1
 
 
+def test_a_snapshot_tells_for_how_long_there_is_no_worker(model: Model) -> None:
+    model.ask("first")
+    model.redis.delete(keys.pool("m"))
+    assert model.lines.snapshot("m").cold == 0, "nobody has noticed it yet"
+    model.redis.hset("fair:m", "cold", str(time.time() - 25))
+    assert 25 <= model.lines.snapshot("m").cold < 30
+    make_room(model.redis)
+    assert model.lines.snapshot("m").cold == 0
+
+
 def told(model: Model, ids: Iterable[str]) -> list[str]:
     """The jobs in the order in which they are told to be served."""
-    places = Places(model.lines, Roster(model.redis))
+    places = Places(model.lines, Roster(model.redis), hold=60)
     positions: dict[int, str] = {}
     for job_id in ids:
-        place = places.place("m", job_id)
+        record = model.log.record(job_id)
+        assert record is not None, job_id
+        place = places.place(record)
         assert place is not None, job_id
         positions[place.position] = job_id
     assert sorted(positions) == list(range(1, len(positions) + 1))
     return [positions[number] for number in sorted(positions)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_jobs_are_served_in_the_order_that_is_told(
     model: Model, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Accounts with lines of all lengths, in tiers of different weights and one priority, who came and went."""
+    """Accounts with lines of all lengths, who came and went, in tiers of all weights, priorities and shares."""
     from tests import factories
 
     dice = random.Random(seed)
-    plain = factories.TIERS["free"].model_copy(update={"reserved": 0})
-    tiers = {f"w{weight}": plain.model_copy(update={"id": f"w{weight}", "weight": weight}) for weight in (1, 3, 7)}
+    tiers = some_tiers(dice)
     monkeypatch.setattr(factories, "TIERS", tiers)
     owner = {f"acc{number}": dice.choice(list(tiers)) for number in range(8)}
     asked = itertools.count()
@@ -550,6 +561,28 @@ def test_jobs_are_served_in_the_order_that_is_told(
     order = told(model, waiting_ids(model))
     begun = model.queue()
     assert model.serve() == begun + order
+
+
+def some_tiers(dice: random.Random) -> dict[str, Tier]:
+    """One to four, some with a reserved share of a number that has no end in binary or in decimal digits."""
+    shares = [dice.choice([0, 0, 0.1, 0.25, 1 / 3, 0.07]) for _ in range(dice.randint(1, 4))]
+    return {
+        f"t{number}": Tier(
+            id=f"t{number}",
+            description="",
+            priority=dice.choice([3, 6, 6]),
+            weight=dice.choice([1, 3, 7]),
+            reserved=share / max(1, sum(shares)),
+        )
+        for number, share in enumerate(shares)
+    }
+
+
+def test_a_free_job_among_premium_ones_is_told_when_its_share_is_due(model: Model) -> None:
+    for number in range(40):
+        model.ask(f"premium-{number}", tier="premium")
+    model.ask("free-0", tier="free")
+    assert "free-0" in told(model, waiting_ids(model))[9:12], "one of ten"
 
 
 def waiting_ids(model: Model) -> list[str]:

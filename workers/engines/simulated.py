@@ -1,4 +1,4 @@
-"""A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered.
+"""A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered. Hop 5.
 
 It ships for trying out a cluster without GPUs and for measuring everything around the engine. The text depends
 on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token. Ids of
