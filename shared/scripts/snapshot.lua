@@ -20,7 +20,7 @@ for _, tier in ipairs(tiers(model)) do
         priority = tier.priority,
         weight = tier.weight,
         reserved = string.format('%.17g', tier.reserved),
-        credit = known[3] or '0',
+        credit = tier.reserved > 0 and known[3] or '0',
         dispatched = redis.call('ZCARD', keys.dispatched),
         pace = busy > 0 and known[2] / busy or 0,
         accounts = #accounts > 0 and accounts or nil,

@@ -362,6 +362,19 @@ def test_a_tier_whose_priority_changes_is_not_left_behind(
     assert served == {before: 10, other: 10}
 
 
+def test_a_share_that_is_taken_back_is_none(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests import factories
+
+    model.redis.hset("fair:m", "credit:free", "1.5")
+    tiers = dict(factories.TIERS)
+    plain = tiers["free"].model_copy(update={"reserved": 0})
+    monkeypatch.setattr(factories, "TIERS", tiers | {"free": plain})
+    for number in range(5):
+        model.ask(f"free-{number}", tier="free")
+        model.ask(f"premium-{number}", tier="premium")
+    assert owners(model.serve())[1:6] == ["premium"] * 5
+
+
 def test_a_lone_free_job_has_its_share_of_a_large_pool_that_is_full(model: Model) -> None:
     """Where messages wait in the queue, too, premium's must not pass it there for ever."""
     make_room(model.redis, places=32)
