@@ -2,8 +2,9 @@
 
 Waves of requests of many accounts and of all lengths come to one simulated worker. Those that wait are told about
 once a second where they stand, and for about how long: each such word is compared with the time at which the job
-was begun. Then lines of many lengths wait, and a request that would wait for longer than its tier does is told
-when to try again: that is compared with the time at which it was admitted, as it tried all the time.
+was begun. Then answers become longer from one wave to the next, and what is told from then on counts for itself.
+At last lines of many lengths wait, and a request that would wait for longer than its tier does is told when to try
+again: that is compared with the time at which it was admitted, as it tried all the time.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from tests.conftest import simulated_model
 
 PLACES, PACE = 16, 40.0  # jobs at once; tokens a second of each
 WORDS = (5, 60)  # of an answer, at least and at most
+LONG = (60, 180)  # of the answers that come after a change
 ACCOUNTS = 20
 TOLD = re.compile(r": waiting, position (\d+), about (\d+) s")
 SHORTEST = 2.0  # seconds: of less, nobody needs to be told, and whole seconds say nothing
@@ -57,21 +59,23 @@ class Waves:
         self._hasty = create("hasty", "hasty")
         self._flood = Flood(running)
         self._chance = random.Random(seed)
-        self.waits: list[Word] = []
+        self._waits: list[Word] = []
         self.refusals: list[Word] = []
         self._lock = threading.Lock()
 
-    def wait(self, waves: int, each: int, pause: float) -> None:
-        """So many waves of so many requests, with pauses in seconds between them."""
+    def wait(self, waves: int, each: int, pause: float, words: tuple[int, int] = WORDS) -> list[Word]:
+        """So many waves of so many requests, with pauses in seconds between them: what they were told."""
+        self._waits = []
         with ThreadPoolExecutor(waves * each) as pool:
             asked = []
             for _ in range(waves):
                 for _ in range(each):
-                    key, words = self._chance.choice(self._keys), self._chance.randint(*WORDS)
-                    asked.append(pool.submit(self._wait, key, words))
+                    key, length = self._chance.choice(self._keys), self._chance.randint(*words)
+                    asked.append(pool.submit(self._wait, key, length))
                 time.sleep(pause)
             for one in asked:
                 one.result(300)
+        return self._waits
 
     def be_refused(self, times: int) -> None:
         """So often, put jobs of this account and of another in line, and ask for one more."""
@@ -95,7 +99,7 @@ class Waves:
                 elif line.startswith("data: "):
                     begun = begun or time.monotonic()
         with self._lock:
-            self.waits += [Word(told, begun - at) for at, told in said if begun - at >= SHORTEST]
+            self._waits += [Word(told, begun - at) for at, told in said if begun - at >= SHORTEST]
 
     def _try(self, key: str) -> None:
         """Ask until admitted, and note what the first refusal said."""
@@ -156,9 +160,11 @@ def main() -> int:
         running.start_gateway()
         running.start_worker("m")
         waves = Waves(running, args.seed)
-        waves.wait(args.waves, args.each, args.pause)
+        waits = waves.wait(args.waves, args.each, args.pause)
+        changed = waves.wait(1, args.each, 0, LONG)
         waves.be_refused(args.refusals)
-    figures = {"waiting": summary(waves.waits), "retry_after": summary(waves.refusals)}
+    told = {"waiting": waits, "waiting_after_a_change": changed, "retry_after": waves.refusals}
+    figures = {name: summary(words) for name, words in told.items() if words}
     for name, figure in figures.items():
         print(f"{name}: {figure}")
     save(args.out, figures)

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from gateway import secret_file
-from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.errors import SetupError
 from shared.settings import Settings
 from shared.tiers import Tiers
@@ -16,17 +16,31 @@ def admin_key_file(data_dir: Path) -> Path:
     return data_dir / "admin.key"
 
 
-def provide(accounts: Accounts, settings: Settings, tiers: Tiers) -> None:
+def provide(admins: AdminKeys, settings: Settings, tiers: Tiers) -> None:
     """See that there is an admin's key. Of gateways that start at once, one makes it.
 
     Raises SetupError if it cannot be kept, or is not fit to be adopted.
     """
     if secret := settings.admin_key.get_secret_value():
-        accounts.adopt_admin(tiers.best.id, secret)
+        admins.adopt(tiers.best.id, secret)
         return
     file = admin_key_file(settings.data_dir)
-    if accounts.make_admin(tiers.best.id, lambda secret: _keep(file, secret)):
+    if admins.make(tiers.best.id, lambda secret: _keep(file, secret)):
         log.info("an admin's key was made: it is in %s", file.absolute())
+    elif file.exists() and not is_valid(admins, file):
+        log.warning(
+            "the key in %s is no admin's key that is valid, and others are: set CROFAI_ADMIN_KEY to one of them "
+            "for the commands, or write it into that file",
+            file.absolute(),
+        )
+
+
+def is_valid(admins: AdminKeys, file: Path) -> bool:
+    """Whether the key in this file, if there is one, is good for something."""
+    try:
+        return admins.is_valid(file.read_text(errors="replace").strip())
+    except OSError:
+        return False
 
 
 def _keep(file: Path, secret: str) -> None:

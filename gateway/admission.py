@@ -14,11 +14,12 @@ from gevent.pool import Group
 from redis.exceptions import RedisError
 
 from gateway import costs, limits, request_id
-from gateway.line import Place, Places
+from gateway.line import Place, Places, about
 from gateway.outages import patiently, reaching_queue
 from gateway.presence import Presence
 from gateway.relay import Inbox, Relay, Told
 from gateway.roster import Roster
+from gateway.traces import Trace, traced
 from gateway.turns import Turn
 from shared.accounts import Holder
 from shared.catalog import Model
@@ -109,7 +110,7 @@ class Answer:
     def place(self) -> Place | None:
         """Where the job stands in its model's line; None if it has begun, as far as is known."""
         waits = self._first is None and self._inbox.begun is None
-        return self._places.place(self.job.model, self.job.id) if waits else None
+        return self._places.place(self.job) if waits else None
 
     @property
     def timings(self) -> dict[str, float]:
@@ -159,7 +160,7 @@ class Admission:
         self._tiers = tiers
         self._envelope = envelope
         self._relay = relay
-        self.places = Places(lines, roster)
+        self.places = Places(lines, roster, settings.hold)
         self._leaving = Group()
 
     @contextmanager
@@ -179,17 +180,19 @@ class Admission:
 
         Raises ModelUnavailable, QueueFull, RateLimited, QuotaExceeded or QueueUnreachable.
         """
-        terms = self._terms(holder, tier, model, kind or model.kind, body)
-        job, reader = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind), _reader()
-        # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
-        with self._relay.inbox(job.id) as inbox:
-            chunks = self._relay.follow(inbox, job.deadline, client.presence)
-            answer = Answer(_record(job), chunks, inbox, self.places, resumable=client.numbers)
-            with self._reading(answer, reader, client):
-                answer.limits = self._admit(job, reader, terms)
-                # The queue has it now: a long prompt is not kept here for as long as its answer takes.
-                del job, body
-                yield answer
+        kind = kind or model.kind
+        with traced(model.id, kind) as trace:
+            terms, reader = self._terms(holder, tier, model, kind, body), _reader()
+            job = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind, trace.parent)
+            # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
+            with self._relay.inbox(job.id) as inbox:
+                chunks = self._relay.follow(inbox, job.deadline, client.presence)
+                answer = trace.answer = Answer(_record(job), chunks, inbox, self.places, resumable=client.numbers)
+                with self._reading(answer, reader, client):
+                    answer.limits = self._admit(job, reader, terms, trace)
+                    # The queue has it now: a long prompt is not kept here for as long as its answer takes.
+                    del job, body
+                    yield answer
 
     def resume(self, holder: Holder, job_id: str, after: int, client: Client) -> AbstractContextManager[Answer]:
         """The answer of a job that runs or has ended, from the chunk that follows number `after`.
@@ -294,19 +297,22 @@ class Admission:
         model: Model,
         body: dict[str, Any],
         client: Client,
-        kind: Kind | None,
+        kind: Kind,
+        trace: str,
     ) -> Job:
         now = time.time()
         return Job(
             id=job_id,
             model=model.id,
-            kind=kind or model.kind,
+            kind=kind,
             body=body,
             account=holder.account,
             tier=tier,
             reply_to=self._gateway_id,
             created=now,
             deadline=now + (client.timeout or self._settings.job_timeout),
+            request=request_id.current(),
+            trace=trace,
         )
 
     def _terms(self, holder: Holder, tier: str, model: Model, kind: Kind, body: dict[str, Any]) -> Terms:
@@ -324,14 +330,16 @@ class Admission:
             scopes=scopes,
         )
 
-    def _admit(self, job: Job, reader: str, terms: Terms) -> dict[str, str]:
+    def _admit(self, job: Job, reader: str, terms: Terms, trace: Trace) -> dict[str, str]:
         """Have the job run, or wait in its line; the headers that tell what is left to its account."""
         message = self._envelope.message(job, terms.tier.priority)
         with reaching_queue():
             self._check_pool(job.model)
             self._check_wait(job, terms)
             bound = self._settings.queue_bound
+            trace.note()
             verdict = self._lines.admit(job, message, reader, terms, most_waiting=bound, now=time.time())
+            trace.note()
         if verdict.refusal:
             raise self._refusal(job, terms, verdict)
         log.info("job %s %s: admitted, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
@@ -342,13 +350,13 @@ class Admission:
             raise ModelUnavailable(f"No worker serves '{model}' at the moment.", param="model")
         loading = None if self._roster.ready(model) else self._roster.loading(model)
         if loading is not None and loading > self._settings.hold:
-            raise ModelUnavailable(f"'{model}' is loading, about {loading:.0f} s.", param="model").after(loading)
+            raise ModelUnavailable(f"'{model}' is loading, {about(loading)}.", param="model").after(loading)
 
     def _check_wait(self, job: Job, terms: Terms) -> None:
         longest = terms.tier.longest_wait
         wait = self.places.wait_of(job.model, job.tier, job.account) if longest else None
         if longest and wait is not None and wait > longest:
-            told = f"It would take about {wait:.0f} s until your job is begun."
+            told = f"It would take {about(wait)} until your job is begun."
             raise QueueFull(told, param="model").after(wait - longest)
 
     def _refusal(self, job: Job, terms: Terms, verdict: Verdict) -> RequestError:

@@ -14,10 +14,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key
+from gateway import admin_key, orphans
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
+from gateway.api.health import health_api
 from gateway.api.jobs import jobs_api
 from gateway.api.messages import error_body_here, messages_api
 from gateway.api.models import models_api
@@ -25,20 +26,25 @@ from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
+from gateway.api.pools import pools_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
 from gateway.api.usage import usage_api
 from gateway.auth import Keyring
+from gateway.canary import Canaries
 from gateway.drain import Drain
 from gateway.engineio import make_socketio
 from gateway.idempotency import Idempotency
 from gateway.limits import HEADERS
+from gateway.pools import Pools
 from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
+from gateway.scrapes import Gauges
 from gateway.sockets import StreamNamespace
 from gateway.threads import Threads
 from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
 from shared.joblog import JobLog
 from shared.ledger import Ledger
@@ -51,7 +57,7 @@ from shared.tiers import load_tiers
 log = logging.getLogger(__name__)
 
 EXPOSED = ", ".join(
-    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing"]
+    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing", "x-should-retry"]
     + [f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in HEADERS.values()]
 )
 """What pages of other origins may read of a response, beside what they always may."""
@@ -67,14 +73,16 @@ class Gateway:
     recovery: Recovery
     keyring: Keyring
     drain: Drain
+    canaries: Canaries
     namespaces: list[StreamNamespace]
+    gauges: Gauges
     models: list[str]
 
     def start(self) -> None:
         """Listen for this gateway's chunks. Waits a moment for the first connection, so that none is missed."""
         tend = partial(self.admission.tend, self.models)
         parts = (self.relay.run, self.relay.tick, self.admission.run, tend, self.recovery.run)
-        for run in (*parts, self.keyring.run, self.drain.run):
+        for run in (*parts, self.keyring.run, self.drain.run, self.canaries.run):
             gevent.spawn(_for_ever, run)
         self.relay.listening.wait(5)
 
@@ -117,7 +125,8 @@ def create_gateway(settings: Settings) -> Gateway:
     database = Database(settings.sql_url)
     database.migrate()
     accounts, ledger = Accounts(database), Ledger(database)
-    admin_key.provide(accounts, settings, tiers)
+    admin_key.provide(AdminKeys(database), settings, tiers)
+    orphans.tell(accounts, tiers)
     keyring = Keyring(accounts, time.monotonic, most_wrong=settings.most_wrong_keys)
     envelope = Envelope(make_celery(settings))
     admission = Admission(settings, gateway_id, joblog, lines, roster, tiers, envelope, relay)
@@ -128,12 +137,15 @@ def create_gateway(settings: Settings) -> Gateway:
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
-    app.register_blueprint(models_api(catalog, client, lines, roster))
+    app.register_blueprint(models_api(catalog, lines, roster))
+    app.register_blueprint(health_api(client, relay.has_listened.is_set))
     app.register_blueprint(jobs_api(keyring, admission))
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
+    pools = Pools(client, lines, roster, catalog.models)
+    app.register_blueprint(pools_api(keyring, pools, ledger, Threads(1, 10)))
     app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))
     app.register_blueprint(messages_api(desk))
@@ -148,7 +160,9 @@ def create_gateway(settings: Settings) -> Gateway:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=0, x_port=0, x_prefix=0
         )
-    return Gateway(app, relay, admission, recovery, keyring, drain, namespaces, list(catalog.models))
+    canaries = Canaries(client, admission, roster, tiers, catalog.models.values(), settings.canary_interval)
+    gauges, models = Gauges(client, pools, canaries), list(catalog.models)
+    return Gateway(app, relay, admission, recovery, keyring, drain, canaries, namespaces, gauges, models)
 
 
 def _redis(settings: Settings) -> "redis.Redis":

@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 from msgspec.structs import asdict
 
-from gateway import request_id, views
+from gateway import metrics, request_id, views
 from gateway.admission import Answer
 from shared.errors import InvalidKey, InvalidRequest, QueueFull, RequestError
 from shared.messages import Chunk
@@ -167,6 +167,7 @@ def text(data: Any) -> str:
 
 
 def error_event(error: RequestError) -> dict[str, Any]:
+    metrics.refused(error)
     return asdict(error.failure()) | {"retry_after": error.retry_after}
 
 

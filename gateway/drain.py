@@ -1,4 +1,4 @@
-"""What jobs have used goes from a Redis stream, into which their end puts it, to the ledger in SQL.
+"""What jobs have used goes from a Redis stream, into which their end puts it, to the ledger in SQL. After hop 6.
 
 One gateway at a time does it. Nothing depends on that: the ledger takes each job once.
 """
@@ -11,6 +11,7 @@ import gevent
 import msgspec
 import redis
 
+from gateway import metrics
 from gateway.threads import Threads
 from shared import redis_keys as keys
 from shared.errors import AccountsUnreachable, RowRefused, SetupError
@@ -67,6 +68,7 @@ class Drain:
             return 0
         rows, rejected = _read(entries)
         rejected += self._record(rows)
+        metrics.ended(row for row, _ in rows.values())
         with self._redis.pipeline(transaction=True) as pipe:
             # In one step with their leaving the stream: an entry is never in neither.
             if rejected:

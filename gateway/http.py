@@ -149,7 +149,7 @@ class Handler(WebSocketHandler):
         self.headers = self.MessageClass(io.BytesIO())
         for name, value in head.headers.raw_items():
             self.headers[name.decode()] = value.decode("latin-1")
-        request_id.begin(self.headers.get(request_id.HEADER))
+        request_id.begin(self.headers.get(request_id.HEADER), self.headers.get("traceparent"))
         length = self.headers.get("Content-Length")
         self.content_length = None if length is None else int(length)
         wish = "," + self.headers.get("Connection", "").lower().replace(" ", "") + ","

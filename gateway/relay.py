@@ -132,6 +132,7 @@ class Relay:
         self._outage_timeout = outage_timeout
         self._inboxes: defaultdict[str, set[Inbox]] = defaultdict(set)
         self.listening = Event()
+        self.has_listened = Event()  # at any time
         self._stopping = False
 
     @contextmanager
@@ -260,6 +261,7 @@ class Relay:
             if not self.listening.is_set():
                 log.info("listening for chunks")
             self.listening.set()
+            self.has_listened.set()
             for waiting in chain.from_iterable(list(self._inboxes.values())):
                 waiting.lag()
         elif message["type"] == "message":

@@ -34,6 +34,10 @@ class Roster:
         """The workers that run jobs of this model."""
         return [report for report in self.workers() if report.model == model and report.state == "ready"]
 
+    def loads(self, model: str) -> bool:
+        """Whether any worker of this model will be ready once it has loaded it."""
+        return any(report.model == model and report.state == "loading" for report in self.workers())
+
     def loading(self, model: str) -> float | None:
         """Seconds until a worker of this model is ready, as far as those that load can tell; None if none can."""
         return min(filter(None, (_left(r) for r in self.workers() if r.model == model)), default=None)

@@ -73,7 +73,14 @@ def _steps(tier: Tier, model: Model, body: dict[str, Any]) -> dict[str, int]:
 
 
 def _own(holder: Holder, tiers: Tiers) -> Tier:
-    return _find(tiers, holder.tier)
+    try:
+        return tiers.find(holder.tier)
+    except UnknownTier:
+        raise TierRequired(
+            f"Your account is of the tier '{holder.tier}', which does not exist any more. "
+            "Ask the operator to give it another.",
+            param="tier",
+        ) from None
 
 
 def _find(tiers: Tiers, name: str) -> Tier:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.line import Place
+from gateway.line import Place, about
 from shared.messages import Chunk
 
 
@@ -80,9 +80,11 @@ def comment(place: Place | None) -> bytes:
     """What a stream has while there is nothing to tell, so that proxies do not give up: where its job stands."""
     if place is None:
         return b": waiting\n\n"
-    about = "" if place.seconds is None else f", about {place.seconds:.0f} s"
+    if place.held is not None and not place.loading:
+        return f": no worker, position {place.position}, held for {about(place.held)}\n\n".encode()
     what = "loading" if place.loading else "waiting"
-    return f": {what}, position {place.position}{about}\n\n".encode()
+    time = "" if place.seconds is None else f", {about(place.seconds)}"
+    return f": {what}, position {place.position}{time}\n\n".encode()
 
 
 def payloads(chunks: list[Chunk]) -> Iterator[bytes]:

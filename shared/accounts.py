@@ -1,29 +1,23 @@
-"""Accounts and their API keys, in SQL.
+"""Accounts and their API keys, in SQL."""
 
-A key is 256 random bits, shown once and stored as its SHA-256. A plain hash is enough for such a secret, unlike
-for a password: there is nothing to guess, so a slow salted hash would cost every request and protect nothing.
-"""
-
-import hashlib
 import hmac
-import secrets
 import time
-import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError
 
-from shared.errors import InvalidName, NameTaken, SetupError
+from shared import admin_keys
+from shared.account_tables import ACCOUNTS, KEYS, new_id
+from shared.errors import InvalidName, KeyRevoked, LastAdminKey, NameTaken
+from shared.key_format import digest, new_secret
 from shared.sql import Database, Tables, page
 from shared.tiers import Limits
 
-PREFIX = "sk-crof-"
 MOST_NAME = 100  # characters
-ADMIN = "admin"  # the account of the keys that are made or adopted at a start
-SHORTEST = 32  # characters of an admin key that is adopted, beside the prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +84,8 @@ class Holder:
 class Accounts(Tables):
     """All accounts and keys. Several processes may use one database; SetupError says that it cannot be used.
 
-    A list is the oldest first, and what follows the entry whose id is `after`.
+    A list is the oldest first, and what follows the entry whose id is `after`; without such an entry it raises
+    InvalidRequest.
     """
 
     def __init__(self, database: Database | str, now: Callable[[], float] = time.time) -> None:
@@ -102,7 +97,7 @@ class Accounts(Tables):
     def create_account(self, name: str, tier: str) -> Account:
         """A new account. Raises InvalidName or NameTaken."""
         _check_name(name)
-        account = Account(id=_new_id("acc"), name=name, tier=tier, created=self._now())
+        account = Account(id=new_id("acc"), name=name, tier=tier, created=self._now())
         with self._database.begin() as connection:
             _insert_account(connection, account)
         return account
@@ -111,15 +106,23 @@ class Accounts(Tables):
         self, *, name: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Account]:
         """All accounts, or the one of this name."""
-        query = page(sql.select(_accounts), _accounts.c.created, _accounts.c.id, after, limit)
+        query = sql.select(ACCOUNTS)
         if name is not None:
-            query = query.where(_accounts.c.name == name)
+            query = query.where(ACCOUNTS.c.name == name)
         with self._database.begin() as connection:
-            return [Account(**row._mapping) for row in connection.execute(query)]
+            rows = page(connection, query, ACCOUNTS.c.created, ACCOUNTS.c.id, after, limit)
+        return [Account(**row._mapping) for row in rows]
+
+    def of_other_tiers(self, known: Collection[str]) -> list[tuple[str, int, str]]:
+        """Of each tier that is none of these: its id, how many accounts are of it, and the first one's name."""
+        query = sql.select(ACCOUNTS.c.tier, sql.func.count(), sql.func.min(ACCOUNTS.c.name))
+        query = query.where(ACCOUNTS.c.tier.not_in(known)).group_by(ACCOUNTS.c.tier).order_by(ACCOUNTS.c.tier)
+        with self._database.begin() as connection:
+            return [(tier, count, name) for tier, count, name in connection.execute(query)]
 
     def account(self, account_id: str) -> Account | None:
         with self._database.begin() as connection:
-            row = connection.execute(sql.select(_accounts).where(_accounts.c.id == account_id)).first()
+            row = connection.execute(sql.select(ACCOUNTS).where(ACCOUNTS.c.id == account_id)).first()
         return None if row is None else Account(**row._mapping)
 
     def change_account(
@@ -129,12 +132,12 @@ class Accounts(Tables):
         changes: dict[str, Any] = {} if tier is None else {"tier": tier}
         if suspended is not None:
             # Who is suspended again stays so since the first time.
-            since = sql.func.coalesce(_accounts.c.suspended, self._now())
+            since = sql.func.coalesce(ACCOUNTS.c.suspended, self._now())
             changes["suspended"] = since if suspended else None
         with self._database.begin() as connection:
             if changes:
-                connection.execute(_accounts.update().where(_accounts.c.id == account_id).values(**changes))
-            row = connection.execute(sql.select(_accounts).where(_accounts.c.id == account_id)).first()
+                connection.execute(ACCOUNTS.update().where(ACCOUNTS.c.id == account_id).values(**changes))
+            row = connection.execute(sql.select(ACCOUNTS).where(ACCOUNTS.c.id == account_id)).first()
         return None if row is None else Account(**row._mapping)
 
     # Keys
@@ -169,7 +172,7 @@ class Accounts(Tables):
         """A new key for this account. Raises InvalidName."""
         _check_name(name)
         key = NewKey(
-            id=_new_id("key"),
+            id=new_id("key"),
             name=name,
             account=account.id,
             account_name=account.name,
@@ -192,47 +195,64 @@ class Accounts(Tables):
         self, *, account: str | None = None, after: str | None = None, limit: int | None = None
     ) -> list[Key]:
         """All keys ever made, or those of one account."""
-        query = page(_listed, _keys.c.created, _keys.c.id, after, limit)
-        if account is not None:
-            query = query.where(_keys.c.account == account)
+        query = _listed if account is None else _listed.where(KEYS.c.account == account)
         with self._database.begin() as connection:
-            return [_key(row) for row in connection.execute(query)]
+            return [_key(row) for row in page(connection, query, KEYS.c.created, KEYS.c.id, after, limit)]
 
     def key(self, key_id: str) -> Key | None:
         with self._database.begin() as connection:
-            row = connection.execute(_listed.where(_keys.c.id == key_id)).first()
+            row = connection.execute(_listed.where(KEYS.c.id == key_id)).first()
         return None if row is None else _key(row)
 
-    def change_key(self, key_id: str, changes: dict[str, Any]) -> Key | None:
+    def change_key(self, key_id: str, changes: dict[str, Any], *, force: bool = False) -> Key | None:
         """Change some of `name`, `models`, `tiers`, `limits` and `expires`; None if there is no such key.
 
-        Raises InvalidName.
+        Raises InvalidName, KeyRevoked; and LastAdminKey if that is to have an end, unless forced.
         """
         if "name" in changes:
             _check_name(changes["name"])
         if isinstance(limits := changes.get("limits"), Limits):
             changes = changes | {"limits": _limits_json(limits)}
-        if changes:
-            with self._database.begin() as connection:
-                connection.execute(_keys.update().where(_keys.c.id == key_id).values(**changes))
+        key = self.key(key_id)
+        if key is None or not changes:
+            return key
+        ends = changes.get("expires") is not None and key.expires is None
+        with self._guarded(key, force or not ends) as connection:
+            if not connection.execute(_unrevoked(key_id).values(**changes)).rowcount:
+                raise KeyRevoked
         return self.key(key_id)
 
-    def revoke_key(self, key_id: str) -> Key | None:
-        """Make a key invalid, for good; None if there is no such key."""
-        valid = (_keys.c.id == key_id) & _keys.c.revoked.is_(None)
-        with self._database.begin() as connection:
-            connection.execute(_keys.update().where(valid).values(revoked=self._now()))
+    def revoke_key(self, key_id: str, *, force: bool = False) -> Key | None:
+        """Make a key invalid, for good; None if there is no such key. Raises LastAdminKey, unless forced."""
+        key = self.key(key_id)
+        if key is None or key.revoked is not None:
+            return key
+        with self._guarded(key, force) as connection:
+            connection.execute(_unrevoked(key_id).values(revoked=self._now()))
         return self.key(key_id)
+
+    @contextmanager
+    def _guarded(self, key: Key, force: bool) -> Iterator[sql.Connection]:
+        """A transaction in which a key may get an end. Raises LastAdminKey if it is that, unless forced."""
+        if force or not key.admin:
+            with self._database.begin() as connection:
+                yield connection
+            return
+        # Alone: of the last two, not both may be taken for one that leaves the other.
+        with self._database.alone() as connection:
+            if admin_keys.is_last(connection, key.id, self._now()):
+                raise LastAdminKey
+            yield connection
 
     def find(self, secret: str) -> Holder | None:
         """Whose key this is; None if it is unknown, revoked or has expired."""
-        digest = _digest(secret)
-        wanted = (_keys.c.hash == digest) & _keys.c.revoked.is_(None)
-        query = sql.select(_keys, _accounts.c.tier, _accounts.c.suspended).join(_accounts).where(wanted)
+        hashed = digest(secret)
+        wanted = (KEYS.c.hash == hashed) & KEYS.c.revoked.is_(None)
+        query = sql.select(KEYS, ACCOUNTS.c.tier, ACCOUNTS.c.suspended).join(ACCOUNTS).where(wanted)
         with self._database.begin() as connection:
             row = connection.execute(query).first()
         # An index compares as far as two hashes are alike, which is no secret; what decides takes the same time.
-        if row is None or not hmac.compare_digest(row.hash, digest):
+        if row is None or not hmac.compare_digest(row.hash, hashed):
             return None
         if row.expires is not None and row.expires <= self._now():
             return None
@@ -252,94 +272,12 @@ class Accounts(Tables):
         """Note that these keys have just been used."""
         if key_ids:
             with self._database.begin() as connection:
-                connection.execute(_keys.update().where(_keys.c.id.in_(key_ids)).values(last_used=self._now()))
-
-    # Admins
-
-    def make_admin(self, tier: str, keep: Callable[[str], None]) -> bool:
-        """If no admin's key is valid, make one, once for all processes; its account, if new, is of this tier.
-
-        `keep` is handed the secret before the key becomes valid; if it raises, there is no key.
-        """
-        if self._has_admin():
-            return False
-        with self._database.alone() as connection:
-            if connection.execute(self._admins()).first():
-                # Another process was faster.
-                return False
-            secret = new_secret()
-            keep(secret)
-            self._insert_admin(connection, tier, secret, "made at the first start")
-        return True
-
-    def adopt_admin(self, tier: str, secret: str) -> None:
-        """Have this be an admin's key. Raises SetupError if it cannot be."""
-        if not secret.startswith(PREFIX) or len(secret) < len(PREFIX) + SHORTEST or not secret.isascii():
-            raise SetupError(
-                f"CROFAI_ADMIN_KEY should be {PREFIX} and at least {SHORTEST} random letters and digits"
-            )
-        known = sql.select(_keys).where(_keys.c.hash == _digest(secret))
-        with self._database.begin() as connection:
-            row = connection.execute(known).first()
-        if row is None:
-            with self._database.alone() as connection:
-                row = connection.execute(known).first()
-                if row is None:
-                    self._insert_admin(connection, tier, secret, "CROFAI_ADMIN_KEY")
-        if row is not None and (row.revoked is not None or not row.admin):
-            raise SetupError(f"CROFAI_ADMIN_KEY is {'no admin' if row.revoked is None else 'a revoked'} key")
-
-    def _has_admin(self) -> bool:
-        with self._database.begin() as connection:
-            return connection.execute(self._admins()).first() is not None
-
-    def _admins(self) -> sql.Select[Any]:
-        """An admin's key that is valid."""
-        valid = _keys.c.revoked.is_(None) & sql.or_(_keys.c.expires.is_(None), _keys.c.expires > self._now())
-        return sql.select(_keys.c.id).where(_keys.c.admin & valid).limit(1)
-
-    def _insert_admin(self, connection: sql.Connection, tier: str, secret: str, name: str) -> None:
-        account = connection.execute(sql.select(_accounts.c.id).where(_accounts.c.name == ADMIN)).scalar()
-        if account is None:
-            account = _new_id("acc")
-            _insert_account(connection, Account(id=account, name=ADMIN, tier=tier, created=self._now()))
-        row = {"id": _new_id("key"), "account": account, "name": name, "created": self._now(), "admin": True}
-        connection.execute(_keys.insert().values(**row, hash=_digest(secret)))
+                connection.execute(KEYS.update().where(KEYS.c.id.in_(key_ids)).values(last_used=self._now()))
 
 
-def new_secret() -> str:
-    return PREFIX + secrets.token_urlsafe(32)
-
-
-_metadata = sql.MetaData()
-_accounts = sql.Table(
-    "accounts",
-    _metadata,
-    sql.Column("id", sql.String, primary_key=True),
-    sql.Column("name", sql.String, nullable=False, unique=True),
-    sql.Column("tier", sql.String, nullable=False),
-    sql.Column("created", sql.Double, nullable=False),
-    sql.Column("suspended", sql.Double),
-)
-_keys = sql.Table(
-    "keys",
-    _metadata,
-    sql.Column("id", sql.String, primary_key=True),
-    sql.Column("account", sql.ForeignKey("accounts.id"), nullable=False),
-    sql.Column("name", sql.String, nullable=False),
-    sql.Column("hash", sql.String(64), nullable=False, unique=True),
-    sql.Column("admin", sql.Boolean, nullable=False),
-    sql.Column("models", sql.JSON(none_as_null=True)),
-    sql.Column("tiers", sql.JSON(none_as_null=True)),
-    sql.Column("limits", sql.JSON(none_as_null=True)),
-    sql.Column("created", sql.Double, nullable=False),
-    sql.Column("expires", sql.Double),
-    sql.Column("last_used", sql.Double),
-    sql.Column("revoked", sql.Double),
-)
-_columns = [column for column in _keys.columns if column.name != "hash"]
-_listed: sql.Select[Any] = sql.select(*_columns, _accounts.c.name.label("account_name"), _accounts.c.tier).join(
-    _accounts
+_columns = [column for column in KEYS.columns if column.name != "hash"]
+_listed: sql.Select[Any] = sql.select(*_columns, ACCOUNTS.c.name.label("account_name"), ACCOUNTS.c.tier).join(
+    ACCOUNTS
 )
 
 
@@ -348,10 +286,14 @@ def _key(row: sql.Row[Any]) -> Key:
     return Key(**dict(row._mapping) | {"limits": limits})
 
 
+def _unrevoked(key_id: str) -> sql.Update:
+    return KEYS.update().where(KEYS.c.id == key_id, KEYS.c.revoked.is_(None))
+
+
 def _insert_account(connection: sql.Connection, account: Account) -> None:
     row = {field.name: getattr(account, field.name) for field in fields(Account)}
     try:
-        connection.execute(_accounts.insert().values(**row))
+        connection.execute(ACCOUNTS.insert().values(**row))
     except IntegrityError:
         raise NameTaken(f"there is an account '{account.name}' already", param="name") from None
 
@@ -359,7 +301,7 @@ def _insert_account(connection: sql.Connection, account: Account) -> None:
 def _insert_key(connection: sql.Connection, key: NewKey) -> None:
     row = {column.name: getattr(key, column.name) for column in _columns if column.name != "limits"}
     limits = None if key.limits is None else _limits_json(key.limits)
-    connection.execute(_keys.insert().values(**row, limits=limits, hash=_digest(key.secret)))
+    connection.execute(KEYS.insert().values(**row, limits=limits, hash=digest(key.secret)))
 
 
 def _limits_json(limits: Limits) -> dict[str, int]:
@@ -371,11 +313,3 @@ def _check_name(name: str) -> None:
     if not name.strip() or not name.isprintable() or len(name) > MOST_NAME:
         got = f"{len(name)} of them" if len(name) > MOST_NAME else repr(name)
         raise InvalidName(f"a name should be 1 to {MOST_NAME} printable characters, got {got}")
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
-
-
-def _new_id(kind: str) -> str:
-    return f"{kind}_{uuid.uuid4().hex[:16]}"

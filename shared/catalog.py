@@ -25,6 +25,13 @@ from shared.image_args import SIMULATED, ImageArgs
 
 SHIPPED = Path(__file__).with_name("models.yaml")
 
+MOST_CONTEXT = 10_000_000
+"""Tokens: more than any model has."""
+
+MOST_PRICE = 10_000
+"""Units. No request has more than 32 prompts and 32 answers: of the longest context they cost less than 10^13,
+which is exact in Lua's doubles, and in the 14 digits that it writes of them."""
+
 ModelKind = Literal["chat", "image"]
 """A model for chats also takes completions."""
 
@@ -101,16 +108,17 @@ class Price(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    prompt: int = Field(1, ge=0)
-    completion: int = Field(1, ge=0)
-    step: int = Field(50, ge=0)
+    prompt: int = Field(1, ge=0, le=MOST_PRICE)
+    completion: int = Field(1, ge=0, le=MOST_PRICE)
+    step: int = Field(50, ge=0, le=MOST_PRICE)
 
 
 class Model(BaseModel):
     """One entry of the catalogue. docs/catalogue.md explains the fields.
 
     `context` is in tokens, prompt and answer together; `max_tokens` is the longest answer to a request that
-    does not say. Both are 0 for image models. `gpus` is for people; the Helm chart reads of it whether it is none.
+    does not say. Both are 0 for image models. A simulated entry needs no `weights`. `gpus` is for people; the Helm
+    chart reads of it whether it is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -118,11 +126,11 @@ class Model(BaseModel):
     id: Name
     engine: Literal["vllm", "diffusers", "simulated"]
     kind: ModelKind
-    weights: str
+    weights: str = ""
     description: str
     aliases: list[Name] = Field(default_factory=list)
-    context: int = Field(0, gt=0)
-    max_tokens: int = Field(0, gt=0)
+    context: int = Field(0, gt=0, le=MOST_CONTEXT)
+    max_tokens: int = Field(0, gt=0, le=MOST_CONTEXT)
     gpus: str = ""
     tensor_parallel: int = Field(1, gt=0)
     quantization: str | None = None
@@ -161,7 +169,9 @@ class Model(BaseModel):
         if self.kind != expected:
             raise ValueError(f'kind: should be "{expected}" for engine {self.engine}, got "{self.kind}"')
         if not self.weights and self.engine != "simulated":
-            raise ValueError("weights: should not be empty")
+            given = "weights" in self.model_fields_set
+            wrong = "should not be empty" if given else f"is missing; engine {self.engine} needs it"
+            raise ValueError(f"weights: {wrong}")
         if self.engine == "vllm":
             _check_vllm(self)
         elif self.engine == "diffusers":

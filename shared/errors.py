@@ -23,11 +23,13 @@ CrofError
     ├── RequestTimeout      408  the request itself took too long to arrive
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── NameTaken           409  an account of this name is there already
+    ├── KeyRevoked          409  a key that is revoked stays as it is
+    ├── LastAdminKey        409  without this key nobody could manage accounts
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  as many jobs of the tier wait for the model as may
     ├── RateLimited         429  the account asks for more than it may at once, or in a minute
-    ├── QuotaExceeded       429  the account has had what it may have in a day
+    ├── QuotaExceeded       429  the account asks for more than it may have in a day
     ├── TooManyWrongKeys    429  too many wrong keys came from the client's address
     ├── HeadTooLarge        431
     ├── Cancelled           499  the client, or the operator, ended the job
@@ -204,6 +206,20 @@ class NameTaken(RequestError):
     code = "name_taken"
 
 
+class KeyRevoked(RequestError):
+    """This API key is revoked, for good. Make another."""
+
+    status = 409
+    code = "key_revoked"
+
+
+class LastAdminKey(RequestError):
+    """No other admin's key is valid, and stays so. Make one first, or add ?force=true."""
+
+    status = 409
+    code = "last_admin_key"
+
+
 class BodyTooLarge(RequestError):
     """The request body is too large."""
 
@@ -227,7 +243,7 @@ class QueueFull(RequestError):
 
 
 class RateLimited(RequestError):
-    """You ask for more at once, or in a minute, than your tier allows."""
+    """You ask for more at once, or in a minute, than your limits allow."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -235,7 +251,7 @@ class RateLimited(RequestError):
 
 
 class QuotaExceeded(RequestError):
-    """You have had what your tier allows in a day."""
+    """You ask for more in a day than your limits allow."""
 
     status = 429
     code = "quota_exceeded"

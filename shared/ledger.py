@@ -10,13 +10,18 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.account_tables import ACCOUNTS, KEYS
 from shared.messages import EndState, Kind
 from shared.sql import Tables, page
 
 By = Literal["day", "model", "key", "account"]
 """What usage is summed up by."""
 
+NAMED: dict[str, sql.Table] = {"key": KEYS, "account": ACCOUNTS}
+"""What has a name, beside its id."""
+
 COUNTS = ("prompt_tokens", "completion_tokens", "image_steps", "images", "units")
+RECENT = 10_000
 BATCH = 500  # rows of one statement: SQLite takes 32,766 values
 
 
@@ -53,12 +58,17 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """What the jobs of one day (of UTC, as 2026-01-31), model, key or account used; None is of all together."""
+    """What the jobs of one day (of UTC, as 2026-01-31), model, key or account used; None is of all together.
+
+    Names are those that key and account have now; None if there is none of this id.
+    """
 
     day: str | None
     model: str | None
     key: str | None
+    key_name: str | None
     account: str | None
+    account_name: str | None
     requests: int
     prompt_tokens: int
     completion_tokens: int
@@ -88,11 +98,16 @@ class Ledger(Tables):
         groups = {name: self._group(name).label(name) for name in get_args(By) if name in by}
         sums = [sql.func.count().label("requests")]
         sums += [sql.cast(sql.func.sum(_usage.c[name]), sql.BigInteger).label(name) for name in COUNTS]
-        query = sql.select(*groups.values(), *sums).where(*_span(account, since, until))
-        query = query.group_by(*groups.values()).order_by(*(groups[name] for name in by))
+        query = sql.select(*groups.values(), *sums).where(*_of(account), *_span(since, until))
+        summed = query.group_by(*groups.values()).subquery()
+        named: sql.FromClause = summed
+        for name in NAMED.keys() & by:
+            named = named.outerjoin(NAMED[name], NAMED[name].c.id == summed.c[name])
+        names = [NAMED[name].c.name.label(f"{name}_name") for name in NAMED.keys() & by]
+        query = sql.select(*summed.c, *names).select_from(named).order_by(*(summed.c[name] for name in by))
         with self._database.begin() as connection:
             rows = [dict(row._mapping) for row in connection.execute(query)]
-        missing: dict[str, Any] = dict.fromkeys(get_args(By))
+        missing: dict[str, Any] = dict.fromkeys((*get_args(By), *(f"{name}_name" for name in NAMED)))
         # Without groups there is always one sum, of nothing if need be.
         return [Sum(**missing | row) for row in rows if row["requests"]]
 
@@ -104,12 +119,27 @@ class Ledger(Tables):
         after: str | None = None,
         limit: int = 100,
     ) -> list[UsageRow]:
-        """One account's jobs, or all, the newest first, from the one on that follows the job `after`."""
-        span = _span(account, since, time.time() + 1 if until is None else until)
-        query = sql.select(_usage).where(*span)
-        query = page(query, _usage.c.created, _usage.c.job, after, limit, newest_first=True)
+        """One account's jobs, or all, the newest first, from the one on that follows the job `after`.
+
+        Raises InvalidRequest if none of them is that.
+        """
+        query = sql.select(_usage).where(*_of(account))
+        span = _span(since, time.time() + 1 if until is None else until)
+        place = (_usage.c.created, _usage.c.job)
         with self._database.begin() as connection:
-            return [UsageRow(**row._mapping) for row in connection.execute(query)]
+            rows = page(connection, query, *place, after, limit, within=span, newest_first=True)
+        return [UsageRow(**row._mapping) for row in rows]
+
+    def firsts(self, since: float) -> dict[str, list[float]]:
+        """By model, how many seconds after its admission each of the last jobs had its first chunk: of those that
+        were admitted since then, RECENT of all at most."""
+        query = sql.select(_usage.c.model, _usage.c.first - _usage.c.created)
+        query = query.where(_usage.c.created >= since, _usage.c.first.is_not(None))
+        found: dict[str, list[float]] = {}
+        with self._database.begin() as connection:
+            for model, seconds in connection.execute(query.order_by(_usage.c.created.desc()).limit(RECENT)):
+                found.setdefault(model, []).append(seconds)
+        return found
 
     def _group(self, name: By) -> sql.ColumnElement[str]:
         if name != "day":
@@ -133,9 +163,12 @@ _usage = sql.Table(
 )
 
 
-def _span(account: str | None, since: float, until: float) -> list[sql.ColumnElement[bool]]:
-    span = [_usage.c.created >= since, _usage.c.created < until]
-    return span if account is None else [_usage.c.account == account, *span]
+def _of(account: str | None) -> list[sql.ColumnElement[bool]]:
+    return [] if account is None else [_usage.c.account == account]
+
+
+def _span(since: float, until: float) -> list[sql.ColumnElement[bool]]:
+    return [_usage.c.created >= since, _usage.c.created < until]
 
 
 def day(text: str) -> float:

@@ -24,7 +24,7 @@ OVERDUE = 60.0  # seconds after a job's deadline in which its worker ends it
 KEPT = 180  # seconds after that deadline, at least, for which what is known of a job is kept if nobody ends it
 WINDOWS = {"minute": 60, "day": 86_400}  # seconds; they begin at multiples of them, in Unix time
 
-Refusal = Literal["", "requests", "units", "images", "concurrent", "queue"]
+Refusal = Literal["", "requests", "units", "images", "concurrent", "queue", "letter"]
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -88,7 +88,8 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TierLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A tier's lines before a model. `pace` is how many jobs a second are served; 0 if that is not known."""
+    """A tier's lines before a model. `credit` is what has become due of its reserved share, in jobs; `pace` is how
+    many jobs a second are served, 0 if that is not known."""
 
     name: str
     priority: int
@@ -96,13 +97,16 @@ class TierLine(msgspec.Struct, frozen=True, kw_only=True):
     reserved: float
     dispatched: int
     pace: float
+    credit: float = 0
     accounts: list[Account] = []
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The lines before a model. `capacity` is how many jobs its ready workers take at once."""
+    """The lines before a model. `capacity` is how many jobs its ready workers take at once, `cold` for how many
+    seconds there has been none."""
 
     capacity: int
+    cold: float = 0
     tiers: list[TierLine] = []
 
 
@@ -120,12 +124,21 @@ class Lines:
         self._ends = [ending("failed", e.failure()) for e in (Timeout(), ModelUnavailable(param="model"))]
 
     def admit(
-        self, job: Job, message: str, reader: str, terms: Terms, *, most_waiting: int, now: float
+        self,
+        job: Job,
+        message: str,
+        reader: str,
+        terms: Terms,
+        *,
+        most_waiting: int,
+        now: float,
+        letter: str | None = None,
     ) -> Verdict:
         """Admit a job and enqueue it, or have it wait in line, in one step; may be repeated.
 
         `message` is its Celery message (queues.Envelope), `reader` who reads its answer (JobLog.claim), and
-        `most_waiting` a bound for all tiers' own: how many jobs of one may wait for a model.
+        `most_waiting` a bound for all tiers' own: how many jobs of one may wait for a model. The job may take the
+        place of one that was given up: then of its `letter`, too, which is forgotten.
         """
         tier = terms.tier
         asked = {
@@ -144,7 +157,7 @@ class Lines:
             "units": terms.units,
             "images": terms.images,
             "scopes": [_scope(scope) for scope in terms.scopes],
-        }
+        } | ({} if letter is None else {"letter": letter})
         record: dict[str, Any] = {
             "id": job.id,
             "state": "queued",

@@ -22,7 +22,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `body` is OpenAI-shaped: a chat completion request for kind "chat", a completion request for kind "completion",
     an image generation request for kind "image". `reply_to` is the id of the gateway that relays the answer. Times
-    are Unix seconds.
+    are Unix seconds. `request` is the request's id, for logs, and `trace` the span that it belongs to, as a W3C
+    traceparent; "" if there is none.
     """
 
     id: str
@@ -34,6 +35,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str
     created: float
     deadline: float
+    request: str = ""
+    trace: str = ""
 
     def encode(self) -> str:
         return msgspec.json.encode(self).decode()

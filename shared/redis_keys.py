@@ -27,6 +27,8 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | recovery                      | string  | gateway | who looks for lost messages; expires before the next look   |
 | usage:mutex                   | string  | gateway | who moves it there; expires after 10 s                      |
 | usage:rejected                | list    | gateway | entries that are no usage, JSON; until dropped              |
+| canary                        | hash    | gateway | what came of each model's last canary, JSON; for ever       |
+| canary:mutex                  | string  | gateway | who sends them; expires before the next                     |
 | worker:<id>                   | string  | worker  | what a worker reports, JSON; expires when it stops          |
 | workers                       | zset    | worker  | worker ids by their last report; swept by readers           |
 | gw:<gateway>                  | channel | joblog  | frames for one gateway process                              |
@@ -40,6 +42,8 @@ RECOVERY = "recovery"
 USAGE = "usage"
 USAGE_MUTEX = "usage:mutex"
 USAGE_REJECTED = "usage:rejected"
+CANARY = "canary"
+CANARY_MUTEX = "canary:mutex"
 PRIORITY_SEPARATOR = ":p"
 
 

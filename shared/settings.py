@@ -49,7 +49,13 @@ class Settings(BaseSettings):
     stall_timeout: float = Field(300, gt=0, description="A worker whose engine is silent this long ends.")
     report_interval: float = Field(2, gt=0, description="Between a worker's reports.")
 
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics, and of workers' health; 0: none.")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of that port.")
+    otlp_endpoint: str = Field("", description="An OpenTelemetry collector's HTTP address; default: no traces.")
+    canary_interval: float = Field(0, ge=0, description="Between gateways' own requests to a model; 0: none.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is worth a line.")
+    log_format: Literal["text", "json"] = Field("text", description="Of a line: for people, or for programs.")
 
     @field_validator("redis_url")
     @classmethod

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
-from shared.errors import RowRefused, SetupError
+from shared.errors import InvalidRequest, RowRefused, SetupError
 
 BUSY = 5.0  # seconds to wait for another process that writes to the database
 CONNECT = 5  # seconds for PostgreSQL to take a connection
@@ -84,7 +84,13 @@ class Database:
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             kind = RowRefused if isinstance(error, DataError | IntegrityError) else SetupError
-            raise kind(f"the database {self._name} cannot be used: {cause}. Check CROFAI_DATABASE_URL.") from error
+            raise kind(f"the database {self._name} cannot be used: {cause}. {self._advice}") from error
+
+    @property
+    def _advice(self) -> str:
+        if self.is_sqlite:
+            return "Check that file: it is in CROFAI_DATA_DIR, unless CROFAI_DATABASE_URL names another."
+        return "Check CROFAI_DATABASE_URL."
 
 
 class Tables:
@@ -103,22 +109,29 @@ class Tables:
 
 
 def page(
+    connection: sql.Connection,
     query: sql.Select[Any],
     created: sql.Column[Any],
     name: sql.Column[Any],
     after: str | None,
     limit: int | None,
     *,
+    within: Sequence[sql.ColumnElement[bool]] = (),
     newest_first: bool = False,
-) -> sql.Select[Any]:
-    """By when they were `created`, from the one on that follows the one whose `name` is `after`. One that is not
-    there is followed by nothing."""
+) -> Sequence[sql.Row[Any]]:
+    """What a query finds `within` these bounds, by when it was `created`, from the one on that follows the one
+    whose `name` is `after`. Raises InvalidRequest if the query, without bounds, does not find that."""
     place = sql.tuple_(created, name)
+    bounds = list(within)
     if after is not None:
+        if connection.execute(query.with_only_columns(name).where(name == after)).first() is None:
+            raise InvalidRequest(
+                f"after: should be the last_id of a page of this list, got {after[:80]!r}", param="after"
+            )
         last = sql.select(created, name).where(name == after).scalar_subquery()
-        query = query.where(place < last if newest_first else place > last)
+        bounds.append(place < last if newest_first else place > last)
     order = [column.desc() if newest_first else column.asc() for column in (created, name)]
-    return query.order_by(*order).limit(limit)
+    return connection.execute(query.where(*bounds).order_by(*order).limit(limit)).all()
 
 
 def _revision(connection: sql.Connection) -> str | None:

@@ -51,9 +51,17 @@ class Tiers:
         return list(self._tiers.values())
 
     @property
+    def names(self) -> str:
+        """Their ids, for people."""
+        return ", ".join(tier.id for tier in self.all)
+
+    @property
     def best(self) -> "Tier":
         """The one that is served first."""
         return min(self.all, key=lambda tier: tier.priority)
+
+    def has(self, name: str) -> bool:
+        return name in self._tiers
 
     def find(self, name: str) -> "Tier":
         """The tier with this id. Raises UnknownTier, which lists those that there are."""
@@ -82,6 +90,12 @@ def _check_size(size: str) -> str:
     return size
 
 
+MOST_LIMIT = 10**13
+"""More than the dearest request costs. What is counted so far is exact in Lua, and in the JSON that it writes."""
+
+Limit = Annotated[int, Field(gt=0, le=MOST_LIMIT)]
+
+
 class Limits(BaseModel):
     """How much may be asked for; None is without limit.
 
@@ -90,21 +104,21 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    requests_per_minute: int | None = Field(None, gt=0)
-    requests_per_day: int | None = Field(None, gt=0)
-    units_per_minute: int | None = Field(None, gt=0)
-    units_per_day: int | None = Field(None, gt=0)
-    images_per_minute: int | None = Field(None, gt=0)
-    images_per_day: int | None = Field(None, gt=0)
-    concurrent_jobs: int | None = Field(None, gt=0)
+    requests_per_minute: Limit | None = None
+    requests_per_day: Limit | None = None
+    units_per_minute: Limit | None = None
+    units_per_day: Limit | None = None
+    images_per_minute: Limit | None = None
+    images_per_day: Limit | None = None
+    concurrent_jobs: Limit | None = None
 
 
 class Tier(BaseModel):
     """One tier. docs/accounts.md explains the fields.
 
     Of two jobs the one whose tier has the lower `priority` is served first; among accounts of one priority,
-    `weight` is an account's share. `reserved` is the share of each model's pool that is kept for the tier while it
-    has jobs that wait. None is without bound; `longest_wait` is in seconds.
+    `weight` is an account's share. `reserved` is the share of each model's job starts that the tier gets at least
+    while it has jobs that wait. None is without bound; `longest_wait` is in seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

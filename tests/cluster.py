@@ -43,6 +43,7 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self.metrics = ""  # the URL of its metrics and health, if it has one
 
     @property
     def alive(self) -> bool:
@@ -163,6 +164,7 @@ class Cluster:
         self.accounts.migrate()
         self.registry = Registry(self.valkey.client)
         self.url = ""
+        self.measured = False  # whether processes that are started from now on tell their metrics
 
     def start_gateway(self) -> Process:
         """Start a gateway and wait until it answers; `url` is the last one's."""
@@ -205,7 +207,11 @@ class Cluster:
 
     def _start(self, name: str, arguments: list[str], env: dict[str, str] | None = None) -> Process:
         log = self.folder / f"{name}-{len(self.processes)}.log"
-        process = Process(name, [sys.executable, *arguments], log, self.env | (env or {}), self._root)
+        env = self.env | (env or {})
+        if self.measured:
+            env["CROFAI_METRICS_PORT"] = str(free_port())
+        process = Process(name, [sys.executable, *arguments], log, env, self._root)
+        process.metrics = f"http://127.0.0.1:{env.get('CROFAI_METRICS_PORT', 0)}"
         self.processes.append(process)
         return process
 

@@ -47,11 +47,19 @@ def make_terms(tier: str = "free", *, units: int = 0, images: int = 0, **scopes:
     )
 
 
-def admit(lines: Lines, job: Job, terms: Terms | None = None, *, reader: str = "r1", most: int = 9999) -> Verdict:
+def admit(
+    lines: Lines,
+    job: Job,
+    terms: Terms | None = None,
+    *,
+    reader: str = "r1",
+    most: int = 9999,
+    letter: str | None = None,
+) -> Verdict:
     """Admit a job whose message says nothing but its id."""
     message = f'{{"properties": {{"correlation_id": "{job.id}", "delivery_tag": "t"}}}}'
     terms = terms or make_terms(job.tier)
-    return lines.admit(job, message, reader, terms, most_waiting=most, now=time.time())
+    return lines.admit(job, message, reader, terms, most_waiting=most, now=time.time(), letter=letter)
 
 
 def make_room(client: "redis.Redis", model: str = "m", places: int = 1000) -> None:

@@ -24,7 +24,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         settings = load_settings()
-        log.configure(settings.log_level)
+        log.configure(settings.log_level, settings.log_format)
         model = load_catalog(settings.models_file).find(arguments.model)
         from workers.worker import serve
 

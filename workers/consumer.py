@@ -1,4 +1,4 @@
-"""Celery's worker as this process runs it: threads, one queue, and nothing of its own on the terminal."""
+"""Hop 4: Celery's worker as this process runs it: threads, one queue, nothing of its own on the terminal."""
 
 import signal
 import warnings

@@ -1,4 +1,4 @@
-"""Cancellation, in the worker: listens for ids of jobs to stop, and looks at the marks it may have missed."""
+"""Beside hop 5: cancellation. Listens for ids of jobs to stop, and looks at the marks it may have missed."""
 
 import asyncio
 from typing import Any

@@ -7,6 +7,7 @@ kept (a job's text is bounded by its context) and written when it is back.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 
 from shared.joblog import Append, JobWriter
 from shared.messages import Chunk, End, Usage
+from workers import metrics
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Line:
         """Queue a chunk; returns at once."""
         self.tokens += len(chunk.tokens)
         self._outbox.tokens += len(chunk.tokens)
+        metrics.tokens.inc(len(chunk.tokens))
         self.chunks.append(chunk.encode())
         self._outbox.wake(self)
 
@@ -91,9 +94,15 @@ class Outbox:
 
     def __init__(self, writer: JobWriter) -> None:
         self.tokens = 0
+        self._flushed = time.monotonic()
         self._writer = writer
         self._waiting: dict[str, Line] = {}
         self._wake = asyncio.Event()
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds nothing could be written, though there is something."""
+        return time.monotonic() - self._flushed if self._waiting else 0.0
 
     def open(self, job_id: str, attempt: int, length: int, stop: Callable[[str], None]) -> Line:
         """A line for an attempt just begun on a log of `length` chunks.
@@ -104,6 +113,8 @@ class Outbox:
 
     def wake(self, line: Line) -> None:
         if not line.closed.done():
+            if not self._waiting:
+                self._flushed = time.monotonic()
             self._waiting[line.job_id] = line
             self._wake.set()
 
@@ -122,6 +133,7 @@ class Outbox:
         except UNREACHABLE:
             self._wake.set()
             raise
+        self._flushed = time.monotonic()
         for line, append, verdict in zip(lines, batch, verdicts, strict=True):
             line.settle(verdict, append)
             self._rest(line)

@@ -11,12 +11,15 @@ from typing import Literal
 
 import msgspec
 
+from shared import log as logs
 from shared.errors import Cancelled, EngineFailed, Interrupted, RequestError, Timeout
 from shared.joblog import JobWriter, Start
 from shared.messages import Chunk, End, Job, Usage
+from workers import metrics
 from workers.engines.base import Done, Engine, EngineDied, Meter
 from workers.lease import Lease
 from workers.outbox import Line, Outbox, patiently
+from workers.traces import Trace
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ class Runner:
         self._generations: dict[str, asyncio.Task[End]] = {}
         self._unwanted: set[str] = set()
         self._leaving = False
+        self._meters: dict[str, Meter] = {}
+        self._ended = 0
         self.job_seconds = 0.0
 
     @property
@@ -61,6 +66,19 @@ class Runner:
     def running(self) -> list[str]:
         """Ids of the jobs in hand."""
         return list(self._jobs)
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds what was made has waited to be in the logs."""
+        return self._outbox.lag
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """What changes as the jobs in hand come on, or end; None if there are none. From any thread."""
+        used = [meter.read() for meter in list(self._meters.values())]
+        if not used:
+            return None
+        return self._ended, sum(each.completion_tokens + each.image_steps for each in used)
 
     async def run(self, job: Job, tag: str) -> bool:
         """Run a job to its end, holding the lease of its message; `tag` is the message's delivery tag.
@@ -98,11 +116,15 @@ class Runner:
 
     def _forget(self, job_id: str) -> None:
         del self._jobs[job_id]
+        self._meters.pop(job_id, None)
+        self._ended += 1
         self._unwanted.discard(job_id)
 
     async def _attempt(self, job: Job, tag: str) -> Outcome:
+        logs.about.set({"job": job.id, "model": job.model, "request": job.request})
         token = uuid.uuid4().hex
         start = await patiently(lambda: self._writer.begin(job.id, self._max_attempts, token, tag))
+        metrics.begun(start.verdict)
         if start.verdict == "fenced":
             return "fenced"
         if start.verdict in ("ended", "lost"):
@@ -111,13 +133,16 @@ class Runner:
         if start.verdict == "exhausted":
             await patiently(lambda: self._writer.bury(job, EXHAUSTED))
         recorded = await self._recorded(job, start)
+        trace = Trace(job, start.attempt)
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
         begun = time.monotonic()
         end = _refusal(start, line) or await self._generate(job, line, recorded)
+        trace.made(line.tokens)
         if end is None:
             return await self._leave(job, line)
         verdict = await line.close(end)
+        trace.end(end.state if verdict == "ok" else verdict, len(line.chunks))
         state = end.state if verdict == "ok" else verdict
         if state == "succeeded":
             self._note(time.monotonic() - begun)
@@ -148,7 +173,7 @@ class Runner:
         elsewhere: this worker leaves, or its engine has died."""
         if self._leaving:
             return None
-        meter = Meter()
+        meter = self._meters[job.id] = Meter()
         line.used = lambda: _used(meter, line)
         if job.id in self._unwanted:
             return _cancelled(meter, line)

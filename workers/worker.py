@@ -23,13 +23,13 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from shared import garbage
+from shared import garbage, tracing
 from shared.catalog import Model
 from shared.joblog import JobWriter
 from shared.queues import make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
-from workers import tasks
+from workers import metrics, tasks
 from workers.consumer import make_consumer
 from workers.control import Control
 from workers.engines import make_engine
@@ -50,25 +50,31 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
     """Load the model and run its jobs until SIGTERM. Raises SetupError if it cannot be loaded."""
     engine = make_engine(model, settings.data_dir, engine_kind)
     worker_id = f"{model.id}@{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    tracing.configure(settings.otlp_endpoint, "crofai-worker")
+    health = metrics.Health(settings.stall_timeout)
+    metrics.listen(settings, health, engine.capacity)
     reporter = _reporter(settings, model, engine_kind or model.engine, engine, worker_id)
     reporter.start()
     with _loop() as loop:
         try:
             _load(loop, engine, reporter, settings.load_timeout)
             crew = _call(loop, _hire(settings, model, engine, worker_id))
-            reporter.ready(crew.runner)
-            log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
             watchdog = Watchdog(
                 engine,
                 loop,
                 settings.stall_timeout,
+                lambda: crew.runner.progress,
                 on_stall=lambda: _give_up(reporter, "the engine hangs"),
                 on_death=crew.die,
             )
             watchdog.start()
-            _consume(settings, model, engine, crew, loop, reporter)
+            health.begin(crew.runner, lambda: watchdog.seen)
+            reporter.ready(crew.runner)
+            log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
+            _consume(settings, model, engine, crew, loop, reporter, health)
             watchdog.stop()
             _call(loop, crew.leave())
+            tracing.settle()
         finally:
             reporter.stop()
             _call(loop, engine.close())
@@ -152,6 +158,7 @@ def _consume(
     crew: _Crew,
     loop: asyncio.AbstractEventLoop,
     reporter: Reporter,
+    health: metrics.Health,
 ) -> None:
     """Run Celery's consumer in this thread until a signal stops it."""
     app = make_celery(settings, model=model.id, keeper=crew.lease)
@@ -162,6 +169,7 @@ def _consume(
             _give_up(reporter, "told to end now")
         log.info("draining: %d jobs in hand", len(crew.runner.running))
         reporter.draining()
+        health.ready = False
         _after(settings.drain_timeout, lambda: _call(loop, crew.runner.hand_over(), timeout=None))
         _after(settings.drain_timeout + LAST, lambda: _give_up(reporter, "jobs could not be handed over"))
 

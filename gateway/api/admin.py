@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from gateway.api.query import Page, query
+from gateway.api.query import Page, forced, query
 from gateway.api.requests import json_body, key_holder
 from gateway.auth import Keyring
 from gateway.bodies.admin import AccountChange, KeyChange, KeyFields, NewAccount, NewKey
@@ -94,6 +94,13 @@ class AdminDesk:
 
     def create_key(self, account_id: str) -> Response:
         body, account = fit(NewKey, json_body()), self._account(account_id)
+        if not body.admin and not self.tiers.has(account.tier):
+            # An admin's key is good for something all the same.
+            raise refusal(
+                "tier",
+                f"the account's, '{account.tier}', is gone, and a key would be of no use. Change "
+                f"it first: crofai accounts set '{account.name}' --tier, and one of {self.tiers.names}",
+            )
         bounds = self._bounds(body, account.tier)
         create = partial(self.accounts.add_key, account, body.name or account.name, admin=body.admin, **bounds)
         with _naming():
@@ -107,14 +114,15 @@ class AdminDesk:
         return jsonify(key_json(self._key(key_id)))
 
     def change_key(self, key_id: str) -> Response:
-        body, key = fit(KeyChange, json_body()), self._key(key_id)
+        force, body, key = forced(), fit(KeyChange, json_body()), self._key(key_id)
         changes = self._bounds(body, key.tier) | ({"name": body.name} if body.name else {})
         with _naming():
-            changed = self.threads.ask(lambda: self.accounts.change_key(key_id, changes))
+            changed = self.threads.ask(lambda: self.accounts.change_key(key_id, changes, force=force))
         return jsonify(key_json(_found(changed, "key")))
 
     def revoke_key(self, key_id: str) -> Response:
-        return jsonify(key_json(_found(self.threads.ask(lambda: self.accounts.revoke_key(key_id)), "key")))
+        revoke = partial(self.accounts.revoke_key, key_id, force=forced())
+        return jsonify(key_json(_found(self.threads.ask(revoke), "key")))
 
     def list_tiers(self) -> Response:
         query()

@@ -8,6 +8,7 @@ import msgspec
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from gateway import metrics
 from shared import errors
 from shared.errors import InvalidRequest, RequestError
 from shared.messages import Failure
@@ -68,6 +69,7 @@ def install(app: Flask, shape: Shape = error_body) -> None:
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> Response:
+        metrics.refused(error)
         return response(error.failure(), retry_headers(error))
 
     @app.errorhandler(HTTPException)
@@ -75,8 +77,9 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         # Such as Allow, which tells the methods that an address does take.
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
-        known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return response(known(_methods(error)).failure(), headers)
+        known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)(_methods(error))
+        metrics.refused(known)
+        return response(known.failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:

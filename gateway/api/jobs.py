@@ -40,7 +40,7 @@ def jobs_api(keyring: Keyring, admission: Admission) -> Blueprint:
         return jsonify(status(admission.find(holder, job_id)))
 
     def status(job: Record) -> dict[str, Any]:
-        place = admission.places.place(job.model, job.id) if job.state == "queued" else None
+        place = admission.places.place(job) if job.state == "queued" else None
         return _status(job, admission.pages(job)) | {"waiting": place._asdict() if place else None}
 
     return api

@@ -1,4 +1,4 @@
-"""Anthropic's dialect: POST /v1/messages, streamed or not, as a view of what OpenAI's endpoint passes through.
+"""Anthropic's dialect: POST /v1/messages, streamed or not, as a view of what OpenAI's passes through. Hops 1, 8.
 
 X-Resume-Within says how long a job goes on without its client, which sends its request again, with its
 Idempotency-Key, to get the answer from its beginning.

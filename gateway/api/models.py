@@ -1,8 +1,7 @@
-"""GET /v1/models: the catalogue, and what its workers say of themselves. GET /health."""
+"""GET /v1/models: the catalogue, and what its workers say of themselves."""
 
 from typing import Any
 
-import redis
 from flask import Blueprint, Response, jsonify
 
 from gateway.outages import reaching_queue
@@ -15,7 +14,7 @@ CREATED = 1_795_564_800
 """2026-11-25, the catalogue's first day, in Unix seconds. OpenAI has a time for each; all gateways tell this."""
 
 
-def models_api(catalog: Catalog, client: "redis.Redis", lines: Lines, roster: Roster) -> Blueprint:
+def models_api(catalog: Catalog, lines: Lines, roster: Roster) -> Blueprint:
     api = Blueprint("models", __name__)
 
     def entries(models: list[Model]) -> list[dict[str, Any]]:
@@ -30,12 +29,6 @@ def models_api(catalog: Catalog, client: "redis.Redis", lines: Lines, roster: Ro
     @api.get("/v1/models/<path:name>")
     def one(name: str) -> Response:
         return jsonify(entries([catalog.find(name)])[0])
-
-    @api.get("/health")
-    def health() -> Response:
-        with reaching_queue():
-            client.ping()
-        return jsonify(status="ok")
 
     return api
 

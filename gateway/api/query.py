@@ -24,6 +24,14 @@ def query(*names: str) -> dict[str, str]:
     return {name: value for name, value in request.args.items() if value}
 
 
+def forced() -> bool:
+    """Whether it is `force=true`. Raises InvalidRequest for anything else that is given."""
+    text = query("force").get("force", "false")
+    if text not in ("true", "false"):
+        raise refusal("force", f"should be true or false, got {text[:20]!r}")
+    return text == "true"
+
+
 @dataclass(frozen=True)
 class Page:
     """A part of a list: so many, from the one on that follows the entry whose id is `after`."""

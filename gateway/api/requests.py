@@ -1,4 +1,4 @@
-"""What every dialect reads from an HTTP request: the key, what its client is like, and a JSON body."""
+"""What every dialect reads from an HTTP request: the key, what its client is like, and a JSON body. Hop 1."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The seed's JSON dialect: POST /v1/free/{model}, and so for each tier → {"response": "…"}."""
+"""The seed's JSON dialect: POST /v1/free/{model}, and so for each tier → {"response": "…"}. Hops 1 and 8."""
 
 from flask import Blueprint, Response, jsonify
 

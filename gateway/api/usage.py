@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from dataclasses import asdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -22,6 +22,7 @@ from shared.ledger import By, Ledger, Sum, UsageRow, day
 DAY = 86_400.0  # seconds
 USUAL = 30  # days
 MOST_DAYS = 366
+FIRST_DAY = 0.0  # 1970-01-01: no job is older
 ALL = "all"  # accounts
 BY: tuple[By, ...] = get_args(By)
 
@@ -77,7 +78,7 @@ def _span(given: dict[str, str]) -> tuple[float, float]:
     """From the first day's beginning to the last one's end, in Unix seconds."""
     today = time.time() // DAY * DAY
     last = _date(given, "to", today)
-    first = _date(given, "from", last - (USUAL - 1) * DAY)
+    first = _date(given, "from", max(FIRST_DAY, last - (USUAL - 1) * DAY))
     if not first <= last < first + MOST_DAYS * DAY:
         raise refusal("from", f"should be a day up to {_day(last)}, and at most {MOST_DAYS - 1} days before it")
     return first, last + DAY
@@ -86,24 +87,30 @@ def _span(given: dict[str, str]) -> tuple[float, float]:
 def _date(given: dict[str, str], name: str, usual: float) -> float:
     if name not in given:
         return usual
-    try:
-        return day(given[name])
-    except ValueError:
-        raise refusal(name, f"should be a day of UTC, such as 2026-01-31, got {given[name][:20]!r}") from None
+    with suppress(ValueError):
+        if (begins := day(given[name])) >= FIRST_DAY:
+            return begins
+    takes = f"should be a day of UTC, such as 2026-01-31, from {_day(FIRST_DAY)} on"
+    raise refusal(name, f"{takes}, got {given[name][:20]!r}")
 
 
 def _day(begins: float) -> str:
     return datetime.fromtimestamp(begins, UTC).strftime("%Y-%m-%d")
 
 
+def _columns(by: tuple[By, ...]) -> list[str]:
+    """In the order in which they are told, whatever the order in which they were asked for."""
+    left_out = {name for name in BY if name not in by}
+    return [name for name in Sum.__dataclass_fields__ if name.removesuffix("_name") not in left_out]
+
+
 def _sum(found: Sum, by: tuple[By, ...]) -> dict[str, Any]:
-    return {name: value for name, value in asdict(found).items() if name not in BY or name in by}
+    return {name: getattr(found, name) for name in _columns(by)}
 
 
 def _csv(rows: list[dict[str, Any]], by: tuple[By, ...]) -> str:
     text = io.StringIO()
-    counts = [name for name in Sum.__dataclass_fields__ if name not in BY]
-    table = csv.DictWriter(text, [*by, *counts])
+    table = csv.DictWriter(text, _columns(by))
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()

@@ -65,7 +65,7 @@ class CompletionRequest(Generation):
 
 def usual_length(model: Model) -> int:
     """The longest answer to a request that does not say, in tokens."""
-    return min(USUAL, model.max_tokens)
+    return min(USUAL, model.max_tokens or USUAL)
 
 
 WITHOUT_EFFECT = frozenset({"user", "best_of"})

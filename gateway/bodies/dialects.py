@@ -51,8 +51,8 @@ def openai_body(model: Model, data: dict[str, Any]) -> dict[str, Any]:
     request = fit(chat.ChatRequest, data)
     chat_agrees(model, request)
     body = request.plain(but=chat.WITHOUT_EFFECT)
-    if request.max_tokens is None and request.max_completion_tokens is None:
-        body["max_tokens"] = model.max_tokens
+    if request.max_completion_tokens is None:
+        body = _longest(model) | body
     if request.continue_final_message:
         # vLLM would otherwise open the next message, and refuse to do both.
         body["add_generation_prompt"] = False
@@ -74,4 +74,9 @@ def _chat(model: Model, shape: type[Sampling], data: dict[str, Any], conversatio
     check_length(model, "max_tokens", request.max_tokens)
     given = request.plain()
     messages = given.pop(conversation)
-    return {"model": model.id, "messages": messages, "max_tokens": model.max_tokens} | given | {"stream": True}
+    return {"model": model.id, "messages": messages} | _longest(model) | given | {"stream": True}
+
+
+def _longest(model: Model) -> dict[str, int]:
+    """The longest answer to a request that does not say. A simulated entry may have none: its engine knows one."""
+    return {"max_tokens": model.max_tokens} if model.max_tokens else {}

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import AsJson, Url, connect, date
+from gateway.cli.admin import USUAL_TIER, AsJson, Url, connect, date
 
 app = typer.Typer(help="Make, list, change and suspend accounts.", invoke_without_command=True)
 
@@ -26,24 +26,42 @@ def list_accounts(as_json: AsJson = False, url: Url = None) -> None:
     """All accounts, oldest first."""
     with connect(url) as admin:
         accounts = admin.all("/v1/admin/accounts")
+        tiers = admin.tiers()
     if as_json:
         print(json.dumps(accounts, indent=2))
         return
     tables.show(
         ("id", "name", "tier", "created", "suspended"),
-        ((a["id"], escape(a["name"]), a["tier"], date(a["created"]), date(a["suspended"])) for a in accounts),
+        (
+            (
+                account["id"],
+                escape(account["name"]),
+                account["tier"] if account["tier"] in tiers else f"{account['tier']} (gone)",
+                date(account["created"]),
+                date(account["suspended"]),
+            )
+            for account in accounts
+        ),
     )
+    if any(account["tier"] not in tiers for account in accounts):
+        print(
+            "Accounts whose tier is gone are refused all that they ask for. Give them another: "
+            f"crofai accounts set NAME --tier, and one of {', '.join(tiers)}",
+            file=sys.stderr,
+        )
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Whose account it is.")],
-    tier: Annotated[str, typer.Option(help="See: crofai tiers")] = "free",
+    tier: Annotated[
+        str | None, typer.Option(help=f"{USUAL_TIER}, unless given, if there is that. See: crofai tiers")
+    ] = None,
     url: Url = None,
 ) -> None:
     """Make an account. Its id is printed; keys for it are made with: crofai keys create NAME"""
     with connect(url) as admin:
-        account = admin.post("/v1/admin/accounts", name=name, tier=tier)
+        account = admin.post("/v1/admin/accounts", name=name, tier=tier or admin.usual_tier())
     print(account["id"])
 
 

@@ -12,19 +12,25 @@ import typer
 from gateway.admin_key import admin_key_file
 from gateway.cli import api
 from gateway.cli.failures import CommandFailed
+from shared.errors import InvalidKey, LastAdminKey
 from shared.settings import Settings, load_settings
 
 Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; default: this machine's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")]
 
 PAGE = 1000  # entries
+USUAL_TIER = "free"
+FORCED = {"force": "true"}
+WAY_OUT = "Set CROFAI_ADMIN_KEY to a valid one; if there is none, restart the gateway, which makes one."
 
 
 class Admin:
     """Asks a server; what it refuses becomes CommandFailed, in its own words."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, source: str = "") -> None:
+        """`source` is where the key comes from."""
         self._client = client
+        self._source = source
 
     def get(self, path: str, **query: Any) -> Any:
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
@@ -32,11 +38,11 @@ class Admin:
     def post(self, path: str, **body: Any) -> Any:
         return self._ask("POST", path, json=body)
 
-    def patch(self, path: str, **body: Any) -> Any:
-        return self._ask("PATCH", path, json=body)
+    def patch(self, path: str, *, force: bool = False, **body: Any) -> Any:
+        return self._ask("PATCH", path, json=body, params=FORCED if force else {})
 
-    def delete(self, path: str) -> Any:
-        return self._ask("DELETE", path)
+    def delete(self, path: str, *, force: bool = False) -> Any:
+        return self._ask("DELETE", path, params=FORCED if force else {})
 
     def all(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All entries of a list, however many pages it has."""
@@ -61,29 +67,56 @@ class Admin:
         accounts: list[dict[str, Any]] = self.get("/v1/admin/accounts", name=name)["data"] if name else []
         return accounts[0] if accounts else None
 
+    def tiers(self) -> list[str]:
+        """Ids of the tiers that there are, in the order of the file."""
+        return [tier["id"] for tier in self.get("/v1/admin/tiers")["data"]]
+
+    def usual_tier(self) -> str:
+        """The tier of a new account of which nothing is said. Raises CommandFailed if there is no such tier."""
+        if USUAL_TIER not in (tiers := self.tiers()):
+            raise CommandFailed(f"there is no tier '{USUAL_TIER}' here: add --tier and one of {', '.join(tiers)}")
+        return USUAL_TIER
+
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         with api.plain_errors(self._client.base_url):
             response = self._client.request(method, path, **more)
-            api.check(response)
+            self._check(response)
         try:
             return response.json()
         except ValueError:
             raise CommandFailed(f"{response.url}: answered no JSON; is it a crofai server?") from None
+
+    def _check(self, response: httpx.Response) -> None:
+        try:
+            api.check(response)
+        except CommandFailed as error:
+            if error.code == LastAdminKey.code:
+                raise CommandFailed(
+                    "no other admin's key is valid, and stays so. Make one first, with: "
+                    "crofai keys create NAME --admin. Or add --force",
+                    error.code,
+                ) from None
+            if error.code == InvalidKey.code and self._source:
+                raise CommandFailed(f"{error} It is the one in {self._source}. {WAY_OUT}", error.code) from None
+            raise
 
 
 @contextmanager
 def connect(url: str | None) -> Iterator[Admin]:
     """The server of this URL, or this machine's; the key is CROFAI_ADMIN_KEY's, or the one made at first start."""
     settings = load_settings()
-    with api.client(url or api.base_url(settings), find_key(settings)) as client:
-        yield Admin(client)
+    key, source = find_key(settings)
+    with api.client(url or api.base_url(settings), key) as client:
+        yield Admin(client, source)
 
 
-def find_key(settings: Settings) -> str:
-    """The admin's key. Raises CommandFailed if there is none at hand."""
+def find_key(settings: Settings) -> tuple[str, str]:
+    """The admin's key, and where it was. Raises CommandFailed if there is none at hand."""
+    if secret := settings.admin_key.get_secret_value():
+        return secret, "CROFAI_ADMIN_KEY"
     file = admin_key_file(settings.data_dir)
     try:
-        return settings.admin_key.get_secret_value() or file.read_text(errors="replace").strip()
+        return file.read_text(errors="replace").strip(), str(file)
     except OSError:
         raise CommandFailed(
             f"no admin key: set CROFAI_ADMIN_KEY. The first gateway to start keeps the one it makes in {file}; "

@@ -71,5 +71,5 @@ def fail(error: dict[str, Any], status: int = 500) -> None:
     """Raise an error in OpenAI's shape."""
     message = f"{error['message']} ({error['code']})"
     if status in (429, 503) or error["code"] in ("model_unavailable", "queue_unreachable", "queue_full"):
-        raise NotReady(message)
-    raise CommandFailed(message)
+        raise NotReady(message, error["code"])
+    raise CommandFailed(message, error["code"])

@@ -8,14 +8,17 @@ from pathlib import Path
 from gateway.cli.plan import Pool
 
 
-def banner(url: str, key: str, admins: Path, pools: list[Pool], seconds: dict[str, float], total: float) -> str:
-    """The address, a key, where the admin's is, a command that works as it stands, and how long each part took."""
+def banner(
+    url: str, key: str, admins: Path | None, pools: list[Pool], seconds: dict[str, float], total: float
+) -> str:
+    """The address, a key, where the admin's is if it is good for something, a command that works as it stands, and
+    how long each part took."""
     took = ", ".join(f"{name} {time:.1f} s" for name, time in seconds.items())
     lines = [
         "",
         f"crofai is ready at {url}",
         f"Your key for it: {key}",
-        *([f"The admin's key is in {admins}"] if admins.exists() else []),
+        *([f"The admin's key is in {admins}"] if admins else []),
         *_example(url, key, pools),
         f"Started in {total:.1f} s: {took}.",
         "Ctrl-C stops it.",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gateway import secret_file
 from shared.accounts import Accounts
+from shared.tiers import Tiers
 
 NAME = "demo"
 
@@ -12,9 +13,15 @@ def demo_key_file(data_dir: Path) -> Path:
     return data_dir / "demo.key"
 
 
-def demo_key(accounts: Accounts, data_dir: Path, tier: str) -> str:
-    """The kept key if it is still valid, or else a new one. Its account, if that is new, is of this tier."""
-    file = demo_key_file(data_dir)
+def demo_key(accounts: Accounts, data_dir: Path, tiers: Tiers) -> str:
+    """The kept key if it is still valid, or else a new one.
+
+    Its account, if that is new or its tier is gone, is of the best tier, so that every endpoint takes the key.
+    """
+    tier, file = tiers.best.id, demo_key_file(data_dir)
+    for account in accounts.list_accounts(name=NAME):
+        if not tiers.has(account.tier):
+            accounts.change_account(account.id, tier=tier)
     if file.exists() and accounts.find(kept := file.read_text(errors="replace").strip()):
         return kept
     found = accounts.list_accounts(name=NAME)

@@ -7,9 +7,13 @@ from shared.errors import CrofError
 
 
 class CommandFailed(CrofError):
-    """The command could not do what it was asked."""
+    """The command could not do what it was asked. `code` is the server's, if that has refused it."""
 
     exit_status = 1
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NotReady(CommandFailed):

@@ -23,6 +23,8 @@ from shared.tiers import load_tiers
 
 app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
 
+KEY = "retry"  # stands in the usage of jobs that were run again, in place of a key's id
+
 Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id; see: crofai jobs list")]
 
 
@@ -63,10 +65,11 @@ def retry(job_id: Id) -> None:
     settings, client = _redis()
     with _failing(), client:
         job = _again(_find(client, job_id).job, settings)
-        verdict = _admit(client, job, settings)
+        verdict = _admit(client, job_id, job, settings)
+        if verdict.refusal == "letter":
+            raise _unknown(job_id)
         if verdict.refusal:
             raise CommandFailed(f"{verdict.waiting} jobs wait for {job.model} already; try again later")
-        DeadLetters(client).drop(job_id)
     print(job.id)
 
 
@@ -106,20 +109,25 @@ def _again(job: Job, settings: Settings) -> Job:
     )
 
 
-def _admit(client: "redis.Redis", job: Job, settings: Settings) -> Verdict:
+def _admit(client: "redis.Redis", given_up: str, job: Job, settings: Settings) -> Verdict:
     """On its old tier, but at nobody's cost: what failed it was no fault of its account."""
-    tiers = load_tiers(settings.tiers_file, load_catalog(settings.models_file).models)
+    models = load_catalog(settings.models_file).models
+    tiers = load_tiers(settings.tiers_file, models)
+    if job.model not in models or not tiers.has(job.tier):
+        gone = f"model '{job.model}'" if job.model not in models else f"tier '{job.tier}'"
+        raise CommandFailed(f"there is no {gone} any more: bring it back, or try: crofai jobs drop {given_up}")
     terms = Terms(
         tier=tiers.find(job.tier),
-        key="retry",
+        key=KEY,
         rates=Rates(prompt=0, completion=0, step=0),
         units=0,
         images=0,
         scopes=[],
     )
     message = Envelope(make_celery(settings)).message(job, terms.tier.priority)
+    letter, most = DeadLetters(client).text(given_up) or "", settings.queue_bound
     lines = Lines(client, log_ttl=settings.log_ttl)
-    return lines.admit(job, message, "retry", terms, most_waiting=settings.queue_bound, now=time.time())
+    return lines.admit(job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter)
 
 
 def _find(client: "redis.Redis", job_id: str) -> DeadLetter:

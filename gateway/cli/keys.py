@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import Admin, AsJson, Url, connect, date
+from gateway.cli.admin import USUAL_TIER, Admin, AsJson, Url, connect, date
 from gateway.cli.failures import CommandFailed
 from shared.accounts import MOST_NAME
 
@@ -27,7 +27,8 @@ Limits = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="NAME=NUMBER", help="Such as requests_per_minute=10; may be repeated."),
 ]
-Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 2026-12-31, or never.")]
+Force = Annotated[bool, typer.Option("--force", help="Though no other admin's key is valid then.")]
+Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 12h, 30m, 2026-12-31, or never.")]
 
 
 @app.callback()
@@ -46,7 +47,7 @@ def create(
         ),
     ],
     tier: Annotated[
-        str | None, typer.Option(help="The account's tier; free, for a new one. See: crofai tiers")
+        str | None, typer.Option(help=f"The account's tier; {USUAL_TIER}, for a new one. See: crofai tiers")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The key's own name; default: the account's.")] = None,
     model: Models = None,
@@ -105,6 +106,7 @@ def change(
     unbound: Annotated[
         bool, typer.Option("--unbound", help="Take back all bounds not given beside this.")
     ] = False,
+    force: Force = False,
     url: Url = None,
 ) -> None:
     """Change what a key is for."""
@@ -113,31 +115,34 @@ def change(
     if not wanted:
         raise CommandFailed("nothing to change was given. Try: crofai keys set --help")
     with connect(url) as server:
-        changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", **wanted)
+        changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", force=force, **wanted)
     print(f"changed: {changed['id']} ({_told(changed)})", file=sys.stderr)
 
 
 @app.command()
 def revoke(
     key: Annotated[str, typer.Argument(metavar="ID", help="A key's id, or a name to revoke all its keys.")],
+    force: Force = False,
     url: Url = None,
 ) -> None:
     """Make a key invalid, for good."""
     with connect(url) as server:
         valid = [each for each in server.all("/v1/admin/keys") if each["revoked"] is None]
-        ids = [each["id"] for each in valid if key in (each["id"], each["name"])]
-        if not ids:
+        meant = [each for each in valid if key in (each["id"], each["name"])]
+        if not meant:
             raise CommandFailed(f"there is no valid key '{key}'. Try: crofai keys list")
-        for key_id in ids:
-            server.delete(f"/v1/admin/keys/{key_id}")
-    print(f"revoked: {', '.join(ids)}", file=sys.stderr)
+        for each in meant:
+            server.delete(f"/v1/admin/keys/{each['id']}", force=force)
+            print(f"revoked: {each['id']}", file=sys.stderr)
+    if force and any(each["admin"] for each in meant):
+        print("If no admin's key is left, restart the gateway: it makes one.", file=sys.stderr)
 
 
 def _owner(server: Admin, name: str, tier: str | None) -> dict[str, Any]:
     """The account of this name, which is made if there is none."""
     found = server.named(name)
     if found is None:
-        made: dict[str, Any] = server.post("/v1/admin/accounts", name=name, tier=tier or "free")
+        made: dict[str, Any] = server.post("/v1/admin/accounts", name=name, tier=tier or server.usual_tier())
         return made
     if tier not in (None, found["tier"]):
         raise CommandFailed(
@@ -165,8 +170,10 @@ def _bounds(
 
 def _limit(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if not name or not number.isdecimal():
+    if not name or not number:
         raise CommandFailed(f"--limit {text}: should be a limit's name and a number, such as requests_per_day=100")
+    if not re.fullmatch("[0-9]{1,15}", number) or not int(number):
+        raise CommandFailed(f"--limit {text}: should be a whole number above 0, and of at most 15 digits")
     return name, int(number)
 
 
@@ -178,9 +185,10 @@ def _moment(text: str) -> float | None:
         return time.time() + int(found[1]) * UNITS[found[2]]
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CommandFailed(
-            f"--expires {text}: should be a time from now on, such as 30d or 12h, a date, or never"
+            f"--expires {text}: should be minutes, hours or days from now on (30m, 12h, 30d), a date "
+            "(2026-12-31), or never"
         ) from None
 
 

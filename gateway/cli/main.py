@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import accounts, chat, jobs, keys, models, processes, tiers, up, usage
+from gateway.cli import accounts, chat, database, jobs, keys, models, processes, tiers, top, up, usage
 from shared.errors import CrofError
 from shared.settings import misspelt
 
@@ -49,5 +49,7 @@ app.add_typer(keys.app, name="keys")
 app.command("tiers")(tiers.tiers)
 app.command("usage")(usage.usage)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(database.app, name="database")
 app.command("models")(models.models)
+app.command("top")(top.top)
 app.command("chat")(chat.chat)

@@ -59,12 +59,14 @@ def gateway_service(settings: Settings, redis_url: str, port: int) -> Service:
     )
 
 
-def worker_service(pool: Pool, settings: Settings, redis_url: str) -> Service:
+def worker_service(pool: Pool, settings: Settings, redis_url: str, number: int = 0) -> Service:
+    """The worker of this number; metrics of each are at a port of their own, after the gateway's."""
+    measured = {"CROFAI_METRICS_PORT": str(settings.metrics_port + 1 + number)} if settings.metrics_port else {}
     simulated = ["--engine", "simulated"] if pool.engine == "simulated" else []
     return Service(
         name=pool.name,
         command=[sys.executable, "-m", "workers", "--model", pool.model.id, *simulated],
-        environment=_environment(settings, redis_url),
+        environment=_environment(settings, redis_url) | measured,
         defaults=DEFAULTS | _engine_defaults(pool.engine) | _hub_defaults(pool.model),
         stop_timeout=settings.drain_timeout + 10,
     )

@@ -4,8 +4,9 @@ import asyncio
 import signal
 import sys
 import time
+from pathlib import Path
 
-from gateway.admin_key import admin_key_file
+from gateway.admin_key import admin_key_file, is_valid
 from gateway.cli import api, plan, readiness, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
@@ -13,19 +14,27 @@ from gateway.cli.demo import demo_key
 from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
 from shared.accounts import Accounts
-from shared.catalog import load_catalog
+from shared.admin_keys import AdminKeys
+from shared.errors import SetupError
 from shared.registry import Registry
 from shared.settings import Settings
-from shared.tiers import load_tiers
+from shared.tiers import Tiers
 
 
 class Stack:
     """Valkey, a gateway, and a worker for each pool."""
 
     def __init__(
-        self, settings: Settings, pools: list[plan.Pool], port: int, console: Console, claim: Claim
+        self,
+        settings: Settings,
+        pools: list[plan.Pool],
+        tiers: Tiers,
+        port: int,
+        console: Console,
+        claim: Claim,
     ) -> None:
         self._settings = settings
+        self._tiers = tiers
         self._pools = pools
         self._port = port
         self._console = console
@@ -61,16 +70,15 @@ class Stack:
         begun = time.monotonic()
         accounts = Accounts(self._settings.sql_url)
         accounts.migrate()
-        tiers = load_tiers(self._settings.tiers_file, load_catalog(self._settings.models_file).models)
-        # Of the best, so that every endpoint takes it.
-        key = demo_key(accounts, self._settings.data_dir, tiers.best.id)
+        key = demo_key(accounts, self._settings.data_dir, self._tiers)
         accounts.close()
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)
         gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
         self._gateway.append(gateway)
-        for pool in self._pools:
-            child = await self._supervisor.start(plan.worker_service(pool, self._settings, redis_url))
+        for number, pool in enumerate(self._pools):
+            service = plan.worker_service(pool, self._settings, redis_url, number)
+            child = await self._supervisor.start(service)
             self._workers[child] = pool.model.id
         workers = readiness.Workers(self._workers, Registry(valkey.connect(redis_url)), self._console)
         watching = asyncio.create_task(workers.watch())
@@ -79,11 +87,21 @@ class Stack:
             self._took("gateway", gateway.started)
             await workers.ready()
             self._seconds |= workers.seconds
-            admins = admin_key_file(self._settings.data_dir)
-            show(banner(self._url, key, admins, self._pools, self._seconds, time.monotonic() - begun))
+            show(banner(self._url, key, self._admins(), self._pools, self._seconds, time.monotonic() - begun))
             await watching
         finally:
             watching.cancel()
+
+    def _admins(self) -> Path | None:
+        """Where the admin's key is, if that is good for something. If it is not, the gateway has told why."""
+        file = admin_key_file(self._settings.data_dir)
+        admins = AdminKeys(self._settings.sql_url)
+        try:
+            return file if is_valid(admins, file) else None
+        except SetupError:
+            return None  # the database has just gone; that keeps nothing from running
+        finally:
+            admins.close()
 
     async def _start_valkey(self) -> str:
         """The URL of the Redis server: the operator's, which must answer, or our own, started now."""

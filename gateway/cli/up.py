@@ -13,6 +13,7 @@ from gateway.cli.failures import CommandFailed
 from gateway.cli.stack import Stack
 from shared.catalog import load_catalog
 from shared.settings import load_settings
+from shared.tiers import load_tiers
 
 
 def up(
@@ -26,7 +27,10 @@ def up(
 ) -> None:
     """Run everything: Valkey, the gateway, and a worker for each model. Ctrl-C stops it."""
     settings = load_settings()
-    pools = plan.make(load_catalog(settings.models_file), model or [], engine, images=images)
+    # What is wrong in the files is told before anything is started, or made.
+    catalog = load_catalog(settings.models_file)
+    tiers = load_tiers(settings.tiers_file, catalog.models)
+    pools = plan.make(catalog, model or [], engine, images=images)
     engines = [pool.engine for pool in pools]
     port = settings.port if port is None else port
     console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
@@ -41,7 +45,7 @@ def up(
             for shortage in shortages:
                 console.say(f"warning: {shortage}")
             port = port or plan.free_port(settings.host)
-            asyncio.run(Stack(settings, pools, port, console, claim).run())
+            asyncio.run(Stack(settings, pools, tiers, port, console, claim).run())
     except OSError as error:
         if error.filename is None:
             raise

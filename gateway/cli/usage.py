@@ -4,12 +4,14 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from gateway.cli import api, tables
 from gateway.cli.admin import Admin, Url, find_key
 from gateway.cli.failures import CommandFailed
 from shared.settings import load_settings
 
+BY = ("day", "model", "key", "account")
 COUNTS = ("requests", "prompt_tokens", "completion_tokens", "image_steps", "images", "units")
 
 
@@ -31,7 +33,7 @@ def usage(
     if as_json and as_csv:
         raise CommandFailed("give --json or --csv, not both")
     settings = load_settings()
-    secret = api.find_key(key, settings) if key else find_key(settings)
+    secret = api.find_key(key, settings) if key else find_key(settings)[0]
     with api.client(url or api.base_url(settings), secret, read_timeout=60) as client:
         asked = {"by": by, "from": since, "to": until, "account": _whose(Admin(client), account, bool(key))}
         query = {name: value for name, value in asked.items() if value is not None}
@@ -56,8 +58,16 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    names = [name for name in (rows[0] if rows else {}) if name not in COUNTS]
+    names = [name for name in BY if rows and name in rows[0]]
     tables.show(
         [name.replace("_", " ") for name in (*names, *COUNTS)],
-        ([*(row[name] for name in names), *(f"{row[name]:,}" for name in COUNTS)] for row in rows),
+        ([*(_told(row, name) for name in names), *(f"{row[name]:,}" for name in COUNTS)] for row in rows),
     )
+
+
+def _told(row: dict[str, Any], name: str) -> str:
+    """An account by its name; a key by its own, which others may have, and its id."""
+    given, called = row[name], row.get(f"{name}_name")
+    if called is None:
+        return escape(given)
+    return escape(called if name == "account" else f"{called} ({given})")

@@ -9,12 +9,16 @@ from gateway.openapi.schemas import Schema, ref
 from shared import errors
 from shared.messages import EndState
 from shared.messages import Kind as JobKind
+from shared.registry import WorkerState
 from shared.tiers import Limits
 
 REFUSED: tuple[Kind, ...] = (errors.InvalidRequest, errors.AdminRequired)
 SENT = (*REFUSED, errors.UnsupportedMedia)
+POOLS = (errors.AdminRequired, errors.QueueUnreachable)
 FOUND = (errors.AdminRequired, errors.NotFound)
 PAGED = ("Limit", "AfterId")
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+SECONDS_TOLD: Schema = {"type": ["number", "null"], "description": "Seconds; null: of no job."}
 SECONDS_OR_NULL: Schema = {"type": ["number", "null"], "description": "Seconds since 1970; null: never."}
 
 
@@ -45,6 +49,8 @@ def account_schemas() -> dict[str, Schema]:
             "required": [*key["required"], "secret"],
         },
         "Tier": _tier(),
+        "Pool": _pool(),
+        "Pools": object_of("", object={"const": "list"}, data=list_of(ref("Pool"))),
         "Tiers": object_of("", object={"const": "list"}, data=list_of(ref("Tier"))),
         "UsageSum": _sum(),
         "UsageReport": object_of(
@@ -97,14 +103,54 @@ def _accounts() -> list[Operation]:
     ]
 
 
+def _pool() -> Schema:
+    return object_of(
+        "A model's workers and jobs: all without an end are `open`, of these `waiting` in line and `running`.",
+        model=TEXT,
+        workers=object_of("By their state.", **dict.fromkeys(get_args(WorkerState), COUNT)),
+        capacity=COUNT | {"description": "Jobs that the ready workers take at once."},
+        open=COUNT,
+        waiting=COUNT,
+        running=COUNT,
+        tokens_per_second=NUMBER,
+        ttft_seconds=object_of(
+            "From admission to the first chunk, of the last ten minutes' jobs.",
+            count=COUNT,
+            p50=SECONDS_TOLD,
+            p99=SECONDS_TOLD,
+        ),
+    )
+
+
 def _keys() -> list[Operation]:
     one, found = "/v1/admin/keys/{key_id}", (*SENT, errors.NotFound)
     changed: Schema = {"tiers": ["free"], "expires": None}
     return [
         _admin("get", "/v1/admin/keys", "list_keys", "All keys, the oldest first", "Keys", REFUSED),
         _admin("get", one, "read_key", "One key", "Key", FOUND),
-        _admin("patch", one, "change_key", "Change what it is for", "Key", found, "KeyChange", changed),
-        _admin("delete", one, "revoke_key", "Make it invalid, for good", "Key", FOUND),
+        _admin(
+            "patch",
+            one,
+            "change_key",
+            "Change what it is for",
+            "Key",
+            (*found, errors.KeyRevoked, errors.LastAdminKey),
+            "KeyChange",
+            changed,
+            more="Force",
+        ),
+        _admin(
+            "delete",
+            one,
+            "revoke_key",
+            "Make it invalid, for good",
+            "Key",
+            (*REFUSED, errors.NotFound, errors.LastAdminKey),
+            more="Force",
+        ),
+        _admin(
+            "get", "/v1/admin/pools", "list_pools", "All models' workers and jobs", "Pools", POOLS, paged=False
+        ),
         _admin("get", "/v1/admin/tiers", "list_tiers", "All tiers", "Tiers", REFUSED, paged=False),
     ]
 
@@ -222,6 +268,7 @@ COUNTS = {name: COUNT for name in ("prompt_tokens", "completion_tokens", "image_
 def _sum() -> Schema:
     summed = object_of("Of one day, model, key or account, as was asked for.", requests=COUNT, **COUNTS)
     summed["properties"] |= dict.fromkeys(("day", "model", "key", "account"), TEXT)
+    summed["properties"] |= dict.fromkeys(("key_name", "account_name"), TEXT_OR_NULL)
     return summed
 
 
@@ -231,7 +278,7 @@ def _job() -> Schema:
         id=TEXT,
         object={"const": "usage.job"},
         account=TEXT,
-        key=TEXT,
+        key=TEXT | {"description": "A key's id; `retry`, if the operator has had the job run again."},
         model=TEXT,
         tier=TEXT,
         kind={"enum": list(get_args(JobKind))},

@@ -40,7 +40,12 @@ def answer_schemas() -> dict[str, Schema]:
                 "type": ["number", "null"],
                 "description": "How long it may take until it is, if that is known.",
             },
-            loading={"type": "boolean", "description": "No worker of the model is ready yet: it is being loaded."},
+            loading={"type": "boolean", "description": "No worker of the model is ready, but one loads it."},
+            held={
+                "type": ["number", "null"],
+                "description": "Where no worker is ready: for how many more seconds the job waits for one. Then "
+                "it ends with `model_unavailable`, or with `timeout` if its own time is over.",
+            },
         ),
         "Health": object_of("", status={"const": "ok"}),
     }

@@ -85,6 +85,7 @@ def parameters(job_timeout: float) -> dict[str, Schema]:
         "To": _query("to", "The last day, of UTC; today, unless given.", DATE),
         "AccountAsked": _query("account", "For admins: another account's id, or `all`.", TEXT),
         "Format": _query("format", "", {"enum": ["json", "csv"], "default": "json"}),
+        "Force": _query("force", "Do it to the last admin's key, too.", {"type": "boolean", "default": False}),
         "AccountName": _query("name", "Only the account of this name.", TEXT),
     }
 

@@ -213,7 +213,16 @@ def _models() -> list[Operation]:
             (errors.ModelNotFound,),
             keyed=False,
         ),
-        Operation(
-            "get", "/health", "check_health", "Models", "Whether jobs can be taken", ref("Health"), (), keyed=False
-        ),
+        *(_health(*each) for each in HEALTH),
     ]
+
+
+HEALTH = (
+    ("", "check_health", "Whether jobs can be taken"),
+    ("/live", "check_liveness", "Whether the gateway serves"),
+    ("/ready", "check_readiness", "Whether the gateway is to be sent requests"),
+)
+
+
+def _health(path: str, name: str, summary: str) -> Operation:
+    return Operation("get", f"/health{path}", name, "Models", summary, ref("Health"), (), keyed=False)

@@ -1,5 +1,5 @@
 """The tables' revisions, which `shared.sql.Database.migrate` runs. What the tables are now is in the modules that
-use them: shared/accounts.py, shared/ledger.py."""
+use them: shared/account_tables.py, shared/ledger.py."""
 
 import logging
 import threading

@@ -2,13 +2,14 @@
 -- has room (hops 2 and 3). Begins with lines.lua.
 -- ARGV  1 the request, JSON: id, model, tier {name, priority, weight, reserved}, account, deadline, ttl (seconds to
 --         keep the records), bound (of jobs of the tier that wait), units, images,
---         scopes [[scope, concurrent, [[seconds, requests, units, images], …]], …]; no limit is a negative number
+--         scopes [[scope, concurrent, [[seconds, requests, units, images], …]], …]; no limit is a negative number;
+--         letter: if given, of the list of those given up, which the job takes the place of
 --       2… the record's fields and values
 -- →     JSON: {refusal, waiting, windows [[scope, seconds, resets in, requests, units, images], …], running}
 --       refusal: "" if admitted (again, if the reply was lost), else what is exhausted: "requests", "units",
---       "images" (then with the number of the window in `at`), "concurrent" or "queue". Of several windows the
---       one that lasts longest; "concurrent" comes first, as the jobs under way may give back much of what they hold,
---       and "queue" last. `running` is of the scope at fault, or else the most. Windows are as they are then.
+--       "images" (then with the number of the window in `at`), "concurrent" or "queue"; or "letter": there is no such
+--       letter. Of several windows the one that lasts longest; "concurrent" comes first, as the jobs under way may
+--       give back much of what they hold, and "queue" last. `running` is of the scope at fault, or else the most. Windows are as they are then.
 local asked = cjson.decode(ARGV[1])
 local time, key = clock(), 'job:' .. asked.id
 local model, tier = asked.model, asked.tier
@@ -54,11 +55,16 @@ reply.waiting = redis.call('ZCARD', of(model, tier.name).waiting)
 if reply.waiting >= asked.bound then refuse('queue', 0) end
 if reply.refusal ~= 'concurrent' then reply.running = most end
 
-if repeated then reply.refusal = '' end
+if repeated then
+    reply.refusal = ''
+elseif reply.refusal == '' and asked.letter and not redis.call('LPOS', 'dead', asked.letter) then
+    reply.refusal = 'letter'
+end
 if reply.refusal == '' and not repeated then
     redis.call('HSET', key, unpack(ARGV, 2))
     redis.call('HSET', key, 'counters', table.concat(counters, ' '), 'scopes', table.concat(scopes, ' '))
     redis.call('EXPIRE', key, asked.ttl)
+    if asked.letter then redis.call('LREM', 'dead', 1, asked.letter) end
     for n, name in ipairs(counters) do
         redis.call('HINCRBY', name, 'requests', 1)
         redis.call('HINCRBY', name, 'units', asked.units)

@@ -186,7 +186,9 @@ local function dispatch(model, time, fresh)
     local fair = 'fair:' .. model
     for _, tier in ipairs(all) do
         tier.keys = of(model, tier.name)
-        tier.credit = tonumber(redis.call('HGET', fair, 'credit:' .. tier.name) or 0)
+        -- What is left of a share that is none any more counts for nothing.
+        local credit = tier.reserved > 0 and redis.call('HGET', fair, 'credit:' .. tier.name)
+        tier.credit = tonumber(credit or 0)
         room = room - redis.call('ZCARD', tier.keys.dispatched)
         look(tier)
     end

@@ -45,7 +45,8 @@ def real(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Itera
     # Weights are unpacked where `make up` looks for them, too, so that it is done once.
     (models_folder / "models").mkdir(parents=True, exist_ok=True)
     (folder / "models").symlink_to(models_folder / "models")
-    with cluster(folder, REAL_MODELS, report_interval=0.1) as running:
+    with cluster(folder, REAL_MODELS, report_interval=0.1, canary_interval=60) as running:
+        running.measured = True
         running.start_gateway()
         start_workers(running, ["smollm2-135m", "sdxl-tiny"], patience=300)
         yield running

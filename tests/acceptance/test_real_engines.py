@@ -17,6 +17,8 @@ from tests.acceptance.conversation import Conversation
 from tests.acceptance.printed import Printed
 from tests.acceptance.programs import Run
 from tests.cluster import Cluster, wait_for
+from tests.dashboards import described, metrics
+from tests.metrics import scrape
 
 # The engines take a minute to start, and unpack their weights before that in a fresh clone.
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
@@ -57,6 +59,21 @@ def test_the_engines_are_real(real: Cluster) -> None:
         (MODEL, "vllm"),
         ("sdxl-tiny", "diffusers"),
     }
+
+
+def test_what_dashboards_and_document_name_is_measured(real: Cluster, key: str) -> None:
+    """But for GPUs, which this machine need not have."""
+    post(real, key, MODEL, {"messages": [{"role": "user", "content": "Hi."}], "max_tokens": 4, "temperature": 0})
+    post(real, key, "sdxl-tiny", {"prompt": "a", "steps": 1})
+    requests.get(f"{real.url}/v1/models/nobody", timeout=10)
+
+    def missing() -> set[str]:
+        told = {name for process in real.processes for name in scrape(process.metrics)}
+        named = {name for name in metrics() | described() if not name.startswith("crofai_gpu")}
+        return {name for name in named if not told & {name, f"{name}_bucket"}}
+
+    # Rows of usage are written once a second; a canary comes within a minute.
+    wait_for(lambda: not missing(), 90, "all of it to be measured", every=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import socketio
 
 from gateway.admin_key import admin_key_file
 from shared import redis_keys
-from shared.accounts import PREFIX
+from shared.key_format import PREFIX
 from tests.cluster import ROOT, Cluster, cluster, free_port, wait_for
 from tests.conftest import simulated_model
 from tests.databases import empty_database, own_server
@@ -288,8 +288,9 @@ def test_an_admins_key_is_handed_in(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once_agree(database_url: str) -> None:
-    script = f"from shared.accounts import Accounts; a = Accounts({database_url!r}); a.migrate()\n"
-    script += "print(a.create_key('ann', 'free').account, a.make_admin('free', lambda secret: None))"
+    script = "from shared.accounts import Accounts; from shared.admin_keys import AdminKeys\n"
+    script += f"a, b = Accounts({database_url!r}), AdminKeys({database_url!r}); a.migrate()\n"
+    script += "print(a.create_key('ann', 'free').account, b.make('free', lambda secret: None))"
     started = [
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
+import httpx
+import openai
 import pytest
 import requests
 import socketio
@@ -43,6 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "fast": simulated_model(tokens_per_second=500),
         "slow": simulated_model(tokens_per_second=20, capacity=1, length=4000),
         "pictures": simulated_model(kind="image", tokens_per_second=100, steps=4),
+        "bare": {"engine": "simulated", "kind": "chat", "description": ""},
     }
     with cluster(folder, models, tiers_file=tiers) as running:
         running.start_gateway()
@@ -171,7 +174,7 @@ def test_after_so_many_seconds_there_is_more(running: Cluster, urls: tuple[str, 
     account = Account(running, "hasty")
     assert account.post(urls[0]).ok
     refused = account.post(urls[1])
-    is_refused(refused, "rate_limit_exceeded", "The limit is 1 requests a minute")
+    is_refused(refused, "rate_limit_exceeded", "The limit is 1 request a minute")
     time.sleep(int(refused.headers["Retry-After"]))
     assert account.post(urls[1]).ok
 
@@ -186,9 +189,43 @@ def test_units_are_settled_to_what_was_used(running: Cluster, urls: tuple[str, s
     reserved = QUOTA - (2 * WORDS + 1) - int(again.headers["x-ratelimit-remaining-tokens"])
     assert 256 < reserved < 1000
     refused = account.post(urls[1], body=chat(max_tokens=4000, n=4))
-    is_refused(refused, "quota_exceeded", f"The limit is {QUOTA} units a day")
-    assert "Retry-After" not in refused.headers, "it never will be served"
+    is_refused(refused, "quota_exceeded", f"and the limit is {QUOTA} a day: it will never be admitted. Lower max_")
+    assert "Retry-After" not in refused.headers
+    assert refused.headers["x-should-retry"] == "false"
+    assert int(refused.headers["x-ratelimit-remaining-tokens"]) > 1000
     assert account.post(urls[0]).ok
+
+
+def test_openais_client_sends_nothing_again_that_will_never_be_admitted(
+    running: Cluster, urls: tuple[str, str]
+) -> None:
+    sent: list[httpx.Request] = []
+    transport = httpx.Client(event_hooks={"request": [sent.append]})
+    key = Account(running, "metered").secret
+    with (
+        openai.OpenAI(base_url=f"{urls[0]}/v1", api_key=key, http_client=transport) as client,
+        pytest.raises(openai.RateLimitError, match="it will never be admitted"),
+    ):
+        client.chat.completions.create(**chat(max_tokens=4000, n=4))
+    assert len(sent) == 1
+
+
+def test_a_model_without_sizes_answers_in_full_and_within_what_is_reserved(
+    running: Cluster, urls: tuple[str, str]
+) -> None:
+    account, question = Account(running, "metered"), [{"role": "user", "content": "tell"}]
+    asked = {"model": "bare", "messages": question}
+    answer = account.post(urls[0], body=asked)
+    assert answer.json()["choices"][0]["finish_reason"] == "stop"
+    assert answer.json()["usage"]["completion_tokens"] == 64, "the engine's own length"
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) <= QUOTA - 64
+    text = answer.json()["choices"][0]["message"]["content"]
+    assert account.post(urls[1], "/v1/metered/bare", body={"messages": question}).json() == {"response": text}
+    assert [data for _, data in prompt(account, urls[0], model="bare", context=question)][-1] == "ENDOFMESSAGE"
+    completion = account.post(urls[0], "/v1/completions", body={"model": "bare", "prompt": "tell"})
+    assert completion.json()["usage"]["completion_tokens"] == 16, "as of all models"
+    wait_for(lambda: not account.open_jobs(), 5, "all to be settled")
+    assert account.counters()["units"] == 3 * (1 + 64) + 1 + 16
 
 
 def test_images_are_counted(running: Cluster, urls: tuple[str, str]) -> None:
@@ -244,7 +281,7 @@ def test_jobs_at_once_are_counted_until_they_end(running: Cluster, urls: tuple[s
     with account.post(urls[0], body=chat(4000, "slow", stream=True), stream=True) as response:
         assert response.status_code == 200
         refused = account.post(urls[1])
-        is_refused(refused, "rate_limit_exceeded", "You have 1 jobs under way")
+        is_refused(refused, "rate_limit_exceeded", "You have 1 job under way")
         assert int(refused.headers["Retry-After"]) >= 1
         assert "x-ratelimit-remaining-tokens" in refused.headers
         (error,) = [data for event, data in prompt(account, urls[1], **socket_chat()) if event == "error"]

@@ -22,7 +22,7 @@ from shared.joblog import Append, JobLog, JobWriter, Start
 from shared.lines import OVERDUE, Lines, Rates
 from shared.messages import Chunk, EndState, Usage
 from shared.registry import Registry, Report
-from shared.tiers import Limits
+from shared.tiers import MOST_LIMIT, Limits, Tier
 from tests.cluster import Valkey
 from tests.factories import admit, last, make_job, make_room, make_terms, piece
 
@@ -362,6 +362,19 @@ def test_a_tier_whose_priority_changes_is_not_left_behind(
     assert served == {before: 10, other: 10}
 
 
+def test_a_share_that_is_taken_back_is_none(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests import factories
+
+    model.redis.hset("fair:m", "credit:free", "1.5")
+    tiers = dict(factories.TIERS)
+    plain = tiers["free"].model_copy(update={"reserved": 0})
+    monkeypatch.setattr(factories, "TIERS", tiers | {"free": plain})
+    for number in range(5):
+        model.ask(f"free-{number}", tier="free")
+        model.ask(f"premium-{number}", tier="premium")
+    assert owners(model.serve())[1:6] == ["premium"] * 5
+
+
 def test_a_lone_free_job_has_its_share_of_a_large_pool_that_is_full(model: Model) -> None:
     """Where messages wait in the queue, too, premium's must not pass it there for ever."""
     make_room(model.redis, places=32)
@@ -382,12 +395,12 @@ def test_a_record_that_cannot_be_settled_is_lost_and_holds_up_no_other(model: Mo
     assert model.append(piece(1, "a"), last(1), to="first", state="succeeded") == "lost"
 
 
-def test_large_costs_are_counted_to_the_unit(model: Model) -> None:
-    units = 2**52 + 1
-    terms = make_terms(units=units, acc=Limits(units_per_day=2**53))
-    assert admit(model.lines, make_job("first"), terms).refusal == ""
-    verdict = admit(model.lines, make_job("second"), terms)
-    assert (verdict.refusal, model.counter("acc", 86_400)["units"]) == ("units", units)
+def test_an_account_without_limits_may_use_more_than_any_limit(model: Model) -> None:
+    """Scripts write large numbers as 1e+14, and the like."""
+    most = make_terms(units=MOST_LIMIT, acc=Limits(requests_per_day=99))
+    for number in range(11):
+        assert admit(model.lines, make_job(f"job-{number}"), most).refusal == ""
+    assert model.counter("acc", 86_400)["units"] == 11 * MOST_LIMIT
 
 
 def test_jobs_wait_so_long_for_a_worker_and_no_longer(model: Model) -> None:
@@ -461,6 +474,19 @@ def test_what_was_not_used_is_given_back(model: Model) -> None:
     assert model.counter("acc") == {"requests": 2, "units": 50, "images": 0}
 
 
+def test_the_highest_limit_is_kept_to_the_unit(model: Model) -> None:
+    limits = Limits(units_per_day=MOST_LIMIT, units_per_minute=MOST_LIMIT)
+    first = make_terms(units=MOST_LIMIT - 7, acc=limits)
+    admitted = admit(model.lines, make_job("first"), first)
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT - 7] * 2
+    refused = admit(model.lines, make_job("second"), make_terms(units=8, acc=limits))
+    assert (refused.refusal, refused.windows[refused.at].units) == ("units", MOST_LIMIT - 7)
+    admitted = admit(model.lines, make_job("second"), make_terms(units=7, acc=limits))
+    assert [window.units for window in admitted.windows] == [MOST_LIMIT] * 2
+    model.end("first", Usage(prompt_tokens=3))
+    assert model.counter("acc")["units"] == 10
+
+
 def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:
     terms = make_terms(units=100, acc=Limits())
     terms = dataclasses.replace(terms, rates=Rates(prompt=2, completion=3, step=5))
@@ -500,28 +526,39 @@ def test_a_snapshot_tells_who_waits(model: Model) -> None:
     assert model.lines.snapshot("m").tiers[0].pace > 1
 
 
+def test_a_snapshot_tells_for_how_long_there_is_no_worker(model: Model) -> None:
+    model.ask("first")
+    model.redis.delete(keys.pool("m"))
+    assert model.lines.snapshot("m").cold == 0, "nobody has noticed it yet"
+    model.redis.hset("fair:m", "cold", str(time.time() - 25))
+    assert 25 <= model.lines.snapshot("m").cold < 30
+    make_room(model.redis)
+    assert model.lines.snapshot("m").cold == 0
+
+
 def told(model: Model, ids: Iterable[str]) -> list[str]:
     """The jobs in the order in which they are told to be served."""
-    places = Places(model.lines, Roster(model.redis))
+    places = Places(model.lines, Roster(model.redis), hold=60)
     positions: dict[int, str] = {}
     for job_id in ids:
-        place = places.place("m", job_id)
+        record = model.log.record(job_id)
+        assert record is not None, job_id
+        place = places.place(record)
         assert place is not None, job_id
         positions[place.position] = job_id
     assert sorted(positions) == list(range(1, len(positions) + 1))
     return [positions[number] for number in sorted(positions)]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_jobs_are_served_in_the_order_that_is_told(
     model: Model, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Accounts with lines of all lengths, in tiers of different weights and one priority, who came and went."""
+    """Accounts with lines of all lengths, who came and went, in tiers of all weights, priorities and shares."""
     from tests import factories
 
     dice = random.Random(seed)
-    plain = factories.TIERS["free"].model_copy(update={"reserved": 0})
-    tiers = {f"w{weight}": plain.model_copy(update={"id": f"w{weight}", "weight": weight}) for weight in (1, 3, 7)}
+    tiers = some_tiers(dice)
     monkeypatch.setattr(factories, "TIERS", tiers)
     owner = {f"acc{number}": dice.choice(list(tiers)) for number in range(8)}
     asked = itertools.count()
@@ -537,6 +574,28 @@ def test_jobs_are_served_in_the_order_that_is_told(
     order = told(model, waiting_ids(model))
     begun = model.queue()
     assert model.serve() == begun + order
+
+
+def some_tiers(dice: random.Random) -> dict[str, Tier]:
+    """One to four, some with a reserved share of a number that has no end in binary or in decimal digits."""
+    shares = [dice.choice([0, 0, 0.1, 0.25, 1 / 3, 0.07]) for _ in range(dice.randint(1, 4))]
+    return {
+        f"t{number}": Tier(
+            id=f"t{number}",
+            description="",
+            priority=dice.choice([3, 6, 6]),
+            weight=dice.choice([1, 3, 7]),
+            reserved=share / max(1, sum(shares)),
+        )
+        for number, share in enumerate(shares)
+    }
+
+
+def test_a_free_job_among_premium_ones_is_told_when_its_share_is_due(model: Model) -> None:
+    for number in range(40):
+        model.ask(f"premium-{number}", tier="premium")
+    model.ask("free-0", tier="free")
+    assert "free-0" in told(model, waiting_ids(model))[9:12], "one of ten"
 
 
 def waiting_ids(model: Model) -> list[str]:

@@ -3,8 +3,9 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import socketio
 from gateway.idempotency import ADMITTED
 from shared import redis_keys as keys
 from shared.joblog import JobLog
+from shared.lines import Lines
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 
@@ -159,7 +161,11 @@ class _Resumer:
         self._socket.on("piece", self.pieces.append)
         self._socket.on("chunk", self.chunks.append)
         self._socket.connect(url, transports=["websocket"])
-        self.emit, self.close = self._socket.emit, self._socket.disconnect
+        self.emit = self._socket.emit
+
+    def close(self) -> None:
+        self._socket.disconnect()
+        self._socket.eio.ws.shutdown()  # which the library does not do if the server closes first
 
     @property
     def connected(self) -> bool:
@@ -421,3 +427,55 @@ def test_a_request_refused_at_the_door_leaves_nothing_behind(running: Cluster, k
     cut_off(running, key, "after it", 5)
     wait_for(lambda: client.zcard(keys.LEAVING), 5, "the other client to be missed")
     assert client.zcard(keys.LEAVING) == 1
+
+
+def test_a_gateway_that_stops_keeps_those_who_wait_in_line(tmp_path: Path) -> None:
+    """Who may come back is told to, and is served in its turn, through another gateway; who may not has left."""
+    models = {"m": simulated_model(tokens_per_second=500, capacity=1)}
+    with cluster(tmp_path, models, hold=60, hold_unserved=True) as running:
+        first = running.start_gateway()
+        key, client = running.key(), running.valkey.client
+        url = f"{running.url}/v1/chat/completions"
+
+        def line() -> list[str]:
+            snapshot = Lines(client, log_ttl=60).snapshot("m")
+            return [job_id for tier in snapshot.tiers for account in tier.accounts for job_id in account.jobs]
+
+        def join(ask: Callable[[], Any], count: int) -> Any:
+            begun = ask()
+            wait_for(lambda: len(line()) == count, 10, "it to wait in line")
+            return begun
+
+        with ThreadPoolExecutor() as pool:
+            post = partial(pool.submit, requests.post, url, timeout=30)
+            stream = join(lambda: post(json=BODY, headers=headers(key, X_Resume_Within="60")), 1)
+            whole = join(lambda: pool.submit(ask, running, key, BODY | {"stream": False}, "one"), 2)
+            socket = _Resumer(running.url)
+            prompt = {"model": "m", "context": BODY["messages"], "token": key, "resume_within": 60}
+            join(lambda: socket.emit("prompt", prompt), 3)
+            gone = join(lambda: post(json=BODY, headers=headers(key)), 4)
+            kept = line()[:3]
+            assert first.stop(12) == 0
+        *comments, error, end = (part for part in stream.result().text.split("\n\n") if part)
+        assert comments[0].startswith(": no worker, position 1")
+        assert ('"code":"gateway_stopping"' in error, end) == (True, "data: [DONE]")
+        assert (whole.result().status_code, whole.result().headers["Retry-After"]) == (503, "1")
+        assert '"code":"gateway_stopping"' in gone.result().text
+        wait_for(lambda: not socket.connected, 5, "the connection to end")
+        socket.close()
+        assert line() == kept, "in the order in which they came, without the one that has left"
+
+        running.start_gateway()
+        again = _Resumer(running.url)
+        again.emit("resume", {"job": socket.job, "number": 0, "token": key})
+        running.start_worker("m")
+        assert stream.result().headers["X-Job-Id"] == kept[0]
+        assert rest(running, kept[0], 0, key) == WORDS
+        answer = ask(running, key, BODY | {"stream": False}, "one")
+        assert answer.headers["X-Job-Id"] == kept[1]
+        assert answer.json()["choices"][0]["message"]["content"] == WORDS
+        wait_for(lambda: again.chunks, 10, "the end")
+        assert "".join(piece["text"] for piece in again.pieces) == WORDS
+        again.close()
+        found = [job(running, job_id, key) for job_id in (*kept, gone.result().headers["X-Job-Id"])]
+        assert [(each["state"], each["attempt"]) for each in found] == [("succeeded", 1)] * 3 + [("cancelled", 0)]

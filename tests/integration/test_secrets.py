@@ -9,7 +9,7 @@ import pytest
 import requests
 import websocket
 
-from shared.accounts import new_secret
+from shared.key_format import new_secret
 from tests.cluster import Cluster, wait_for
 from tests.frames import TEXT, connect, frame
 from tests.wire import answer, dial, remains, request

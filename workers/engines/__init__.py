@@ -1,4 +1,4 @@
-"""Engines, by the catalogue's names. Each is imported only when it is wanted: they are large."""
+"""Hop 5: engines, by the catalogue's names. Each is imported only when it is wanted: they are large."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""diffusers: SDXL images. One thread runs the pipeline; images of one shape are denoised together.
+"""diffusers: SDXL images. One thread runs the pipeline; images of one shape are denoised together. Hop 5.
 
 The path of a request: `parse_request` checks it and says which images to make; they wait; `_serve` takes the one
 that has waited longest and those of its size, steps and guidance, at most `batch` of them, and has the thread

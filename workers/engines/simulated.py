@@ -1,4 +1,4 @@
-"""A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered.
+"""A simulated engine: no model, but text, pace, capacity, start-up and faults as ordered. Hop 5.
 
 It ships for trying out a cluster without GPUs and for measuring everything around the engine. The text depends
 on the prompt alone. A prompt that begins with "echo " is answered with the rest of it, a word a token. Ids of
@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.catalog import Model
+from shared.catalog import MOST_CONTEXT, Model
 from shared.errors import ContextLengthExceeded, EngineFailed, SetupError
 from shared.image_args import MAX_STEPS, SIMULATED
 from shared.messages import Chunk, Job, Usage, prompts
@@ -45,7 +45,7 @@ class SimulatedArgs(BaseModel):
     tokens_per_second: float = Field(50.0, gt=0)
     capacity: int = Field(64, gt=0)
     startup: float = Field(0.0, ge=0)
-    length: int = Field(64, gt=0)
+    length: int = Field(64, gt=0, le=MOST_CONTEXT)
     steps: int = Field(8, gt=0, le=MAX_STEPS)
     fail_after: int | None = Field(None, ge=0)
     stall_after: int | None = Field(None, ge=0)

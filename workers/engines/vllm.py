@@ -1,4 +1,4 @@
-"""vLLM: language models, with continuous batching over all jobs and vLLM's own OpenAI serving classes.
+"""vLLM: language models, with continuous batching over all jobs and vLLM's own OpenAI serving classes. Hop 5.
 
 The serving classes make every payload: chat templates, tools, reasoning, logprobs and structured output are
 vLLM's.

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from gateway.admin_key import admin_key_file
 from gateway.app import create_gateway
 from gateway.openapi import document
-from shared.accounts import PREFIX, Accounts
+from shared.accounts import Accounts
+from shared.key_format import PREFIX
 from shared.settings import Settings
 
 DESCRIBED = document(600, ["premium", "free"])
@@ -122,6 +123,25 @@ def test_a_key_is_changed_and_revoked(api: Api) -> None:
     assert api.accounts.find(secret) is None
 
 
+def test_the_last_admins_key_is_lost_by_force_alone(api: Api) -> None:
+    [own] = [key["id"] for key in api("GET", "keys")[1]["data"] if key["admin"]]
+    for method, body in (("DELETE", None), ("PATCH", {"expires": 4e9})):
+        status, answer = api(method, f"keys/{own}", body)
+        assert (status, answer["error"]["code"]) == (409, "last_admin_key")
+        assert "force=true" in answer["error"]["message"]
+    assert api("PATCH", f"keys/{own}", {"name": "x", "limits": {"requests_per_day": 1}, "models": []})[0] == 200
+    assert api("PATCH", f"keys/{own}?force=true", {"expires": 4e9})[0] == 200
+    assert api("DELETE", f"keys/{own}")[1]["error"]["code"] == "last_admin_key"
+    assert api("DELETE", f"keys/{own}?force=true")[0] == 200
+
+
+def test_a_revoked_key_stays_as_it_is(api: Api) -> None:
+    made = api("POST", f"accounts/{api.made()['id']}/keys", {})[1]
+    api("DELETE", f"keys/{made['id']}")
+    status, answer = api("PATCH", f"keys/{made['id']}", {"name": "x"})
+    assert (status, answer["error"]["code"]) == (409, "key_revoked")
+
+
 def test_another_admin_can_be_made(api: Api) -> None:
     made = api("POST", f"accounts/{api.made()['id']}/keys", {"admin": True})[1]
     assert api("GET", "accounts", key=made["secret"])[0] == 200
@@ -198,11 +218,16 @@ def test_tiers_are_told(api: Api) -> None:
         ("POST", "accounts/{ann}/keys", {"limits": {"x": 1}}, 400, "invalid_request", "limits.x", "unknown field"),
         ("PATCH", "keys/none", {}, 404, "not_found", None, "no key"),
         ("DELETE", "keys/none", None, 404, "not_found", None, "no key"),
+        ("DELETE", "keys/none?force=yes", None, 400, "invalid_request", "force", "true or false, got 'yes'"),
+        ("DELETE", "keys/none?forse=true", None, 400, "invalid_request", "forse", "did you mean 'force'?"),
         ("PUT", "keys/none", None, 405, "method_not_allowed", None, ""),
         ("GET", "keys?limit=0", None, 400, "invalid_request", "limit", "from 1 to 1000, got '0'"),
         ("GET", "keys?limit=1001", None, 400, "invalid_request", "limit", "from 1 to 1000"),
         ("GET", "keys?limt=5", None, 400, "invalid_request", "limt", "did you mean 'limit'?"),
         ("GET", "keys?limit=5&limit=6", None, 400, "invalid_request", "limit", "given once"),
+        ("GET", "keys?after=none", None, 400, "invalid_request", "after", "the last_id of a page of this list"),
+        ("GET", "accounts/{ann}/keys?after=none", None, 400, "invalid_request", "after", "last_id"),
+        ("GET", "accounts?after=none", None, 400, "invalid_request", "after", "last_id"),
         ("GET", "tiers?x=5", None, 400, "invalid_request", "x", "not known here"),
     ],
 )

@@ -3,17 +3,22 @@
 import csv
 import io
 import json
+import re
 import time
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.admin_key import admin_key_file
-from gateway.app import Gateway
+from gateway.app import Gateway, create_gateway
+from gateway.cli import api
 from gateway.cli.main import app
 from shared.accounts import Accounts
 from shared.ledger import Ledger
+from shared.settings import Settings
 from tests.factories import make_usage
 
 runner = CliRunner()
@@ -75,8 +80,76 @@ class TestAccounts:
 @pytest.mark.usefixtures("gateway")
 def test_tiers_are_listed() -> None:
     lines = crofai("tiers").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["tier", "premium", "free"]
-    assert json.loads(crofai("tiers", "--json").stdout)[0]["id"] == "premium"
+    assert lines[0].split() == ["tier", "premium", "free"]
+    shown = {" ".join(line.split()[:-2]): line.split()[-2:] for line in lines if line}
+    assert shown["reserved"] == ["0%", "10%"]
+    assert shown["images/day"] == ["5,000", "500"]
+    told = json.loads(crofai("tiers", "--json").stdout)
+    assert told[0]["id"] == "premium"
+    fields = (told[0].keys() - {"object", "id", "limits"}) | told[0]["limits"].keys()
+    assert all(field.replace("_per_", "/").replace("_", " ") in "\n".join(lines) for field in fields)
+
+
+def test_all_that_a_tier_has_is_shown(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gold = "priority: 1, weight: 5, image_size: 512x768, longest_wait: 2.5, most_waiting: 7"
+    file = data_dir / "tiers.yaml"
+    file.write_text(
+        f"tiers: {{gold: {{description: '[b]Ours', {gold}, models: [llama3, qwen0.5]}}, free: {{models: []}}}}"
+    )
+    serve(data_dir, monkeypatch, file)
+    lines = crofai("tiers").stdout.splitlines()
+    assert lines[0].split() == ["tier", "gold", "premium", "free"]
+    rows = [re.split(" {2,}", line.strip()) for line in lines]
+    shown = {name: values for name, *values in rows}
+    assert shown["models"] == ["llama3", "all", "none"]
+    assert rows[[row[0] for row in rows].index("models") + 1] == ["qwen0.5"]
+    assert (shown["weight"], shown["image size"]) == (["5", "1", "1"], ["512x768", "-", "-"])
+    assert (shown["longest wait"], shown["most waiting"]) == (["2.5 s", "-", "-"], ["7", "1,000", "1,000"])
+    assert shown["gold"] == ["[b]Ours"]
+
+
+class TestTiersThatAreGone:
+    @pytest.fixture(autouse=True)
+    def gone(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        accounts = Accounts(f"sqlite:///{data_dir / 'crofai.db'}")
+        accounts.migrate()
+        self.ann = accounts.create_account("ann", "free")
+        file = data_dir / "tiers.yaml"
+        file.write_text("tiers: {free: null}")
+        serve(data_dir, monkeypatch, file)
+        self.log = caplog.text
+
+    def test_the_gateway_says_so_at_its_start(self) -> None:
+        assert "there is no tier 'free' any more, but accounts of it: 1, such as 'ann'." in self.log
+        assert "crofai accounts set 'ann' --tier, and one of premium" in self.log
+
+    def test_the_list_of_accounts_says_so(self) -> None:
+        listed = crofai("accounts")
+        assert "free (gone)" in listed.stdout
+        assert "premium (gone)" not in listed.stdout
+        assert "crofai accounts set NAME --tier, and one of premium" in listed.stderr
+
+    def test_no_useless_key_is_made(self, accounts: Accounts) -> None:
+        made = crofai("keys", "create", "ann")
+        assert (made.exit_code, made.stdout) == (1, "")
+        assert "'free', is gone" in made.stderr
+        assert "crofai accounts set 'ann' --tier, and one of premium" in made.stderr
+        assert crofai("keys", "create", "ann", "--admin").exit_code == 0
+        assert crofai("accounts", "set", "ann", "--tier", "premium").exit_code == 0
+        assert crofai("keys", "create", "ann").exit_code == 0
+
+    @pytest.mark.parametrize("command", ["keys", "accounts"])
+    def test_a_new_account_has_no_usual_tier(self, command: str) -> None:
+        made = crofai(command, "create", "bob")
+        assert (made.exit_code, made.stdout) == (1, "")
+        assert made.stderr == "crofai: there is no tier 'free' here: add --tier and one of premium\n"
+        assert crofai(command, "create", "bob", "--tier", "premium").exit_code == 0
+
+
+def serve(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tiers: Path) -> None:
+    """Have a gateway with these tiers answer the commands."""
+    served = create_gateway(Settings(data_dir=data_dir, tiers_file=tiers)).app
+    monkeypatch.setattr(api.httpx, "Client", partial(httpx.Client, transport=httpx.WSGITransport(served)))
 
 
 class TestUsage:
@@ -114,6 +187,16 @@ class TestUsage:
         [row] = json.loads(crofai("usage", "--account", "ann", "--by", "account,day", "--json").stdout)
         assert (row["account"], row["requests"], row["units"]) == (self.ann.account, 2, 2400)
         assert row["day"] == time.strftime("%Y-%m-%d", time.gmtime())
+
+    def test_accounts_and_keys_are_told_by_name(self, data_dir: Path) -> None:
+        own = make_usage(
+            "job_9", account=self.ann.account, key=self.ann.id, created=time.time(), ended=time.time()
+        )
+        Ledger(f"sqlite:///{data_dir / 'crofai.db'}").record([own])
+        told = crofai("usage", "--by", "account").stdout
+        assert {line.split()[0] for line in told.splitlines()[1:]} == {"acc_other", "ann"}
+        told = crofai("usage", "--by", "key", "--account", "ann").stdout
+        assert {line.split("  ")[0] for line in told.splitlines()[1:]} == {"key_1", f"ann ({self.ann.id})"}
 
     def test_as_csv(self) -> None:
         rows = list(csv.DictReader(io.StringIO(crofai("usage", "--by", "account", "--csv").stdout)))

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from gateway.admin_key import admin_key_file
 from gateway.cli.main import app
-from shared.accounts import PREFIX, Accounts
+from shared.accounts import Accounts
+from shared.key_format import PREFIX
 from shared.tiers import Limits
 
 runner = CliRunner()
@@ -122,8 +123,35 @@ def test_revoke_takes_an_id_or_a_name(accounts: Accounts) -> None:
     [ann] = [key.id for key in accounts.list_keys() if key.name == "ann"]
     assert keys("revoke", ann).stderr == f"revoked: {ann}\n"
     assert [accounts.find(secret) is None for secret in secrets] == [True, False, False]
-    assert keys("revoke", "bob").exit_code == 0
+    assert keys("revoke", "bob").stderr.count("revoked: key_") == 2
     assert [accounts.find(secret) is None for secret in secrets] == [True, True, True]
+
+
+def test_the_last_admins_key_is_revoked_by_force_alone(accounts: Accounts, data_dir: Path) -> None:
+    [own] = [key.id for key in accounts.list_keys()]
+    for refused in (keys("revoke", own), keys("set", own, "--expires", "30d")):
+        assert refused.exit_code == 1
+        assert refused.stderr == (
+            "crofai: no other admin's key is valid, and stays so. Make one first, with: "
+            "crofai keys create NAME --admin. Or add --force\n"
+        )
+    assert keys("revoke", own, "--force").stderr == (
+        f"revoked: {own}\nIf no admin's key is left, restart the gateway: it makes one.\n"
+    )
+    [key] = accounts.list_keys()
+    assert key.revoked is not None
+
+
+def test_a_key_that_is_no_longer_taken_is_told_with_its_place(
+    accounts: Accounts, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [own] = [key.id for key in accounts.list_keys()]
+    accounts.revoke_key(own, force=True)
+    said = keys().stderr
+    assert f"It is the one in {admin_key_file(data_dir)}. Set CROFAI_ADMIN_KEY to a valid one" in said
+    assert "restart the gateway" in said
+    monkeypatch.setenv("CROFAI_ADMIN_KEY", "sk-crof-wrong")
+    assert "It is the one in CROFAI_ADMIN_KEY." in keys().stderr
 
 
 @pytest.mark.parametrize(
@@ -134,8 +162,17 @@ def test_revoke_takes_an_id_or_a_name(accounts: Accounts) -> None:
         (["create", "ann", "--model", "lama3"], "did you mean 'llama3'"),
         (["create", "ann", "--only", "premium"], "should be one that the account's tier, 'free', may use"),
         (["create", "ann", "--limit", "requests"], "--limit requests: should be a limit's name and a number"),
+        (["create", "ann", "--limit", "requests_per_day=-1"], "=-1: should be a whole number above 0"),
+        (["create", "ann", "--limit", "requests_per_day=0"], "=0: should be a whole number above 0"),
+        (["create", "ann", "--limit", "requests_per_day=" + "9" * 5000], "of at most 15 digits"),
+        (
+            ["create", "ann", "--expires", "1s"],
+            "--expires 1s: should be minutes, hours or days from now on (30m, 12h, 30d)",
+        ),
+        (["create", "ann", "--expires", "0001-01-01"], "expires 0001-01-01: should be minutes"),
+        (["create", "ann", "--expires", "9999-12-31"], "expires: should be "),
         (["create", "ann", "--limit", "x=1"], "limits.x: unknown field"),
-        (["create", "ann", "--expires", "soon"], "--expires soon: should be a time from now on, such as 30d"),
+        (["create", "ann", "--expires", "soon"], "--expires soon: should be minutes, hours or days"),
         (["create", "ann", "--expires", "2020-01-01"], "expires: should be in the future"),
         (["set", "ann", "--name", "x"], "'ann' is no key's id, such as key_0123456789abcdef"),
         (["set", "key_0"], "nothing to change was given"),

@@ -25,9 +25,11 @@ from shared.catalog import load_catalog
 from shared.errors import SetupError
 from shared.registry import Report
 from shared.settings import Settings
+from shared.tiers import Tier, Tiers, load_tiers
 from tests.factories import make_model
 
 GB = 10**9
+TIERS = load_tiers(None, ())
 
 
 # What to run
@@ -87,6 +89,14 @@ def test_only_weights_of_a_hub_may_be_fetched_from_it(weights: str, offline: boo
 def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
     pool = Pool(name="sdxl-tiny", model=make_model(kind="image"), engine="diffusers")
     assert plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults["OMP_NUM_THREADS"] == "1"
+
+
+def test_each_has_a_port_for_its_metrics_if_there_is_to_be_one(tmp_path: Path) -> None:
+    pool = Pool(name="m", model=make_model(), engine="simulated")
+    for port, wanted in ((0, None), (9090, "9093")):
+        settings = Settings(data_dir=tmp_path, metrics_port=port)
+        service = plan.worker_service(pool, settings, "", 2)
+        assert service.environment.get("CROFAI_METRICS_PORT") == wanted
 
 
 def test_an_unknown_model_is_one_line_that_names_the_nearest(
@@ -204,19 +214,49 @@ def test_a_server_that_listens_everywhere_is_also_here(host: str, url: str) -> N
 def test_the_demo_key_is_kept_while_it_is_valid(tmp_path: Path) -> None:
     accounts = Accounts(f"sqlite:///{tmp_path / 'crofai.db'}")
     accounts.migrate()
-    key = demo_key(accounts, tmp_path, "premium")
+    key = demo_key(accounts, tmp_path, TIERS)
     assert (tmp_path / "demo.key").stat().st_mode & 0o777 == 0o600
-    assert demo_key(accounts, tmp_path, "premium") == key
+    assert demo_key(accounts, tmp_path, TIERS) == key
     holder = accounts.find(key)
     assert holder is not None
     assert holder.tier == "premium"
     accounts.revoke_key(holder.key)
-    assert demo_key(accounts, tmp_path, "premium") != key
+    assert demo_key(accounts, tmp_path, TIERS) != key
+
+
+def test_the_demo_key_is_good_for_something_though_its_tier_is_gone(tmp_path: Path) -> None:
+    accounts = Accounts(f"sqlite:///{tmp_path / 'crofai.db'}")
+    accounts.migrate()
+    key = demo_key(accounts, tmp_path, Tiers([Tier(id="gold", description="", priority=1)]))
+    assert demo_key(accounts, tmp_path, TIERS) == key
+    holder = accounts.find(key)
+    assert holder is not None
+    assert holder.tier == "premium"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("CROFAI_TIERS_FILE", "tiers: {free: {priority: 77}}", "free: priority: "),
+        ("CROFAI_MODELS_FILE", "models: {llama3: {context: x}}", "llama3: context: "),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, words: str
+) -> None:
+    file, data = tmp_path / "mine.yaml", tmp_path / "data"
+    file.write_text(text)
+    monkeypatch.setenv(variable, str(file))
+    monkeypatch.setenv("CROFAI_DATA_DIR", str(data))
+    result = CliRunner().invoke(app, ["up", "--engine", "simulated", "--model", "llama3", "--port", "0"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"crofai: {file}: {words}" in result.stderr
+    assert not data.exists()
 
 
 def test_the_banner_holds_a_command_that_works_as_it_stands() -> None:
     pools = [Pool(name="m", model=make_model(id="m"), engine="simulated")]
-    text = banner("http://127.0.0.1:1", "sk-crof-x", Path("none"), pools, {"gateway": 1.25, "m": 3.0}, 4.0)
+    text = banner("http://127.0.0.1:1", "sk-crof-x", None, pools, {"gateway": 1.25, "m": 3.0}, 4.0)
     assert "http://127.0.0.1:1/v1/chat/completions" in text
     assert text.count("sk-crof-x") == 2
     assert "Started in 4.0 s: gateway 1.2 s, m 3.0 s." in text

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.limits import headers, refusal
 from shared.errors import QueueFull, QuotaExceeded, RateLimited
-from shared.lines import Refusal, Verdict, Window
+from shared.lines import Refusal, Scope, Terms, Verdict, Window
 from shared.tiers import Limits
 from tests.factories import make_terms
 
@@ -120,11 +120,51 @@ def test_to_come_again_is_never_too_early(resets: float, after: int) -> None:
     assert error.retry_after == after
 
 
-def test_what_there_never_is_so_much_of_is_not_worth_another_try() -> None:
-    terms = replace(TERMS, units=5001)
-    error = refusal(verdict(window("acc", DAY), why="units"), terms, None, None)
-    assert "this may need 5001" in str(error)
-    assert error.retry_after is None
+@pytest.mark.parametrize("what", ["requests", "units", "images"])
+@pytest.mark.parametrize(("used", "verb"), [(0, "are"), (1, "is"), (2, "are")])
+def test_one_is_told_as_one(what: Any, used: int, verb: str) -> None:
+    terms = make_terms(units=1, images=1, acc=Limits(**{f"{what}_per_minute": 1}))
+    told = str(refusal(verdict(window("acc", 60, **{what: used}), why=what), terms, None, None))
+    assert told == f"The limit is 1 {what[:-1]} a minute; {used} {verb} used or reserved, and this may need 1."
+
+
+@pytest.mark.parametrize("why", ["units", "requests", "concurrent", "queue"])
+@pytest.mark.parametrize(
+    ("terms", "kind", "told"),
+    [
+        (
+            replace(TERMS, units=5001, images=0),
+            RateLimited,
+            "This request may cost 5001 units, and the limit is 300 a minute: it will never be admitted. "
+            "Lower max_tokens or n, or send a shorter prompt.",
+        ),
+        (
+            replace(TERMS, scopes=[Scope("acc", Limits(units_per_day=99))]),
+            QuotaExceeded,
+            "This request may cost 100 units, and the limit is 99 a day: it will never be admitted. "
+            "Lower n, size or steps.",
+        ),
+        (
+            replace(TERMS, images=5),
+            RateLimited,
+            "This request asks for 5 images, and the limit is 4 a minute: it will never be admitted. Lower n.",
+        ),
+    ],
+)
+def test_what_there_never_is_so_much_of_is_not_worth_another_try(
+    why: Refusal, terms: Terms, kind: type[Exception], told: str
+) -> None:
+    """Whatever it was that it broke first: to wait for that would be in vain."""
+    used = verdict(window("acc", 60, requests=60), why=why, running=4, waiting=9)
+    error = refusal(used, terms, 5, 5)
+    assert (type(error), str(error), error.retry_after) == (kind, told, None)
+    assert error.headers == headers(used, terms.scopes) | {"x-should-retry": "false"}
+
+
+def test_what_just_fits_is_worth_another_try() -> None:
+    terms = make_terms(units=300, images=4, acc=Limits(units_per_minute=300, images_per_minute=4))
+    error = refusal(verdict(window("acc", 60, units=1), why="units"), terms, None, None)
+    assert (error.retry_after, "x-should-retry" in error.headers) == (21, False)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +173,7 @@ def test_what_there_never_is_so_much_of_is_not_worth_another_try() -> None:
 def test_too_many_at_once_are_fewer_when_one_of_them_ends(running: int, seconds: float | None, after: int) -> None:
     error = refusal(verdict(window("acc", 60), why="concurrent", running=running), TERMS, 99, seconds)
     assert type(error) is RateLimited
-    assert f"You have {running} jobs under way" in str(error)
+    assert str(error).startswith("You have 1 job under way" if running == 1 else f"You have {running} jobs under")
     assert error.retry_after == after
     assert error.headers["x-ratelimit-remaining-requests"] == "60"
 
@@ -142,6 +182,8 @@ def test_too_many_at_once_are_fewer_when_one_of_them_ends(running: int, seconds:
 def test_a_full_queue_is_shorter_when_some_are_served(wait: float | None, after: int) -> None:
     error = refusal(verdict(why="queue", waiting=1000), make_terms(), wait, 99)
     assert type(error) is QueueFull
-    assert "1000 jobs of your tier wait" in str(error)
+    assert str(error) == "1000 jobs of your tier wait for this model already."
     assert error.retry_after == after
     assert error.headers == {}
+    alone = refusal(verdict(why="queue", waiting=1), make_terms(), wait, 99)
+    assert str(alone) == "1 job of your tier waits for this model already."

@@ -9,6 +9,7 @@ import pytest
 from gateway import turns
 from gateway.admission import Admission
 from shared.messages import Chunk
+from shared.settings import Settings
 from tests.factories import make_job, piece
 
 NOBODY: Any = None
@@ -25,7 +26,7 @@ class LongLog:
 def test_others_have_their_turns_between_two_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     log: Any = LongLog()
     job: Any = make_job()
-    admission = Admission(NOBODY, "gateway", log, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    admission = Admission(Settings(), "gateway", log, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
     monkeypatch.setattr(turns, "TURN", -1.0)  # each turn has lasted long enough
     told: list[str] = []
 

@@ -79,6 +79,7 @@ def test_only_admins_see_others(api: Api) -> None:
     assert api.get(f"?{SPAN}&account={api.ann.account}", api.ann.secret)[0] == 200
     told = api.get(f"?{SPAN}&by=account", api.admin)[1]["data"]
     assert {each["account"]: each["requests"] for each in told} == {api.ann.account: 6, api.bob.account: 1}
+    assert {each["account_name"] for each in told} == {"ann", "bob"}
     [told] = api.get(f"?{SPAN}&by=model&account={api.bob.account}", api.admin)[1]["data"]
     assert told["requests"] == 1
     assert api.get(f"?{SPAN}", api.admin)[1]["data"] == []
@@ -92,6 +93,31 @@ def test_as_a_table(api: Api) -> None:
         "i,1,10,5,8,1,15",
         "m,5,50,25,0,0,75",
     ]
+
+
+def test_columns_of_a_table_have_one_order(api: Api) -> None:
+    response = api.client.get(
+        f"/v1/usage?{SPAN}&by=account,key,model,day&format=csv", headers={"X-API-Key": api.admin}
+    )
+    assert response.text.splitlines()[0] == (
+        "day,model,key,key_name,account,account_name,"
+        "requests,prompt_tokens,completion_tokens,image_steps,images,units"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "span"),
+    [
+        ("to=1970-01-01", ("1970-01-01", "1970-01-01")),
+        ("to=9999-12-31", ("9999-12-02", "9999-12-31")),
+        ("from=9999-12-31&to=9999-12-31", ("9999-12-31", "9999-12-31")),
+        ("from=1970-01-01&to=1971-01-01", ("1970-01-01", "1971-01-01")),
+    ],
+)
+def test_the_first_and_the_last_days_there_are(api: Api, query: str, span: tuple[str, str]) -> None:
+    status, told = api.get(f"?{query}", api.ann.secret)
+    assert (status, (told["from"], told["to"]), told["data"]) == (200, span, [])
+    assert api.get(f"/jobs?{query}", api.ann.secret)[0] == 200
 
 
 def test_job_by_job(api: Api) -> None:
@@ -115,6 +141,14 @@ def test_job_by_job(api: Api) -> None:
         ("?to=2026-1", "to"),
         ("?from=2026-03-02&to=2026-03-01", "from"),
         ("?from=2020-01-01&to=2026-03-01", "from"),
+        ("?to=0001-01-01", "to"),
+        ("?to=1969-12-31", "to"),
+        ("?to=10000-01-01", "to"),
+        ("?from=0001-01-01", "from"),
+        ("?from=9999-12-31", "from"),
+        ("/jobs?to=0001-01-01", "to"),
+        ("/jobs?after=job_none", "after"),
+        ("/jobs?after=job_6", "after"),
         ("?format=xml", "format"),
         ("?group=day", "group"),
         ("/jobs?limit=many", "limit"),

@@ -34,6 +34,11 @@ def test_who_waits_is_told_where_it_stands() -> None:
     assert views.comment(None) == b": waiting\n\n"
     assert views.comment(Place(3, None)) == b": waiting, position 3\n\n"
     assert views.comment(Place(3, 12.4)) == b": waiting, position 3, about 12 s\n\n"
+    assert views.comment(Place(1, 0.4)) == b": waiting, position 1, less than a second\n\n"
+    assert views.comment(Place(3, 12.4, True, 60)) == b": loading, position 3, about 12 s\n\n"
+    assert views.comment(Place(3, None, True, 60)) == b": loading, position 3\n\n"
+    assert views.comment(Place(3, None, held=41.6)) == b": no worker, position 3, held for about 42 s\n\n"
+    assert views.comment(Place(3, None, held=0)) == b": no worker, position 3, held for less than a second\n\n"
 
 
 @pytest.mark.parametrize("sentinel", [END, FAILURE])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.accounts import PREFIX, Account, Accounts, Holder, Key
-from shared.errors import InvalidName, NameTaken, SetupError
+from shared.accounts import Account, Accounts, Holder, Key
+from shared.errors import InvalidName, InvalidRequest, KeyRevoked, NameTaken, SetupError
+from shared.key_format import PREFIX
 from shared.tiers import Limits
 from tests.clock import Clock
 
@@ -112,6 +113,13 @@ def test_what_is_not_given_is_not_changed(accounts: Accounts, clock: Clock) -> N
     assert accounts.change_account("acc_none", tier="free") is None
 
 
+def test_accounts_of_tiers_that_are_gone_are_counted(accounts: Accounts) -> None:
+    for name, tier in (("bob", "gold"), ("ann", "gold"), ("carl", "old"), ("dan", "free")):
+        accounts.create_account(name, tier)
+    assert accounts.of_other_tiers({"free", "premium"}) == [("gold", 2, "ann"), ("old", 1, "carl")]
+    assert accounts.of_other_tiers({"free", "gold", "old"}) == []
+
+
 def test_a_tier_and_a_suspension_are_those_of_all_keys_of_an_account(accounts: Accounts) -> None:
     ann = accounts.create_account("ann", "free")
     key = accounts.add_key(ann, "laptop")
@@ -160,6 +168,10 @@ def test_a_key_is_changed_by_field_and_null_takes_a_bound_back(accounts: Account
     assert accounts.change_key("key_none", {"name": "x"}) is None
     with pytest.raises(InvalidName):
         accounts.change_key(key.id, {"name": ""})
+    revoked = accounts.revoke_key(key.id)
+    with pytest.raises(KeyRevoked):
+        accounts.change_key(key.id, {"name": "x"})
+    assert accounts.key(key.id) == revoked
 
 
 def test_lists_come_in_pages(accounts: Accounts, clock: Clock) -> None:
@@ -171,60 +183,17 @@ def test_lists_come_in_pages(accounts: Accounts, clock: Clock) -> None:
     while page := accounts.list_accounts(after=pages[-1].id if pages else None, limit=3):
         pages += page
     assert pages == sorted(made, key=lambda account: (account.created, account.id))
-    assert accounts.list_accounts(after="acc_none") == []
+    with pytest.raises(InvalidRequest, match="should be the last_id of a page of this list, got 'acc_none'"):
+        accounts.list_accounts(after="acc_none")
     for account in made[:2]:
         for _ in range(3):
             accounts.add_key(account, "k")
     mine = accounts.list_keys(account=made[0].id)
     assert {key.account for key in mine} == {made[0].id}
     assert accounts.list_keys(account=made[0].id, after=mine[0].id, limit=5) == mine[1:]
-
-
-def test_one_admins_key_is_made_and_no_more_while_it_is_valid(accounts: Accounts, clock: Clock) -> None:
-    kept: list[str] = []
-    assert accounts.make_admin("premium", kept.append)
-    assert not accounts.make_admin("premium", kept.append)
-    [secret] = kept
-    holder = accounts.find(secret)
-    assert holder is not None
-    assert (holder.admin, holder.tier) == (True, "premium")
-    accounts.revoke_key(holder.key)
-    assert accounts.make_admin("premium", kept.append)
-    assert len(accounts.list_accounts()) == 1
-    assert len(kept) == 2
-
-
-def test_an_admins_key_that_cannot_be_kept_is_not_made(accounts: Accounts) -> None:
-    def keep(secret: str) -> None:
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        accounts.make_admin("premium", keep)
-    assert accounts.list_keys() == []
-    assert accounts.list_accounts() == []
-
-
-def test_an_admins_key_is_adopted_once(accounts: Accounts) -> None:
-    secret = PREFIX + "a" * 40
-    for _ in range(2):
-        accounts.adopt_admin("premium", secret)
-    assert [key.admin for key in accounts.list_keys()] == [True]
-    holder = accounts.find(secret)
-    assert holder is not None
-    assert holder.admin
-    assert not accounts.make_admin("premium", lambda secret: None)
-    accounts.revoke_key(holder.key)
-    with pytest.raises(SetupError, match="CROFAI_ADMIN_KEY is a revoked key"):
-        accounts.adopt_admin("premium", secret)
-    with pytest.raises(SetupError, match="CROFAI_ADMIN_KEY is no admin key"):
-        accounts.adopt_admin("premium", accounts.create_key("ann", "free").secret)
-
-
-@pytest.mark.parametrize("secret", ["", "hunter2", PREFIX + "short", "x" * 80, PREFIX + "é" * 40])
-def test_what_is_easily_guessed_is_not_adopted(accounts: Accounts, secret: str) -> None:
-    with pytest.raises(SetupError, match="CROFAI_ADMIN_KEY should be sk-crof- and at least 32") as caught:
-        accounts.adopt_admin("premium", secret)
-    assert not secret or secret not in str(caught.value)
+    assert accounts.list_keys(account=made[0].id, after=mine[-1].id) == []
+    with pytest.raises(InvalidRequest):
+        accounts.list_keys(account=made[1].id, after=mine[0].id)
 
 
 def test_a_revoked_key_is_refused_and_still_listed(accounts: Accounts, clock: Clock) -> None:

@@ -193,6 +193,7 @@ FIELDS = [
     ({"context": 8192.5}, "context: should be an integer, got 8192.5"),
     ({"context": True}, "context: should be an integer, got true"),
     ({"context": 0}, "context: should be greater than 0, got 0"),
+    ({"context": 10**9}, "context: should be less than or equal to 10000000, got 1000000000"),
     ({"max_tokens": -1}, "max_tokens: should be greater than 0, got -1"),
     ({"context": None}, "context: is missing; engine vllm needs it"),
     ({"max_tokens": 8192}, "max_tokens: should be less than context (8192), got 8192"),
@@ -206,9 +207,12 @@ FIELDS = [
     ({"kind": "image"}, 'kind: should be "chat" for engine vllm, got "image"'),
     ({"weights": ""}, "weights: should not be empty"),
     ({"weights": 3}, "weights: should be text (in quotes, if it looks like something else), got 3"),
-    ({"weights": None}, "weights: is missing; an entry needs it"),
+    ({"weights": None}, "weights: is missing; engine vllm needs it"),
     ({"price": 3}, "price: should be "),
     ({"price": {"prompt": -1}}, "price.prompt: should be greater than or equal to 0, got -1"),
+    ({"price": {"prompt": 10_001}}, "price.prompt: should be less than or equal to 10000, got 10001"),
+    ({"price": {"completion": 10**22}}, "price.completion: should be less than or equal to 10000, got 1000000000"),
+    ({"price": {"completion": float("inf")}}, "price.completion: should be an integer, got Infinity"),
     ({"price": {"promt": 1}}, "price.promt: unknown field; did you mean 'prompt'?"),
     ({"aliases": "x"}, 'aliases: should be a list, got "x"'),
     ({"aliases": ["a b"]}, "aliases.0: should be at most 64 letters, digits, '.', '_' and '-', with a letter"),
@@ -234,6 +238,7 @@ FIELDS = [
 ]
 
 IMAGE_FIELDS = [
+    ({"price": {"step": 10_001}}, "price.step: should be less than or equal to 10000, got 10001"),
     ({"context": 77}, "context: should be left out: it means nothing to engine diffusers"),
     ({"quantization": "fp8"}, "quantization: should be left out: it means nothing to engine diffusers"),
     ({"engine_args": {"step": 3}}, "engine_args.step: unknown field; did you mean 'steps'?"),
@@ -378,7 +383,7 @@ class TestModel:
         assert Catalog([twice]).find("n") is twice
 
     def test_a_simulated_entry_needs_neither_weights_nor_sizes(self) -> None:
-        simulated = Model(id="s", kind="image", engine="simulated", weights="", description="")
+        simulated = Model(id="s", kind="image", engine="simulated", description="")
         assert (simulated.context, simulated.max_tokens) == (0, 0)
 
     def test_an_unknown_argument_is_left_to_vllm(self) -> None:

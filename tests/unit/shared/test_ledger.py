@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import SetupError
+from shared.accounts import Accounts
+from shared.errors import InvalidRequest, SetupError
 from shared.ledger import BATCH, Ledger, UsageRow, day
 from tests.factories import make_usage
 
@@ -99,7 +100,21 @@ def test_rows_come_in_pages_the_newest_first(ledger: Ledger) -> None:
     assert pages == rows[::-1]
     assert len(ledger.rows(None)) == 8
     assert ledger.rows("acc_a", since=NOON + 1, until=NOON + 2) == [rows[3], rows[2]]
-    assert ledger.rows("acc_a", after="job_none") == []
+    assert ledger.rows("acc_a", after=rows[3].job, since=NOON + 3) == []
+    for job in ("job_none", "other"):
+        with pytest.raises(InvalidRequest, match="after: "):
+            ledger.rows("acc_a", after=job)
+
+
+def test_sums_have_the_names_of_keys_and_accounts(database_url: str, ledger: Ledger) -> None:
+    accounts = Accounts(database_url)
+    ann = accounts.create_key("ann", "free")
+    accounts.close()
+    ledger.record([row("job_1", account=ann.account, key=ann.id), row("job_2", account="acc_z", key="retry")])
+    found = ledger.report(None, *ALL, by=("account", "key"))
+    told = {(each.account, each.account_name, each.key, each.key_name) for each in found}
+    assert told == {(ann.account, "ann", ann.id, "ann"), ("acc_z", None, "retry", None)}
+    assert [(each.account_name, each.key_name) for each in ledger.report(None, *ALL, by=())] == [(None, None)]
 
 
 @pytest.mark.parametrize("text", ["", "2026-13-01", "yesterday", "2026-01-01T00:00"])

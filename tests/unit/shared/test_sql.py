@@ -14,8 +14,10 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from typer.testing import CliRunner
 
-from shared import accounts, ledger, migrations
+from gateway.cli.main import app
+from shared import account_tables, ledger, migrations
 from shared.accounts import Accounts
 from shared.errors import SetupError
 from shared.sql import REVISION, Database
@@ -68,7 +70,7 @@ def test_the_tables_are_what_the_code_takes_them_for(database: Database) -> None
     database.migrate()
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        for metadata in (accounts._metadata, ledger._metadata):
+        for metadata in (account_tables.METADATA, ledger._metadata):
             kinds = ("add_column", "add_table", "modify_type", "modify_nullable")
             found = [each for each in compare_metadata(context, metadata) if str(each[0]) in kinds]
             assert found == []
@@ -96,6 +98,15 @@ def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SetupError, match=r"9999.*Was it made by a newer version\?"):
         database.migrate()
+
+
+def test_a_command_brings_tables_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'crofai.db'}"
+    monkeypatch.setenv("CROFAI_DATABASE_URL", url)
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["database", "migrate"])
+        assert (result.exit_code, result.stderr) == (0, "the tables are up to date\n")
+    assert Accounts(url).list_accounts() == []
 
 
 def test_migrating_what_is_up_to_date_waits_for_nobody(database: Database, database_url: str) -> None:
@@ -158,6 +169,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
         ("postgresql://u:secret@127.0.0.1:1/d?sslmode=verify", "invalid sslmode"),
         ("postgresql://u:p@secret:secret@h:secret/d", "not a database URL"),
         ("sqlite:////proc/none/crofai.db", "CROFAI_DATA_DIR"),
+        ("sqlite:////proc/crofai.db", "it is in CROFAI_DATA_DIR, unless CROFAI_DATABASE_URL names another"),
     ],
 )
 def test_a_bad_url_is_said_in_one_line(url: str, words: str) -> None:

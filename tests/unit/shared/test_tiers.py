@@ -98,6 +98,14 @@ def test_the_file_may_be_empty(operator: Write, shipped: Tiers, text: str) -> No
             "free: limits.concurrent_jobs: should be an integer, got",
         ),
         (
+            {"free": {"limits": {"units_per_day": 10**22}}},
+            "free: limits.units_per_day: should be less than or equal to 10000000000000, got 1000",
+        ),
+        (
+            {"free": {"limits": {"units_per_day": float("inf")}}},
+            "free: limits.units_per_day: should be an integer",
+        ),
+        (
             {"free": {"limits": {"concurent_jobs": 8}}},
             "free: limits.concurent_jobs: unknown field; did you mean 'concurrent_jobs'?",
         ),

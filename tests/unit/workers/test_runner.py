@@ -284,3 +284,17 @@ def test_an_image_always_starts_afresh() -> None:
 def test_too_many_attempts_end_the_job() -> None:
     log = run_one(two_words, start=Start("exhausted", 3, 0)).log
     assert (log.end.state, log.buried) == ("failed", ["job_1"])
+
+
+def test_progress_is_told_while_jobs_come_on() -> None:
+    async def scenario(bench: Bench) -> None:
+        assert bench.runner.progress is None
+        running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
+        while not bench.log.written:
+            await asyncio.sleep(0)
+        assert bench.runner.progress == (0, USED.completion_tokens)
+        bench.runner.cancel("job_1")
+        await running
+        assert bench.runner.progress is None
+
+    play(endless, scenario)

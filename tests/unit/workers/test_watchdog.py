@@ -28,10 +28,12 @@ class Bench:
     def __init__(self, loop: asyncio.AbstractEventLoop, ping: Callable[[], Awaitable[None]]) -> None:
         self.stalled, self.died = threading.Event(), threading.Event()
         self.ping = ping
+        self.progress: object = None
         self.watchdog = Watchdog(
             self,  # type: ignore[arg-type]
             loop,
             PATIENCE,
+            lambda: self.progress,
             on_stall=self.stalled.set,
             on_death=self.died.set,
         )
@@ -91,3 +93,31 @@ def test_nothing_is_called_once_it_is_stopped(loop: asyncio.AbstractEventLoop) -
     bench.watchdog.stop()
     stopped.set()
     assert not bench.died.wait(PATIENCE)
+
+
+async def answer() -> None:
+    pass
+
+
+def test_an_engine_that_answers_and_does_nothing_is_stuck(loop: asyncio.AbstractEventLoop) -> None:
+    bench = Bench(loop, answer)
+    bench.progress = (0, 1)
+    assert bench.stalled.wait(5)
+    assert not bench.died.is_set()
+
+
+def test_an_engine_that_comes_on_is_left_alone(loop: asyncio.AbstractEventLoop) -> None:
+    steps, enough = 0, threading.Event()
+
+    async def step() -> None:
+        nonlocal steps
+        steps += 1
+        bench.progress = (0, steps)
+        if steps == 20:
+            enough.set()
+
+    bench = Bench(loop, step)
+    assert enough.wait(5)
+    bench.watchdog.stop()
+    assert not bench.stalled.is_set()
+    assert time.monotonic() - bench.watchdog.seen < 5

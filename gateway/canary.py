@@ -1,0 +1,105 @@
+"""A small request to each model that has a worker, now and then: whether it is answered is what counts.
+
+Every part may be up, and nothing come of it. Canaries go the way of all requests, at the best tier, as the account
+`canary`; they start no workers. One gateway at a time sends them; what came of it is in Redis, for all to tell.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import gevent
+import msgspec
+import redis
+from gevent.pool import Pool
+from redis.exceptions import RedisError
+
+from gateway.admission import Admission, Client
+from gateway.roster import Roster
+from shared import redis_keys as keys
+from shared.accounts import Holder
+from shared.catalog import Model
+from shared.errors import RequestError
+from shared.tiers import Tiers
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds for an answer
+AT_ONCE = 8  # models
+BODIES: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 4, "temperature": 0},
+    "image": {"prompt": "a dot", "n": 1, "steps": 1},
+}
+"""By the model's kind."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a model's last canary: how many seconds it took, and when it ended (Unix seconds)."""
+
+    success: bool
+    seconds: float
+    at: float
+
+
+class Canaries:
+    """`interval` is in seconds, between two to one model; 0 is never."""
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        admission: Admission,
+        roster: Roster,
+        tiers: Tiers,
+        models: Iterable[Model],
+        interval: float,
+    ) -> None:
+        self._redis = client
+        self._admission = admission
+        self._roster = roster
+        self._tier = tiers.best.id
+        self._models = list(models)
+        self._interval = interval
+
+    def run(self) -> None:
+        """Until killed."""
+        while True:
+            gevent.sleep(self._interval or math.inf)
+            try:
+                if self._redis.set(keys.CANARY_MUTEX, 1, nx=True, px=int(900 * self._interval)):
+                    self.send()
+            except RedisError as error:
+                log.warning("no canaries are sent: %s", error)
+
+    def send(self) -> None:
+        """One to each model that has a ready worker. Raises redis errors."""
+        ready = {report.model for report in self._roster.workers() if report.state == "ready"}
+        found = Pool(AT_ONCE).map(self._try, [model for model in self._models if model.id in ready])
+        if found:
+            self._redis.hset(keys.CANARY, mapping={name: msgspec.json.encode(each) for name, each in found})
+
+    def results(self) -> dict[str, Result]:
+        """By model, what came of the last ones; of those that are old, nothing. Raises redis errors."""
+        if not self._interval:
+            return {}
+        found: Any = self._redis.hgetall(keys.CANARY)
+        results = {name.decode(): msgspec.json.decode(each, type=Result) for name, each in found.items()}
+        oldest = time.time() - 3 * self._interval - PATIENCE
+        return {name: each for name, each in results.items() if each.at > oldest}
+
+    def _try(self, model: Model) -> tuple[str, Result]:
+        begun = time.time()
+        success = self._is_answered(model)
+        return model.id, Result(success, round(time.time() - begun, 3), time.time())
+
+    def _is_answered(self, model: Model) -> bool:
+        holder = Holder(account="canary", key="canary", tier=self._tier)
+        body = {"model": model.id} | BODIES[model.kind]
+        try:
+            with self._admission.submit(holder, self._tier, model, body, Client(timeout=PATIENCE)) as answer:
+                said = sum(len(chunks) for chunks in answer)
+        except RequestError as error:
+            log.error("the canary of %s: %s", model.id, error)
+            return False
+        return said > 0
