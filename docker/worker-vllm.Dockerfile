@@ -17,7 +17,7 @@ COPY workers/ /opt/crofai/app/workers/
 COPY docker/with-secrets /usr/local/bin/
 # What does not fit together is seen here, and not when a model starts.
 RUN printf '/opt/crofai/app\n/opt/crofai/packages\n' > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/zz-crofai.pth" && \
-    python3 -c "import workers.worker, workers.engines.vllm, workers.engines.vllm_replay"
+    python3 -c "import workers.worker, opentelemetry.exporter.otlp.proto.http.trace_exporter, workers.engines.vllm, workers.engines.vllm_replay"
 ENV PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     HF_HOME=/var/lib/crofai/huggingface \

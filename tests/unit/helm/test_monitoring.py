@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chart import CHART, EXAMPLES, FEWEST, ROOT, Chart, Object, example, of_kind, pods
+from tests.dashboards import described
 
 METRICS = {
     "crofai_open_jobs",
@@ -49,6 +50,8 @@ def metrics(expression: str) -> set[str]:
 def test_alerts_look_at_metrics_that_there_are(alerts: list[Object]) -> None:
     used = set().union(*(metrics(each["expr"]) for each in alerts))
     assert used == METRICS | {"up"}
+    # What is described is shown to be measured by the tests of running clusters.
+    assert {re.sub("_(bucket|count)$", "", name) for name in METRICS} <= described()
 
 
 def test_alerts_are_of_their_own_release(alerts: list[Object]) -> None:

@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.accounts import Accounts
+from shared.admin_keys import AdminKeys
 from shared.catalog import Model, load_catalog
 from shared.settings import Settings
+from shared.sql import Database
 from tests.chart import FEWEST, ROOT, Chart, Object, containers, of_kind, one, pods, variables
 
 OWN = {"redis_url", "database_url", "data_dir", "models_file", "tiers_file", "host", "port", "admin_key"}
 OWN |= {"metrics_host", "metrics_port", "load_timeout"}
 """Settings that the chart makes from values of their own."""
-
-ARRIVING = {"metrics_host", "metrics_port", "canary_interval"}
-"""Settings that the chart gives ahead of their being read."""
 
 PASSWORDS = {"CROFAI_DATABASE_URL", "CROFAI_ADMIN_KEY", "HF_TOKEN", "VALKEYCLI_AUTH", "VALKEY_PASSWORD"}
 
@@ -39,7 +37,7 @@ def worker(deployment: Object) -> Object:
 
 
 def test_every_variable_is_a_setting(objects: list[Object]) -> None:
-    known = {f"CROFAI_{field.upper()}" for field in {*Settings.model_fields, *ARRIVING}}
+    known = {f"CROFAI_{field.upper()}" for field in Settings.model_fields}
     settings = one(objects, "ConfigMap", "demo-crofai-settings")["data"]
     given = {name for container in containers(objects) for name in variables(container)}
     assert {name for name in [*given, *settings] if name.startswith("CROFAI_")} - known == set()
@@ -49,7 +47,7 @@ def test_every_setting_can_be_given(chart: Chart) -> None:
     """But for those that the chart makes; with the types that it takes."""
     properties = chart.schema["properties"]["settings"]["properties"]
     fields = {name: field for name, field in Settings.model_json_schema()["properties"].items() if name not in OWN}
-    assert set(properties) - ARRIVING == set(fields) - ARRIVING
+    assert set(properties) == set(fields)
     assert {name: properties[name].get("type") for name in fields} == {n: f.get("type") for n, f in fields.items()}
 
 
@@ -238,9 +236,9 @@ def test_the_chart_and_the_project_have_one_catalogue(chart: Chart) -> None:
 
 def test_generated_secrets_are_fit(chart: Chart, tmp_path: Path) -> None:
     objects = chart.objects(FEWEST)
-    accounts = Accounts(f"sqlite:///{tmp_path / 'crofai.db'}")
-    accounts.migrate()
-    accounts.adopt_admin("premium", secret(objects, "demo-crofai-admin", "admin-key"))
+    database = Database(f"sqlite:///{tmp_path / 'crofai.db'}")
+    database.migrate()
+    AdminKeys(database).adopt("premium", secret(objects, "demo-crofai-admin", "admin-key"))
     password = secret(objects, "demo-crofai-valkey", "password")
     assert password.isalnum() and len(password) >= 32
 
