@@ -79,6 +79,43 @@ def test_keda_counts_the_jobs_that_are_open(running: Cluster) -> None:
     wait_for(lambda: count(keys=[key]) == 0, 10, "the job of a client that left to end")
 
 
+def probes(name: str) -> set[str]:
+    """What Kubernetes asks of a Deployment's container."""
+    [container] = one(Chart().objects(FEWEST | MODEL), "Deployment", name)["spec"]["template"]["spec"][
+        "containers"
+    ]
+    return {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+
+
+MODEL = {"models": {"llama3": {}}}
+
+
+def test_gateways_answer_their_probes(running: Cluster) -> None:
+    for path in probes("demo-crofai-gateway"):
+        assert httpx.get(f"{running.url}{path}").status_code == 200, path
+
+
+def test_workers_answer_their_probes_and_prometheus(running: Cluster) -> None:
+    port = free_port()
+    running.env["CROFAI_METRICS_PORT"] = str(port)
+    running.start_worker("llama3")
+    del running.env["CROFAI_METRICS_PORT"]
+    for path in (*probes("demo-crofai-llama3"), "/metrics"):
+        assert httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200, path
+
+
+@pytest.mark.parametrize("url, status", [("sqlite:///{folder}/crofai.db", 0), ("postgresql://a@127.0.0.1:1/a", 1)])
+def test_the_migration_ends(tmp_path: Path, url: str, status: int) -> None:
+    """As its Job runs it, and not before it has asked for a while."""
+    job = one(Chart().objects(FEWEST | {"migration": {"wait": 1}}), "Job", "demo-crofai-migrate")
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(tmp_path), "CROFAI_DATABASE_URL": url.format(folder=tmp_path)}
+    done = subprocess.run(container["command"], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count("cannot be used") == 2 * status
+
+
 def test_valkey_takes_the_charts_configuration(tmp_path: Path) -> None:
     config = one(Chart().objects(FEWEST), "ConfigMap", "demo-crofai-valkey")["data"]["valkey.conf"]
     port = free_port()
