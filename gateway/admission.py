@@ -55,13 +55,14 @@ class Client:
     its job to go on at most (None: as long as any may).
 
     `grace` is what it asked for itself: it goes on after the number of the last chunk it has. One that only sends
-    its request again, within `again`, knows of no numbers.
+    its request again, within `again`, knows of no numbers. No workers are started for one that stands `apart`.
     """
 
     presence: Presence = field(default_factory=Presence)
     grace: float = 0.0
     again: float = 0.0
     timeout: float | None = None
+    apart: bool = False
 
     @property
     def numbers(self) -> bool:
@@ -182,7 +183,7 @@ class Admission:
         """
         kind = kind or model.kind
         with traced(model.id, kind) as trace:
-            terms, reader = self._terms(holder, tier, model, kind, body), _reader()
+            terms, reader = self._terms(holder, tier, model, kind, body, apart=client.apart), _reader()
             job = self._job(job_id or new_job_id(), holder, tier, model, body, client, kind, trace.parent)
             # The inbox is open before the job is enqueued: pub/sub drops messages nobody hears.
             with self._relay.inbox(job.id) as inbox:
@@ -315,7 +316,9 @@ class Admission:
             trace=trace,
         )
 
-    def _terms(self, holder: Holder, tier: str, model: Model, kind: Kind, body: dict[str, Any]) -> Terms:
+    def _terms(
+        self, holder: Holder, tier: str, model: Model, kind: Kind, body: dict[str, Any], *, apart: bool
+    ) -> Terms:
         """On what a request is admitted, if it is."""
         cost = costs.most(model, kind, body)
         scopes = [Scope(holder.account, self._tiers.find(holder.tier).limits)]
@@ -328,6 +331,7 @@ class Admission:
             units=cost.units,
             images=cost.images,
             scopes=scopes,
+            apart=apart,
         )
 
     def _admit(self, job: Job, reader: str, terms: Terms, trace: Trace) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A small request to each model that has a worker, now and then: whether it is answered is what counts.
 
 Every part may be up, and nothing come of it. Canaries go the way of all requests, at the best tier, as the account
-`canary`; they start no workers. One gateway at a time sends them; what came of it is in Redis, for all to tell.
+`canary`; they start no workers, and keep none. One gateway at a time sends them; what came of it is in Redis, for
+all to tell.
 """
 
 import logging
@@ -96,8 +97,9 @@ class Canaries:
     def _is_answered(self, model: Model) -> bool:
         holder = Holder(account="canary", key="canary", tier=self._tier)
         body = {"model": model.id} | BODIES[model.kind]
+        client = Client(timeout=PATIENCE, apart=True)
         try:
-            with self._admission.submit(holder, self._tier, model, body, Client(timeout=PATIENCE)) as answer:
+            with self._admission.submit(holder, self._tier, model, body, client) as answer:
                 said = sum(len(chunks) for chunks in answer)
         except RequestError as error:
             log.error("the canary of %s: %s", model.id, error)

@@ -44,7 +44,8 @@ class Scope(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """On what a job is admitted: `units` and `images` are the most that it can cost."""
+    """On what a job is admitted: `units` and `images` are the most that it can cost. One that stands `apart` does
+    not count among those that its model's pool is scaled by."""
 
     tier: Tier
     key: str
@@ -52,6 +53,7 @@ class Terms:
     units: int
     images: int
     scopes: Sequence[Scope]
+    apart: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, array_like=True):
@@ -157,6 +159,7 @@ class Lines:
             "units": terms.units,
             "images": terms.images,
             "scopes": [_scope(scope) for scope in terms.scopes],
+            "apart": terms.apart,
         } | ({} if letter is None else {"letter": letter})
         record: dict[str, Any] = {
             "id": job.id,

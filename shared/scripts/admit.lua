@@ -3,7 +3,7 @@
 -- ARGV  1 the request, JSON: id, model, tier {name, priority, weight, reserved}, account, deadline, ttl (seconds to
 --         keep the records), bound (of jobs of the tier that wait), units, images,
 --         scopes [[scope, concurrent, [[seconds, requests, units, images], …]], …]; no limit is a negative number;
---         letter: if given, of the list of those given up, which the job takes the place of
+--         apart (not among the open jobs); letter: if given, of the list of those given up, which the job takes the place of
 --       2… the record's fields and values
 -- →     JSON: {refusal, waiting, windows [[scope, seconds, resets in, requests, units, images], …], running}
 --       refusal: "" if admitted (again, if the reply was lost), else what is exhausted: "requests", "units",
@@ -77,8 +77,10 @@ if reply.refusal == '' and not repeated then
         redis.call('ZADD', 'running:' .. scope, asked.deadline, asked.id)
         keep('running:' .. scope, asked.ttl)
     end
-    redis.call('ZADD', 'open:' .. model, asked.deadline, asked.id)
-    keep('open:' .. model, asked.ttl)
+    if not asked.apart then
+        redis.call('ZADD', 'open:' .. model, asked.deadline, asked.id)
+        keep('open:' .. model, asked.ttl)
+    end
     note(model, tier)
     join(model, tier, asked.account, asked.id, asked.deadline, time, asked.ttl)
     dispatch(model, time, asked.id)

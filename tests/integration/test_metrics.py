@@ -158,4 +158,6 @@ def test_canaries_tell_what_does_not_answer(tmp_path: Path) -> None:
         for gateway in gateways:
             wait_for(lambda gateway=gateway: len(told(gateway)) == 3, 10, "canaries of all that have workers")
             assert told(gateway) == {"well": 1, "pictures": 1, "ill": 0}
-        assert not list(running.valkey.client.scan_iter("*cold*")), "they start no workers"
+        client = running.valkey.client
+        assert not list(client.scan_iter("*cold*")), "they start no workers"
+        assert not list(client.scan_iter("open:*")), "they keep none"
