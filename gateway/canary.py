@@ -62,6 +62,7 @@ class Canaries:
         self._tier = tiers.best.id
         self._models = list(models)
         self._interval = interval
+        self._old = 3 * interval + PATIENCE
 
     def run(self) -> None:
         """Until killed."""
@@ -78,7 +79,10 @@ class Canaries:
         ready = {report.model for report in self._roster.workers() if report.state == "ready"}
         found = Pool(AT_ONCE).map(self._try, [model for model in self._models if model.id in ready])
         if found:
-            self._redis.hset(keys.CANARY, mapping={name: msgspec.json.encode(each) for name, each in found})
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(keys.CANARY, mapping={name: msgspec.json.encode(each) for name, each in found})
+                pipe.expire(keys.CANARY, math.ceil(self._old))
+                pipe.execute()
 
     def results(self) -> dict[str, Result]:
         """By model, what came of the last ones; of those that are old, nothing. Raises redis errors."""
@@ -86,8 +90,7 @@ class Canaries:
             return {}
         found: Any = self._redis.hgetall(keys.CANARY)
         results = {name.decode(): msgspec.json.decode(each, type=Result) for name, each in found.items()}
-        oldest = time.time() - 3 * self._interval - PATIENCE
-        return {name: each for name, each in results.items() if each.at > oldest}
+        return {name: each for name, each in results.items() if each.at > time.time() - self._old}
 
     def _try(self, model: Model) -> tuple[str, Result]:
         begun = time.time()

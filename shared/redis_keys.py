@@ -27,7 +27,7 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | recovery                      | string  | gateway | who looks for lost messages; expires before the next look   |
 | usage:mutex                   | string  | gateway | who moves it there; expires after 10 s                      |
 | usage:rejected                | list    | gateway | entries that are no usage, JSON; until dropped              |
-| canary                        | hash    | gateway | what came of each model's last canary, JSON; for ever       |
+| canary                        | hash    | gateway | what came of each model's last canary, JSON; expires later  |
 | canary:mutex                  | string  | gateway | who sends them; expires before the next                     |
 | worker:<id>                   | string  | worker  | what a worker reports, JSON; expires when it stops          |
 | workers                       | zset    | worker  | worker ids by their last report; swept by readers           |

@@ -104,6 +104,7 @@ class Striker:
             # A gateway does not start without its database: none may have to.
             for place in self._system.gateways:
                 turns.enter_context(place.struck)
+            self._system.wait_until_served()
             self._began(strike)
             self._system.database.stop()
             time.sleep(strike.seconds)

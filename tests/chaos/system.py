@@ -56,13 +56,18 @@ class System:
         self.gateways = [Place(f"gateway {n}", partial(running.spawn_gateway, p)) for n, p in enumerate(ports)]
         spawn = partial(running.spawn_worker, subject.model, subject.engine)
         self.workers = [Place(f"worker {n}", spawn) for n in range(subject.workers)]
-        for port, place in zip(ports, self.gateways, strict=True):
-            wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
+        self._ports = ports
+        self.wait_until_served()
         self.wait_until_ready(subject.workers)
 
     @property
     def places(self) -> list[Place]:
         return [*self.gateways, *self.workers]
+
+    def wait_until_served(self) -> None:
+        """Wait for all gateways."""
+        for port, place in zip(self._ports, self.gateways, strict=True):
+            wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
 
     def wait_until_ready(self, workers: int) -> None:
         """Wait for so many workers. Reports of those that were killed live on for a while: logs do not lie."""

@@ -10,6 +10,7 @@ import requests
 from shared import redis_keys as keys
 from tests.cluster import Cluster, Process, cluster, connects, free_port, wait_for
 from tests.conftest import simulated_model
+from tests.integration.test_keys import found as rows_of
 from tests.metrics import scrape, value
 from tests.streams import streams
 
@@ -161,3 +162,4 @@ def test_canaries_tell_what_does_not_answer(tmp_path: Path) -> None:
         client = running.valkey.client
         assert not list(client.scan_iter("*cold*")), "they start no workers"
         assert not list(client.scan_iter("open:*")), "they keep none"
+        assert {"canary"} <= {row.name for row in rows_of(running)}
