@@ -6,7 +6,6 @@ from collections.abc import Mapping, Set
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,22 +24,6 @@ FEW = 12  # fields, that a message may list them all
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """The only pattern: EXPECTED says it in words."""
-
-MOST_LEVELS = 100
-"""Of a JSON schema: the time that an engine takes to read one grows with the cube of them, 400 take it 9 s."""
-
-
-def _is_shallow(schema: dict[str, Any]) -> dict[str, Any]:
-    level: list[Any] = [schema]
-    for _ in range(MOST_LEVELS):
-        members = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [each for some in members for each in some if isinstance(each, (dict, list))]
-        if not level:
-            return schema
-    raise PydanticCustomError("deep", f"should be nested at most {MOST_LEVELS} levels deep")
-
-
-JsonSchema = Annotated[dict[str, Any], AfterValidator(_is_shallow)]
 
 
 class Shape(BaseModel):

@@ -29,12 +29,15 @@ BAD = {
 }
 """What only an engine can tell."""
 LOST = {"type": "json_schema", "json_schema": {"name": "lost", "schema": {"$ref": "#/nowhere"}}}
+DEAD_END = 'root ::= "a" end\nend ::= end'
 BAD_FOR_VLLM = [
     ({"stop_token_ids": [10**6]}, "stop_token_ids", "49152"),
     ({"logit_bias": {"1000000": 5}}, "logit_bias", "49152"),
-    ({"structured_outputs": {"regex": "("}}, "structured_outputs", "regex"),
-    ({"structured_outputs": {"grammar": "::"}}, "structured_outputs", "grammar"),
-    ({"response_format": LOST}, "response_format", "/nowhere"),
+    ({"structured_outputs": {"regex": "("}}, "structured_outputs.regex", "Regex parsing error"),
+    ({"structured_outputs": {"grammar": "root ::= "}}, "structured_outputs.grammar", "Expect element"),
+    ({"structured_outputs": {"regex": ".?" * 500}}, "structured_outputs.regex", "takes more than 5 s to compile"),
+    ({"structured_outputs": {"grammar": DEAD_END}}, "structured_outputs.grammar", "nothing may follow"),
+    ({"response_format": LOST}, "response_format.json_schema.schema", "/nowhere"),
     ({"max_tokens": 2048, "min_tokens": 2048}, "min_tokens", "less than or equal to"),
     ({"stop": [f"stop {number}" for number in range(50)]}, "stop", "the model's engine does not take this"),
     ({"thinking_token_budget": 5}, "thinking_token_budget", "the model's engine does not take this"),
