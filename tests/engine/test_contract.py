@@ -297,6 +297,16 @@ def test_vllms_refusals_are_in_words_for_clients(
     assert not re.search(r"--\w|parameter=|Error\b", str(error.value))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_ends_before_a_text_that_stops_it(chat: Bench, stream: bool) -> None:
+    body = CHAT | {"stream": stream}
+    said = content(chat.answer(chat.job(body))[0])
+    stop = said[len(said) // 2 :][:3]
+    pieces, done = chat.answer(chat.job(body | {"stop": ["not there", stop]}))
+    assert content(pieces) == said[: said.index(stop)]
+    assert done.finish_reason == "stop"
+
+
 def test_several_answers_at_temperature_0_are_the_same(chat: Bench) -> None:
     if chat.in_process:
         pytest.skip("vLLM only")
