@@ -51,7 +51,7 @@ from shared.tiers import load_tiers
 log = logging.getLogger(__name__)
 
 EXPOSED = ", ".join(
-    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing"]
+    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing", errors.SHOULD_RETRY]
     + [f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in HEADERS.values()]
 )
 """What pages of other origins may read of a response, beside what they always may."""

@@ -28,6 +28,12 @@ _HTTP: dict[int, type[RequestError]] = {
     415: errors.UnsupportedMedia,
 }
 
+SHOULD_RETRY = "x-should-retry"
+"""The header by which OpenAI's and Anthropic's clients are told whether to send a request again by themselves."""
+
+FINAL = {errors.IdempotencyMismatch.code, errors.NameTaken.code, errors.Timeout.code}
+"""Failures that would be the same again, and have a status after which those clients try again."""
+
 Shape = Callable[[Failure], dict[str, Any]]
 
 
@@ -52,8 +58,10 @@ def _methods(error: HTTPException) -> str | None:
 
 
 def retry_headers(error: RequestError) -> dict[str, str]:
-    """When to try again, if that may help, and what is left of the client's limits."""
+    """When to try again, if that may help, or that it cannot, and what is left of the client's limits."""
     again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.failure().code in FINAL:
+        again[SHOULD_RETRY] = "false"
     return again | error.headers
 
 
