@@ -124,6 +124,7 @@ def create_gateway(settings: Settings) -> Gateway:
     recovery = Recovery(settings, client, lines, catalog.models)
     drain = Drain(client, ledger, gateway_id, Threads(1, 1))
     app = Flask("gateway", static_folder=None)
+    app.url_map.merge_slashes = False  # to be sent elsewhere, by a page, is no help to a program
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())

@@ -1,12 +1,14 @@
 """Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status."""
 
+import difflib
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import NotFound as NotFoundHere
 
 from shared import errors
 from shared.errors import InvalidRequest, RequestError
@@ -34,6 +36,9 @@ SHOULD_RETRY = "x-should-retry"
 FINAL = {errors.IdempotencyMismatch.code, errors.NameTaken.code, errors.Timeout.code}
 """Failures that would be the same again, and have a status after which those clients try again."""
 
+LONGEST = 80  # characters of an address in a message
+CLOSE = 0.75  # of 1, for an address that is the same
+
 Shape = Callable[[Failure], dict[str, Any]]
 
 
@@ -55,6 +60,19 @@ def _methods(error: HTTPException) -> str | None:
         return None
     takes = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
     return f"This address does not take {request.method[:20]}; it takes {' and '.join(takes)}."
+
+
+def _nearest(error: HTTPException) -> str | None:
+    """What is at an address like the one where there is nothing."""
+    if not isinstance(error, NotFoundHere):
+        return None
+    path = request.path
+    rules = [rule for rule in current_app.url_map.iter_rules() if not rule.arguments and rule.rule != "/"]
+    there = [rule.rule for rule in rules if "not_offered" not in rule.endpoint]
+    near = difflib.get_close_matches(path[:LONGEST].rstrip("/"), there, 1, CLOSE)
+    if not near:
+        return None
+    return f"There is nothing at {path[:LONGEST]}: did you mean {near[0]}? The API is described at /."
 
 
 def retry_headers(error: RequestError) -> dict[str, str]:
@@ -84,7 +102,7 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return response(known(_methods(error)).failure(), headers)
+        return response(known(_methods(error) or _nearest(error)).failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:
