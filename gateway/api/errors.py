@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.exceptions import NotFound as NotFoundHere
 
 from shared import errors
@@ -75,6 +75,12 @@ def _nearest(error: HTTPException) -> str | None:
     return f"There is nothing at {path[:LONGEST]}: did you mean {near[0]}? The API is described at /."
 
 
+def _bound(error: HTTPException) -> str | None:
+    """How large a body may be, if one is larger."""
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    return f"The body may have {most} bytes." if isinstance(error, RequestEntityTooLarge) else None
+
+
 def retry_headers(error: RequestError) -> dict[str, str]:
     """When to try again, if that may help, or that it cannot, and what is left of the client's limits."""
     again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
@@ -102,7 +108,7 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)
-        return response(known(_methods(error) or _nearest(error)).failure(), headers)
+        return response(known(_methods(error) or _nearest(error) or _bound(error)).failure(), headers)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:
