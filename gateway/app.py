@@ -57,7 +57,7 @@ from shared.tiers import load_tiers
 log = logging.getLogger(__name__)
 
 EXPOSED = ", ".join(
-    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing", "x-should-retry"]
+    ["X-Job-Id", "X-Request-Id", "request-id", "Retry-After", "Server-Timing", errors.SHOULD_RETRY]
     + [f"x-ratelimit-{said}-{what}" for said in ("limit", "remaining", "reset") for what in HEADERS.values()]
 )
 """What pages of other origins may read of a response, beside what they always may."""
@@ -133,6 +133,7 @@ def create_gateway(settings: Settings) -> Gateway:
     recovery = Recovery(settings, client, lines, catalog.models)
     drain = Drain(client, ledger, gateway_id, Threads(1, 1))
     app = Flask("gateway", static_folder=None)
+    app.url_map.merge_slashes = False  # to be sent elsewhere, by a page, is no help to a program
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())

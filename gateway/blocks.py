@@ -62,6 +62,7 @@ class Telling:
         self._index = -1
         self._open: tuple[str, int] | None = None  # the block's type, and which of the calls it is
         self._calls = False
+        self._input: _Input | None = None  # of the call that is open
         self._last = _Choice()
 
     def events(self, chunks: list[Chunk]) -> Iterator[Fields]:
@@ -86,8 +87,9 @@ class Telling:
         for call in said.tool_calls or ():
             self._calls = True
             yield from self._within("tool_use", call.index, _use(call, {}))
-            if call.function.arguments:
-                yield self._delta(type="input_json_delta", partial_json=call.function.arguments)
+            self._input = self._input or _Input()
+            if part := self._input.part(call.function.arguments or ""):
+                yield self._delta(type="input_json_delta", partial_json=part)
 
     def _within(self, kind: str, number: int, block: Fields) -> Iterator[Fields]:
         """Open this block, unless it is."""
@@ -103,6 +105,9 @@ class Telling:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
     def _close(self) -> Iterator[Fields]:
+        if self._input and (rest := self._input.rest()):
+            yield self._delta(type="input_json_delta", partial_json=rest)
+        self._input = None
         if self._open:
             yield {"type": "content_block_stop", "index": self._index}
 
@@ -142,10 +147,33 @@ def _use(call: _Call, arguments: Fields) -> Fields:
     return {"type": "tool_use", "id": call.id or "", "name": call.function.name or "", "input": arguments}
 
 
+class _Input:
+    """A call's arguments, part by part, as the object that a tool's input always is: what a model says that is
+    none, a text for instance, is the `value` of one."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._end = ""
+
+    def part(self, said: str) -> str:
+        """What there is more of the object, now that this was said."""
+        if not self._begun and (said := said.lstrip()):
+            self._begun = True
+            if not said.startswith("{"):
+                said, self._end = '{"value": ' + said, "}"
+        return said
+
+    def rest(self) -> str:
+        """What there is more of it at the end of the call."""
+        return self._end
+
+
 def _arguments(call: _Call) -> Fields:
     """None of those that the answer's end has cut off: they are no JSON."""
+    said = _Input()
     try:
-        return msgspec.json.decode(call.function.arguments or "{}", type=dict[str, Any])
+        text = said.part(call.function.arguments or "") + said.rest()
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
     except msgspec.DecodeError:
         return {}
 

@@ -26,7 +26,7 @@ from geventwebsocket.handler import WebSocketHandler
 from gateway import request_id, safety
 from gateway.api.errors import error_json, retry_headers
 from gateway.framing import Body, Chunks, Content
-from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, read_head
+from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, path_of, read_head
 from gateway.presence import Connected
 from gateway.websocket import PIECE, PacedWebSocket
 from shared.errors import GatewayStopping, MalformedRequest, RequestError
@@ -143,7 +143,7 @@ class Handler(WebSocketHandler):
 
     def _begin(self, head: h11.Request) -> None:
         """Take a request up; its body's time runs."""
-        self.command, self.path = head.method.decode(), head.target.decode()
+        self.command, self.path = head.method.decode(), path_of(head.target.decode())
         self.request_version = f"HTTP/{head.http_version.decode()}"
         self.requestline = f"{self.command} {self.path} {self.request_version}"
         self.headers = self.MessageClass(io.BytesIO())

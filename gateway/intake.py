@@ -6,6 +6,7 @@ are in framing.py.
 """
 
 import io
+import re
 import time
 from typing import Any
 
@@ -80,6 +81,15 @@ def check_start(first: bytes) -> None:
     """Raise MalformedRequest at a first byte that cannot be HTTP's: the rest would be waited for in vain."""
     if first < b"!" and first not in (b"\r", b"\n"):
         raise MalformedRequest("This is no HTTP request. Plain HTTP is spoken here: is it meant for https?")
+
+
+def path_of(target: str) -> str:
+    """A request's target without scheme and host, which clients of proxies send (RFC 9112, 3.2.2)."""
+    whole = re.fullmatch(r"https?://[^/?#]+([/?].*)?", target, re.IGNORECASE)
+    if whole is None:
+        return target
+    path = whole[1] or "/"
+    return path if path.startswith("/") else f"/{path}"
 
 
 def _lines(stream: io.BufferedReader) -> bytes:

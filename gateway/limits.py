@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gateway.api.errors import SHOULD_RETRY
 from shared.errors import QueueFull, QuotaExceeded, RateLimited, RequestError
 from shared.lines import WINDOWS, Scope, Terms, Verdict, Window
 from shared.tiers import Limits
@@ -39,7 +40,7 @@ def _too_large(terms: Terms) -> RequestError | None:
                 f"it will never be admitted. {_remedy(terms, what)}"
             )
             error.retry_after = None
-            error.headers = {"x-should-retry": "false"}  # OpenAI's and Anthropic's clients obey it
+            error.headers = {SHOULD_RETRY: "false"}
             return error
     return None
 

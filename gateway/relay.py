@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from gateway.outages import patiently
 from gateway.presence import Presence
 from shared import redis_keys as keys
-from shared.errors import Cancelled, GatewayStopping, JobLost, Timeout
+from shared.errors import Cancelled, GatewayStopping, InvalidRequest, JobLost, Timeout
 from shared.joblog import JobLog
 from shared.messages import Chunk, EndState, decode_frames
 
@@ -153,7 +153,7 @@ class Relay:
 
         Ends after the chunk that has the job's end. Raises Timeout at the deadline (Unix seconds), Cancelled
         once the client has left, JobLost if the job's record is gone, QueueUnreachable if Redis stays away,
-        GatewayStopping once `stop` says so.
+        GatewayStopping once `stop` says so, InvalidRequest if the job has ended with a smaller number.
         """
         with presence.watch(inbox.stir):
             yield from self._follow(inbox, deadline, presence, after)
@@ -195,6 +195,7 @@ class Relay:
         if not chunks and self._has_ended(inbox.job_id):
             chunks = self._read(inbox.job_id, cursor)  # what came meanwhile
             if not chunks and (end := self._end(inbox.job_id)):
+                self._check_number(inbox.job_id, cursor)
                 # Once more: a Socket.IO client may have counted the end with the text before it, and come back
                 # because it has not heard it.
                 return cursor, [end]
@@ -207,6 +208,13 @@ class Relay:
 
     def _end(self, job_id: str) -> Chunk | None:
         return patiently(lambda: self._log.end(job_id), self._outage_timeout)
+
+    def _check_number(self, job_id: str, number: int) -> None:
+        """Raises InvalidRequest for a number that nobody was told. Only of a job that has ended is that certain:
+        what Redis lost in a crash may be written again."""
+        length = patiently(lambda: self._log.length(job_id), self._outage_timeout)
+        if number > length:
+            raise InvalidRequest(f"number {number}: the last event of this job has number {length}")
 
     def _has_ended(self, job_id: str) -> bool:
         """Raises JobLost if there is no such job any more."""

@@ -100,6 +100,10 @@ class JobLog:
         found: Any = self._redis.lindex(keys.log(job_id), -1)
         return Chunk.decode(found) if found else None
 
+    def length(self, job_id: str) -> int:
+        """How many chunks there are, so far."""
+        return int(self._redis.llen(keys.log(job_id)))
+
     def record(self, job_id: str) -> Record | None:
         """The job's record, or None if there is none (expired, or lost with Redis's data)."""
         found: Any = self._redis.hmget(keys.job(job_id), Record._fields)

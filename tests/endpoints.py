@@ -70,6 +70,20 @@ def deep(levels: int) -> dict[str, Any]:
     return schema
 
 
+def large(kind: str) -> dict[str, Any]:
+    """A schema that is too large in this way alone, a little below its top."""
+    names = [f"p{number}" for number in range(2001)]
+    schemas: dict[str, dict[str, Any]] = {
+        "properties": {"properties": {name: {} for name in names}, "required": names},
+        "optional": {"properties": {name: {} for name in names[:310]}, "required": names[:9]},
+        "values": {"enum": names},
+        "text": {"enum": ["a" * 50_000, "b" * 50_001]},
+    }
+    return {"type": "array", "items": {"anyOf": [schemas[kind]]}}
+
+
+LARGE = [large(kind) for kind in ("properties", "optional", "values", "text")]
+
 SAMPLING = [
     *each(
         max_tokens=[-1, 4097, MOST + 1, 10**18],
@@ -108,7 +122,10 @@ GENERATION = [
     ("stop_token_ids[0]", {"stop_token_ids": [2**64]}),
     ("allowed_token_ids[0]", {"allowed_token_ids": [-1]}),
     ("bad_words[0]", {"bad_words": [""]}),
-    ("structured_outputs.json", {"structured_outputs": {"json": deep(100)}}),
+    *(("structured_outputs.json", {"structured_outputs": {"json": schema}}) for schema in [deep(100), *LARGE]),
+    ("structured_outputs.regex", {"structured_outputs": {"regex": "a" * 20_001}}),
+    ("structured_outputs.grammar", {"structured_outputs": {"grammar": "a" * 20_001}}),
+    ("structured_outputs.choice", {"structured_outputs": {"choice": ["a"] * 2001}}),
     (
         "response_format.json_schema.schema",
         {"response_format": {"type": "json_schema", "json_schema": SCHEMA | {"schema": deep(100)}}},
@@ -165,7 +182,10 @@ CHATS = Endpoint(
         ("messages[0].content[0]", {"messages": [TURN | {"content": [{"type": "image_url", "image_url": {}}]}]}),
         *(("tools[0].function.name", named(name)) for name in ("", "a b", "x" * 65, "name\n")),
         ("tool_choice", {"tool_choice": {"type": "function", "function": {"name": "now"}}}),
-        ("tools[0].function.parameters", {"tools": [TOOL | {"function": {"name": "f", "parameters": deep(100)}}]}),
+        *(
+            ("tools[0].function.parameters", {"tools": [TOOL | {"function": {"name": "f", "parameters": schema}}]})
+            for schema in [deep(100), *LARGE]
+        ),
         ("chat_template_kwargs.tokenize", {"chat_template_kwargs": {"tokenize": True}}),
         ("add_generation_prompt", {"continue_final_message": True, "add_generation_prompt": True}),
     ],

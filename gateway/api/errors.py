@@ -1,12 +1,14 @@
 """Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status."""
 
+import difflib
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from flask import Flask, Response, current_app, jsonify, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as NotFoundHere
 
 from gateway import metrics
 from shared import errors
@@ -28,6 +30,15 @@ _HTTP: dict[int, type[RequestError]] = {
     413: errors.BodyTooLarge,
     415: errors.UnsupportedMedia,
 }
+
+SHOULD_RETRY = "x-should-retry"
+"""The header by which OpenAI's and Anthropic's clients are told whether to send a request again by themselves."""
+
+FINAL = {errors.IdempotencyMismatch.code, errors.NameTaken.code, errors.Timeout.code}
+"""Failures that would be the same again, and have a status after which those clients try again."""
+
+LONGEST = 80  # characters of an address in a message
+CLOSE = 0.75  # of 1, for an address that is the same
 
 Shape = Callable[[Failure], dict[str, Any]]
 
@@ -52,9 +63,30 @@ def _methods(error: HTTPException) -> str | None:
     return f"This address does not take {request.method[:20]}; it takes {' and '.join(takes)}."
 
 
+def _nearest(error: HTTPException) -> str | None:
+    """What is at an address like the one where there is nothing."""
+    if not isinstance(error, NotFoundHere):
+        return None
+    path = request.path
+    rules = [rule for rule in current_app.url_map.iter_rules() if not rule.arguments and rule.rule != "/"]
+    there = [rule.rule for rule in rules if "not_offered" not in rule.endpoint]
+    near = difflib.get_close_matches(path[:LONGEST].rstrip("/"), there, 1, CLOSE)
+    if not near:
+        return None
+    return f"There is nothing at {path[:LONGEST]}: did you mean {near[0]}? The API is described at /."
+
+
+def _bound(error: HTTPException) -> str | None:
+    """How large a body may be, if one is larger."""
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    return f"The body may have {most} bytes." if isinstance(error, RequestEntityTooLarge) else None
+
+
 def retry_headers(error: RequestError) -> dict[str, str]:
-    """When to try again, if that may help, and what is left of the client's limits."""
+    """When to try again, if that may help, or that it cannot, and what is left of the client's limits."""
     again = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.failure().code in FINAL:
+        again[SHOULD_RETRY] = "false"
     return again | error.headers
 
 
@@ -77,7 +109,8 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         # Such as Allow, which tells the methods that an address does take.
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
-        known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)(_methods(error))
+        words = _methods(error) or _nearest(error) or _bound(error)
+        known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)(words)
         metrics.refused(known)
         return response(known.failure(), headers)
 

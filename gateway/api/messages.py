@@ -64,7 +64,9 @@ def error_body_here(failure: Failure) -> Fields:
 
 
 def _addressed() -> bool:
-    return request.path == ADDRESS or request.path.startswith(f"{ADDRESS}/")
+    """Whether it was this one, or what a client makes of it whose base URL ends with /v1."""
+    path = request.path.removeprefix("/v1") if request.path.startswith("/v1/v1/") else request.path
+    return path == ADDRESS or path.startswith(f"{ADDRESS}/")
 
 
 def error_body(failure: Failure) -> Fields:

@@ -36,6 +36,8 @@ WORDINGS: dict[Kind, Wording] = {
     "image": Wording(image_events.events, image_events.failure, b""),
 }
 """OpenAI's."""
+RESULTS = Wording(image_events.results, image_events.failure, b"")
+"""Of images, without their steps."""
 
 
 def stream(

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.bodies.shapes import JsonSchema, Name, Shape, by_member
+from gateway.bodies.schemas import MOST_GRAMMAR, MOST_VALUES, JsonSchema
+from gateway.bodies.shapes import Name, Shape, by_member
 
 
 class Schema(Shape):
@@ -40,9 +41,9 @@ class StructuredOutputs(Shape):
 
     definition: JsonSchema | None = Field(None, alias="json")
     json_object: Literal[True] | None = None
-    regex: str | None = Field(None, min_length=1)
-    choice: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = None
-    grammar: str | None = Field(None, min_length=1)
+    regex: str | None = Field(None, min_length=1, max_length=MOST_GRAMMAR)
+    choice: Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES, fail_fast=True)] | None = None
+    grammar: str | None = Field(None, min_length=1, max_length=MOST_GRAMMAR)
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:

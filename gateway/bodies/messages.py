@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from gateway.bodies.dialects import openai_body
 from gateway.bodies.sampling import MOST_STOPS, MOST_TOKENS, StopText
-from gateway.bodies.shapes import Body, JsonSchema, Name, Shape, by_member, by_type, fit, present, refusal
+from gateway.bodies.schemas import JsonSchema
+from gateway.bodies.shapes import Body, Name, Shape, by_member, by_type, fit, present, refusal
 from shared.catalog import Model
 
 

@@ -1,5 +1,6 @@
 """JSON objects from clients, before anything is known of their shape."""
 
+import codecs
 import json
 import math
 import re
@@ -35,6 +36,7 @@ def parse_json(data: str | bytes) -> dict[str, Any]:
         raise InvalidRequest("the body is nested too deep") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         _check_values(data)
+        _check_text(data)
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"the body should be a JSON object, got {_kind(value)}")
@@ -59,6 +61,20 @@ def _integer(digits: str) -> int | _Unread:
 
 def _fraction(digits: str) -> float | _Unread:
     return value if math.isfinite(value := float(digits)) else _Unread(digits)
+
+
+def _check_text(data: str | bytes) -> None:
+    """Refuse bytes that are no text, by their place in the body; the parser tells that in their value."""
+    if data[:1] == "\ufeff" or data[:3] == codecs.BOM_UTF8:
+        raise InvalidRequest("the body begins with a byte order mark (BOM); send JSON without it")
+    try:
+        data.encode() if isinstance(data, str) else data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+        ) from None
+    except UnicodeEncodeError:
+        return  # half of a surrogate pair, whose field is told
 
 
 def _check_values(data: str | bytes) -> None:

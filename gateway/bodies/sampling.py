@@ -40,7 +40,10 @@ TOKEN_ID = "[0-9]{1,7}"
 
 
 def _of_tokens(biases: dict[str, float]) -> dict[str, float]:
-    if not all(re.fullmatch(TOKEN_ID, token) for token in biases):
+    wrong = [token for token in biases if not re.fullmatch(TOKEN_ID, token)]
+    if wrong and re.fullmatch("[0-9]+", wrong[0]):
+        raise PydanticCustomError("token_ids", f"should have ids of at most 7 digits, got {wrong[0][:30]}")
+    if wrong:
         raise PydanticCustomError("token_ids", 'should have ids of tokens for names, such as {"50256": -100}')
     return biases
 

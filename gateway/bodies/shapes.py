@@ -6,7 +6,6 @@ from collections.abc import Mapping, Set
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,22 +24,6 @@ FEW = 12  # fields, that a message may list them all
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """The only pattern: EXPECTED says it in words."""
-
-MOST_LEVELS = 100
-"""Of a JSON schema: the time that an engine takes to read one grows with the cube of them, 400 take it 9 s."""
-
-
-def _is_shallow(schema: dict[str, Any]) -> dict[str, Any]:
-    level: list[Any] = [schema]
-    for _ in range(MOST_LEVELS):
-        members = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [each for some in members for each in some if isinstance(each, (dict, list))]
-        if not level:
-            return schema
-    raise PydanticCustomError("deep", f"should be nested at most {MOST_LEVELS} levels deep")
-
-
-JsonSchema = Annotated[dict[str, Any], AfterValidator(_is_shallow)]
 
 
 class Shape(BaseModel):
@@ -107,7 +90,7 @@ def at_most(members: int) -> BeforeValidator:
 
 
 def refusal(param: str, fix: str) -> InvalidRequest:
-    return InvalidRequest(f"{param}: {fix}", param=param)
+    return InvalidRequest(f"{param or EMPTY}: {fix}", param=param)
 
 
 def by_member(name: str, tags: Mapping[str, str], otherwise: str, expected: str) -> Discriminator:
@@ -167,14 +150,17 @@ def _complaint(shape: type[Body], error: ValidationError) -> InvalidRequest:
 
 def _expected(shape: type[Body], kind: str, place: list[str | int], mistake: Any) -> str:
     if kind in NUMBERS and len(place) == 1:
-        return _range(shape.model_fields[str(place[0])])
+        return _range(shape.model_fields[str(place[0])], mistake["input"])
     return EXPECTED[kind].format_map(mistake.get("ctx", {})) if kind in EXPECTED else str(mistake["msg"])
 
 
-def _range(field: FieldInfo) -> str:
+def _range(field: FieldInfo, given: Any) -> str:
     """What a field of numbers takes, such as `should be an integer from 1 to 8`."""
     kind = "an integer" if int in (field.annotation, *get_args(field.annotation)) else "a number"
     limits = {name: getattr(limit, name) for limit in field.metadata for name in LIMITS if hasattr(limit, name)}
+    if limits["le"] >= BEYOND and isinstance(given, int | float) and given < limits.get("ge", given):
+        # The model's own bound is lower than this one.
+        return f"should be {kind} from {limits['ge']} on"
     span = "from {ge} to {le}" if "ge" in limits else "above {gt} and up to {le}"
     return f"should be {kind} {span.format_map(limits)}"
 
@@ -183,7 +169,8 @@ def _param(place: list[str | int]) -> str:
     """Where in the body: `messages[0].content`. Tags are ours, and no part of it."""
     first, *rest = place
     parts = (part for part in rest if not (isinstance(part, str) and part.startswith(TAG)))
-    return (str(first) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts))[:LONGEST]
+    names = (f"[{part}]" if isinstance(part, int) else f".{part or EMPTY}" for part in parts)
+    return (str(first) + "".join(names))[:LONGEST]
 
 
 def _got(value: Any) -> str:
@@ -193,6 +180,9 @@ def _got(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+EMPTY = '""'
+"""Says a name that is none."""
+
 MEMBER = "member:"
 """Begins the type of a mistake in that member of an object which tells its shape; the member's name ends it."""
 
@@ -201,6 +191,9 @@ STRANGER = "stranger"
 
 TAG = "|"
 """Begins the tags by which pydantic tells the members of a union apart."""
+
+BEYOND = 10_000_000
+"""A bound from here on is no model's, and says nothing to who is below the other one."""
 
 LIMITS = ("ge", "gt", "le")
 NUMBERS = {"int_type", "float_type", "greater_than", "greater_than_equal", "less_than_equal"}

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from gateway.bodies.shapes import JsonSchema, Name, Shape, by_type
+from gateway.bodies.schemas import JsonSchema
+from gateway.bodies.shapes import Name, Shape, by_type
 
 
 class Function(Shape):

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from gateway.api import messages
-from gateway.api.errors import error_body
+from gateway.api.errors import FINAL, SHOULD_RETRY, error_body
 from gateway.openapi.schemas import ANTHROPIC, Schema, ref
 from shared import errors
 from shared.errors import RequestError
@@ -91,6 +91,8 @@ def _response(kinds: list[Kind], anthropic: bool) -> Schema:
     }
     if any(kind.retry_after for kind in kinds):
         response["headers"]["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+    if any(kind.code in FINAL for kind in kinds):
+        response["headers"][SHOULD_RETRY] = {"$ref": f"#/components/headers/{SHOULD_RETRY}"}
     return response
 
 

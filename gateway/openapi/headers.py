@@ -1,6 +1,7 @@
 """What requests may have in their headers and addresses, and what the headers of answers say."""
 
 from gateway.admission import MOST_GRACE
+from gateway.api.errors import SHOULD_RETRY
 from gateway.api.query import IN_A_PAGE, MOST_IN_A_PAGE
 from gateway.api.usage import USUAL
 from gateway.idempotency import LONGEST
@@ -41,6 +42,10 @@ SAID: dict[str, Schema] = {
     "Retry-After": {
         "description": "Seconds after which it is worth sending the request again.",
         "schema": {"type": "integer"},
+    },
+    SHOULD_RETRY: {
+        "description": "`false` where sending the request again would fail in the same way.",
+        "schema": {"enum": ["false"]},
     },
 }
 """By name, the headers of answers."""

@@ -207,7 +207,7 @@ def test_raw_responses_tell_the_jobs_id(client: openai.OpenAI) -> None:
         ({"max_tokens": 5000}, "invalid_request", "max_tokens"),
         ({"temperature": -1}, "invalid_request", "temperature"),
         ({"logit_bias": {"1000000": 5}}, "invalid_request", "logit_bias"),
-        ({"extra_body": {"structured_outputs": {"regex": "("}}}, "invalid_request", "structured_outputs"),
+        ({"extra_body": {"structured_outputs": {"regex": "("}}}, "invalid_request", "structured_outputs.regex"),
         ({"extra_body": {"max_token": 5}}, "invalid_request", "max_token"),
     ],
 )

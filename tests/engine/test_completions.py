@@ -27,7 +27,7 @@ BAD = [
 BAD_FOR_VLLM = [
     ({"prompt": [10**6]}, "prompt", "vocabulary"),
     ({"stop_token_ids": [10**6]}, "stop_token_ids", "49152"),
-    ({"structured_outputs": {"regex": "("}}, "structured_outputs", "regex"),
+    ({"structured_outputs": {"regex": "("}}, "structured_outputs.regex", "Regex parsing error"),
     ({"max_tokens": 2000, "min_tokens": 2001}, "min_tokens", "less than or equal to"),
     ({"prompt": "word " * 900, "echo": True, "logprobs": 20, "n": 2}, "prompt", "at most 780 tokens in all"),
 ]

@@ -29,12 +29,15 @@ BAD = {
 }
 """What only an engine can tell."""
 LOST = {"type": "json_schema", "json_schema": {"name": "lost", "schema": {"$ref": "#/nowhere"}}}
+DEAD_END = 'root ::= "a" end\nend ::= end'
 BAD_FOR_VLLM = [
     ({"stop_token_ids": [10**6]}, "stop_token_ids", "49152"),
     ({"logit_bias": {"1000000": 5}}, "logit_bias", "49152"),
-    ({"structured_outputs": {"regex": "("}}, "structured_outputs", "regex"),
-    ({"structured_outputs": {"grammar": "::"}}, "structured_outputs", "grammar"),
-    ({"response_format": LOST}, "response_format", "/nowhere"),
+    ({"structured_outputs": {"regex": "("}}, "structured_outputs.regex", "Regex parsing error"),
+    ({"structured_outputs": {"grammar": "root ::= "}}, "structured_outputs.grammar", "Expect element"),
+    ({"structured_outputs": {"regex": ".?" * 500}}, "structured_outputs.regex", "takes more than 5 s to compile"),
+    ({"structured_outputs": {"grammar": DEAD_END}}, "structured_outputs.grammar", "nothing may follow"),
+    ({"response_format": LOST}, "response_format.json_schema.schema", "/nowhere"),
     ({"max_tokens": 2048, "min_tokens": 2048}, "min_tokens", "less than or equal to"),
     ({"stop": [f"stop {number}" for number in range(50)]}, "stop", "the model's engine does not take this"),
     ({"thinking_token_budget": 5}, "thinking_token_budget", "the model's engine does not take this"),
@@ -292,6 +295,16 @@ def test_vllms_refusals_are_in_words_for_clients(
     assert str(error.value).startswith(f"{param}: ")
     assert words in str(error.value)
     assert not re.search(r"--\w|parameter=|Error\b", str(error.value))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_ends_before_a_text_that_stops_it(chat: Bench, stream: bool) -> None:
+    body = CHAT | {"stream": stream}
+    said = content(chat.answer(chat.job(body))[0])
+    stop = said[len(said) // 2 :][:3]
+    pieces, done = chat.answer(chat.job(body | {"stop": ["not there", stop]}))
+    assert content(pieces) == said[: said.index(stop)]
+    assert done.finish_reason == "stop"
 
 
 def test_several_answers_at_temperature_0_are_the_same(chat: Bench) -> None:

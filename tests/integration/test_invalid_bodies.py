@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from gateway.bodies.shapes import EMPTY
 from tests.chats import CHAT, TURN
 from tests.cluster import Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
@@ -108,7 +109,7 @@ def _mistake(sent: Invalid, status: int, body: bytes) -> str:
         status == sent.status
         and error.keys() == shape
         and told.keys() == ({"type", "error", "request_id"} if anthropics else {"error"})
-        and (sent.param is None or error["message"].startswith(f"{sent.param}: "))
+        and (sent.param is None or error["message"].startswith(f"{sent.param or EMPTY}: "))
         and (anthropics or error["param"] == sent.param)
     )
     return "" if right else f"{status} {error}, should be {sent.status} {sent.param!r}"
@@ -122,9 +123,9 @@ def test_what_is_odd_and_no_mistake_is_answered(running: Cluster, gateway: Proce
         '"n":8,"n":1',
         '"user":"\\ud83d\\ude00"',
         '"chat_template_kwargs":{"a":' + lists + "}",
-        '"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":'
+        '"tool_choice":"none","tools":[{"type":"function","function":{"name":"a","parameters":'
         + json.dumps(deep(99))
-        + "}}",
+        + "}}]",
     ):
         body = valid[:-1] + f",{more}}}".encode()
         headers = {"X-API-Key": key, "Content-Type": "application/json; charset=utf-8"}

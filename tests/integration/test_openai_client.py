@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import openai
 import pytest
 
@@ -123,3 +125,25 @@ def test_a_full_queue(simulated: Cluster, client: openai.OpenAI) -> None:
     assert error.value.code == "queue_full"
     assert 1 <= int(error.value.response.headers["Retry-After"]) <= 20, "a job of 400 tokens takes 20 s"
     wait_for(lambda: simulated.valkey.client.hlen("lease:slow") == 0, 10, "all leases to be given back")
+
+
+@pytest.fixture
+def retrying(simulated: Cluster) -> Iterator[tuple[openai.OpenAI, list[httpx.Request]]]:
+    """A client as it is unless told otherwise, which sends some requests again, and what it has sent."""
+    sent: list[httpx.Request] = []
+    http = httpx.Client(event_hooks={"request": [sent.append]})
+    with openai.OpenAI(base_url=f"{simulated.url}/v1", api_key=simulated.key("free"), http_client=http) as client:
+        yield client, sent
+
+
+def test_what_would_fail_again_is_sent_once(retrying: tuple[openai.OpenAI, list[httpx.Request]]) -> None:
+    client, sent = retrying
+    with pytest.raises(openai.InternalServerError) as late:
+        client.chat.completions.create(model="slow", messages=LONG, extra_headers={"X-Request-Timeout": "1"})
+    assert (late.value.status_code, late.value.code, len(sent)) == (504, "timeout", 1)
+    key = {"Idempotency-Key": uuid4().hex}
+    client.chat.completions.create(model="fast", messages=MESSAGES, extra_headers=key)
+    sent.clear()
+    with pytest.raises(openai.ConflictError) as other:
+        client.chat.completions.create(model="fast", messages=LONG, extra_headers=key)
+    assert (other.value.code, len(sent)) == ("idempotency_mismatch", 1)

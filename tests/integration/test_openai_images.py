@@ -72,6 +72,16 @@ def test_what_changes_nothing_is_taken(client: openai.OpenAI) -> None:
     assert plain.data == taken.data
 
 
+def test_who_asks_for_no_partial_images_gets_the_images_alone(client: openai.OpenAI) -> None:
+    more = {"steps": 3, "seed": 1}
+    with client.images.generate(**CAT, n=2, stream=True, partial_images=0, extra_body=more) as stream:
+        told = list(stream)
+    assert [event.type for event in told] == ["image_generation.completed"] * 2
+    assert [picture(event.b64_json).format for event in told] == ["PNG", "PNG"]
+    answer = client.images.generate(**CAT, extra_body=more | {"partial_images": 0})
+    assert answer.data and answer.data[0].b64_json == told[0].b64_json
+
+
 def test_a_stream_tells_the_steps_and_then_the_images(client: openai.OpenAI) -> None:
     with client.images.generate(
         **CAT, n=2, stream=True, partial_images=2, extra_body={"steps": 3, "seed": 1}

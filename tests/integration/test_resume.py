@@ -145,7 +145,7 @@ def test_who_has_all_but_the_end_gets_it(running: Cluster, key: str) -> None:
     again.emit("resume", {"job": first.job, "number": first.pieces[-1]["number"], "token": key})
     wait_for(lambda: again.chunks, 5, "the end")
     assert (again.chunks, again.pieces) == (["ENDOFMESSAGE"], [])
-    assert rest(running, first.job, 1000, key) == ""
+    assert rest(running, first.job, first.pieces[-1]["number"], key) == ""
     again.close()
 
 
@@ -269,6 +269,17 @@ def test_headers_that_make_no_sense_are_named(running: Cluster, key: str, name: 
         answer = requests.post(url, json=body, headers=headers(key) | {name: value}, timeout=10)
     assert answer.status_code == 400
     assert name in answer.json()["error"]["message"]
+
+
+def test_a_number_that_an_ended_job_never_had_is_refused(running: Cluster, key: str) -> None:
+    answer = requests.post(f"{running.url}/v1/chat/completions", json=BODY, headers=headers(key), timeout=20)
+    url = f"{running.url}/v1/jobs/{answer.headers['X-Job-Id']}"
+    last = requests.get(url, headers=headers(key), timeout=10).json()["number"]
+    for number, status in ((last, 200), (last + 1, 400), (999_999_999, 400)):
+        again = requests.get(f"{url}/events", headers=headers(key) | {"Last-Event-ID": str(number)}, timeout=10)
+        assert again.status_code == status
+    words = f"number 999999999: the last event of this job has number {last}"
+    assert again.json()["error"]["message"] == words
 
 
 def ask(

@@ -29,6 +29,7 @@ from workers.engines import image_answer
 from workers.engines.base import Done, Meter, Piece, Progress, Stream
 from workers.engines.continuation import following
 from workers.engines.image_request import ImageSpec, parse_request
+from workers.engines.simulated_limits import check_simulated, until_stop
 from workers.engines.simulated_payloads import Answer, Chats, Completions
 
 WORDS = """
@@ -93,6 +94,7 @@ class SimulatedEngine:
         self._steps.close()
 
     async def _text(self, job: Job, known: int, meter: Meter) -> Stream:
+        check_simulated(job.body)
         asked = _asked(job)
         for prompt in asked:
             self._check_length(job, prompt)
@@ -123,12 +125,12 @@ class SimulatedEngine:
             said = random.Random(prompt).choices(WORDS, k=self._args.length)
         words = [word if n == 0 else f" {word}" for n, word in enumerate(said)]
         most = body.get("max_completion_tokens") or body.get("max_tokens")
-        short = most is not None and most < len(words)
-        words = words[:most]
+        finish_reason = "length" if most is not None and most < len(words) else "stop"
+        words, stop = until_stop(words[:most], body.get("stop") or [])
         if body.get("echo"):
             # As vLLM has it: the echo comes with a first token, even if none is asked for.
             words = [prompt + "".join(words[:1]), *words[1:]]
-        return Answer(words, "length" if short else "stop")
+        return Answer(words, "stop" if stop else finish_reason, stop)
 
     async def _spoken(self, answers: Sequence[Answer], known: int) -> AsyncIterator[tuple[int, str]]:
         """A word of each answer a step, with its answer's place; those that are known take no time."""
@@ -220,7 +222,7 @@ async def _streamed(
     async for place, word in spoken:
         yield Piece(payload=payloads.piece(place, word), tokens=[_token(word)])
     for place, answer in enumerate(answers):
-        yield Piece(payload=payloads.piece(place, "", answer.finish_reason))
+        yield Piece(payload=payloads.end(place, answer))
     if payloads.counted:
         yield Piece(payload=payloads.counts(usage))
 

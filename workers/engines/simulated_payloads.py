@@ -15,6 +15,7 @@ class Answer:
 
     words: list[str]
     finish_reason: str
+    stop_reason: str | None = None
 
     @property
     def text(self) -> str:
@@ -35,9 +36,13 @@ class Completions:
         """What comes before the first word."""
         return []
 
-    def piece(self, place: int, text: str, finish_reason: str | None = None) -> bytes:
+    def piece(self, place: int, text: str) -> bytes:
         """More of the answer in this place."""
-        return self._payload(self.streamed, [self._choice(place, self._delta(text), finish_reason)])
+        return self._payload(self.streamed, [self._choice(place, self._delta(text))])
+
+    def end(self, place: int, answer: Answer) -> bytes:
+        """Why the answer in this place has ended."""
+        return self._payload(self.streamed, [self._choice(place, self._delta(""), answer)])
 
     def counts(self, usage: Usage) -> bytes:
         """The end of a stream, if it is `counted`."""
@@ -45,10 +50,7 @@ class Completions:
 
     def all(self, answers: Sequence[Answer], usage: Usage) -> bytes:
         """All answers at once."""
-        choices = [
-            self._choice(place, self._message(answer.text), answer.finish_reason)
-            for place, answer in enumerate(answers)
-        ]
+        choices = [self._choice(place, self._message(answer.text), answer) for place, answer in enumerate(answers)]
         return self._payload(self.whole, choices, usage=_usage(usage))
 
     def _delta(self, text: str) -> dict[str, Any]:
@@ -57,8 +59,9 @@ class Completions:
     def _message(self, text: str) -> dict[str, Any]:
         return {"text": text}
 
-    def _choice(self, place: int, said: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-        return {"index": place} | said | {"logprobs": None, "finish_reason": finish_reason}
+    def _choice(self, place: int, said: dict[str, Any], ended: Answer | None = None) -> dict[str, Any]:
+        why = {"finish_reason": ended and ended.finish_reason, "stop_reason": ended and ended.stop_reason}
+        return {"index": place} | said | {"logprobs": None} | why
 
     def _payload(self, name: str, choices: list[dict[str, Any]], **more: Any) -> bytes:
         return msgspec.json.encode(self._head | {"object": name, "choices": choices} | more)
@@ -71,7 +74,7 @@ class Chats(Completions):
 
     def opening(self, answers: Sequence[Answer]) -> list[bytes]:
         said = {"delta": {"role": "assistant", "content": ""}}
-        return [self._payload(self.streamed, [self._choice(place, said, None)]) for place in range(len(answers))]
+        return [self._payload(self.streamed, [self._choice(place, said)]) for place in range(len(answers))]
 
     def _delta(self, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}}

@@ -20,6 +20,7 @@ from shared.errors import EngineFailed, Interrupted, SetupError
 from shared.messages import Chunk, Job, Kind
 from workers.engines.base import Done, EngineDied, Meter, Piece, Progress, Stream
 from workers.engines.continuation import following
+from workers.engines.grammar_trials import Trials, trials_of
 from workers.engines.vllm_recorder import Recorder
 from workers.engines.vllm_refusals import refusal, translated
 from workers.engines.vllm_requests import parse_request, request_ids
@@ -61,6 +62,7 @@ class VllmEngine:
         self._model = model
         self._data_dir = data_dir
         self._llm: Any = None
+        self._trials: Trials | None = None
         self._recorder: Recorder
         self._serving: _Serving
 
@@ -75,8 +77,11 @@ class VllmEngine:
         # The rest belongs to this loop: the engine's client and its serving classes keep tasks on it.
         self._llm = _start(args)
         progress(0.9, "preparing chat templates")
-        self._recorder = Recorder(self._llm)
         try:
+            self._trials = trials_of(self._llm)
+            if self._trials is not None:
+                await self._trials.start()
+            self._recorder = Recorder(self._llm, self._trials)
             self._serving = await _serve(self._recorder, args)
         except Exception as error:
             await self.close()
@@ -88,7 +93,7 @@ class VllmEngine:
 
     async def _generate(self, job: Job, recorded: Sequence[Chunk], meter: Meter) -> Stream:
         request = parse_request(self._model, job, self._serving.defaults)
-        tape = self._recorder.record(request_ids(job), recorded)
+        tape = self._recorder.record(request_ids(job), recorded, job.body)
         meter.read = tape.usage
         try:
             answer = await self._answer(request, job)
@@ -123,6 +128,8 @@ class VllmEngine:
     async def close(self) -> None:
         if self._llm is None:
             return
+        if self._trials is not None:
+            await self._trials.close()
         if self._llm.output_handler is not None:
             # It would take the engine's end for a failure, and log it at length.
             self._llm.output_handler.cancel()

@@ -5,6 +5,8 @@ from typing import Any
 
 from shared.errors import Interrupted
 from shared.messages import Chunk, Usage
+from workers.engines.grammar_trials import Trials
+from workers.engines.vllm_forms import DEAD_END, check_form, field_of, refused
 
 MOST_ECHOED = 2**15
 """Logarithms of probabilities of a job's own prompts. The loop of all streams has to find the words for each."""
@@ -13,8 +15,9 @@ MOST_ECHOED = 2**15
 class Tape:
     """What the engine gave for one job, which is a request to the engine for each of its prompts."""
 
-    def __init__(self, request_ids: Sequence[str], recorded: Sequence[Chunk]) -> None:
+    def __init__(self, request_ids: Sequence[str], recorded: Sequence[Chunk], body: dict[str, Any]) -> None:
         self.request_ids = request_ids
+        self.body = body
         self.recorded = recorded
         self.interrupted = False
         self.finish_reason = "stop"
@@ -50,15 +53,16 @@ class Tape:
 class Recorder:
     """The engine as the serving classes see it, with a tape on `generate`."""
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: Any, trials: Trials | None) -> None:
         self._llm = llm
+        self._trials = trials
         self._tapes: dict[str, Tape] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._llm, name)
 
-    def record(self, request_ids: Sequence[str], recorded: Sequence[Chunk]) -> Tape:
-        tape = Tape(request_ids, recorded)
+    def record(self, request_ids: Sequence[str], recorded: Sequence[Chunk], body: dict[str, Any]) -> Tape:
+        tape = Tape(request_ids, recorded, body)
         self._tapes |= dict.fromkeys(request_ids, tape)
         return tape
 
@@ -71,6 +75,8 @@ class Recorder:
 
         tape = self._tapes[request_id]
         _check_echo(tape, prompt, params)
+        if params.structured_outputs and self._trials:
+            await check_form(self._trials, params.structured_outputs, tape.body)
         if said := recording(tape.recorded):
             # Of several prompts, nothing tells which tokens are whose.
             if len(tape.request_ids) > 1 or not can_continue(params):
@@ -79,6 +85,8 @@ class Recorder:
             self._llm.recordings[request_id] = said
         async for output in self._llm.generate(prompt, params, request_id, **more):
             tape.note(request_id, output)
+            if params.structured_outputs and tape.finish_reason == "error":
+                raise refused(DEAD_END, field_of(tape.body))
             yield output
 
 

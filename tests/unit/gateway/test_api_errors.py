@@ -65,4 +65,6 @@ def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
 
 def test_a_body_that_is_too_large_is_refused(client: FlaskClient) -> None:
     assert client.post("/echo", data="x" * 10).data == b"x" * 10
-    assert told(client.post("/echo", data="x" * 11)) == (413, "body_too_large")
+    response = client.post("/echo", data="x" * 11)
+    assert told(response) == (413, "body_too_large")
+    assert response.get_json()["error"]["message"] == "The body may have 10 bytes."

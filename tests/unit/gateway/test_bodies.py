@@ -240,3 +240,34 @@ def test_what_is_no_json_object_is_refused(data: str | bytes) -> None:
 def test_a_long_wrong_value_is_not_echoed_whole() -> None:
     _, message = refused(seed_body, CHAT, {"messages": [TURN], "max_tokens": "9" * 10_000})
     assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', "the body begins with a byte order mark"),
+        ('\ufeff{"a": 1}', "the body begins with a byte order mark"),
+        (b'{"a": "b", "c": "d\xff"}', "the body is not UTF-8: byte 18 is 0xff"),
+        (b'{"a": "\xc3"}', "the body is not UTF-8: byte 7 is 0xc3"),
+    ],
+)
+def test_bytes_that_are_no_text_are_told_by_their_place_in_the_body(body: str | bytes, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        parse_json(body)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"max_tokens": -1}, "max_tokens: should be an integer from 1 on, got -1"),
+        ({"max_tokens": 5000}, "max_tokens: should be at most 100, the context of 'm', got 5000"),
+        ({"n": 0}, "n: should be an integer from 1 to 8, got 0"),
+        ({"logit_bias": {"12345678": 1}}, "logit_bias: should have ids of at most 7 digits, got 12345678"),
+        ({"": 1}, '"": unknown field; leave it out'),
+        ({"stream_options": {"": 1}}, 'stream_options."": unknown field; leave it out'),
+    ],
+)
+def test_a_mistake_is_told_in_words_that_help(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        openai_body(CHAT, {"messages": [TURN]} | fields)
+    assert str(error.value).startswith(words)

@@ -159,7 +159,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "should be 'function'",
     ),
     # numbers and texts
-    ({"max_tokens": 0}, "max_tokens", f"{INTEGERS_OF_1}, got 0"),
+    ({"max_tokens": 0}, "max_tokens", "should be an integer from 1 on, got 0"),
     ({"max_tokens": "9"}, "max_tokens", f'{INTEGERS_OF_1}, got "9"'),
     ({"max_tokens": 1.0}, "max_tokens", f"{INTEGERS_OF_1}, got 1.0"),
     ({"max_tokens": True}, "max_tokens", f"{INTEGERS_OF_1}, got true"),

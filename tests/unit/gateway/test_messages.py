@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from gateway.api.messages import error_body
 from gateway.blocks import Telling, message
@@ -332,6 +333,32 @@ def test_thoughts_text_and_calls_are_blocks_one_after_the_other() -> None:
         stopped(3),
         *ended("tool_use"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "object_"),
+    [
+        ('"Paris"', {"value": "Paris"}),
+        ("[1, 2]", {"value": [1, 2]}),
+        ("5", {"value": 5}),
+        ("null", {"value": None}),
+        (' {"city": "Rome"}', {"city": "Rome"}),
+        ("", {}),
+        (" ", {}),
+        ('"Par', {}),  # the answer ended here
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_tools_input_is_an_object_and_the_same_both_ways(arguments: str, object_: Any, size: int) -> None:
+    parts = [arguments[start : start + size] for start in range(0, len(arguments), size)]
+    events = told([*(called(0, part, id="a", name="now") for part in parts or [""]), said({}), END])
+    streamed = [event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta"]
+    # As Anthropic's client reads it, after each part.
+    read = [from_json("".join(streamed[: n + 1]), allow_partial=True) for n in range(len(streamed))]
+    assert all(isinstance(value, dict) for value in read)
+    assert (read or [{}])[-1] == object_
+    call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": arguments}}
+    assert whole({"finish_reason": "tool_calls"}, tool_calls=[call])["content"][0]["input"] == object_
 
 
 def test_an_answer_without_a_word_has_no_blocks() -> None:
