@@ -55,7 +55,8 @@ class Client:
     its job to go on at most (None: as long as any may).
 
     `grace` is what it asked for itself: it goes on after the number of the last chunk it has. One that only sends
-    its request again, within `again`, knows of no numbers. No workers are started for one that stands `apart`.
+    its request again, within `again`, knows of no numbers. For one that stands `apart` no limits hold, and no
+    workers are started.
     """
 
     presence: Presence = field(default_factory=Presence)
@@ -330,7 +331,7 @@ class Admission:
             rates=cost.rates,
             units=cost.units,
             images=cost.images,
-            scopes=scopes,
+            scopes=[] if apart else scopes,
             apart=apart,
         )
 
@@ -344,8 +345,8 @@ class Admission:
             trace.note()
             verdict = self._lines.admit(job, message, reader, terms, most_waiting=bound, now=time.time())
             trace.note()
-        if verdict.refusal:
-            raise self._refusal(job, terms, verdict)
+            if verdict.refusal:
+                raise self._refusal(job, terms, verdict)
         log.info("job %s %s: admitted, tier %s, request %s", job.id, job.model, job.tier, request_id.current())
         return limits.headers(verdict, terms.scopes)
 

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -22,7 +23,7 @@ from gateway.roster import Roster
 from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
-from shared.errors import RequestError
+from shared.errors import GatewayStopping, QueueFull, QueueUnreachable, RequestError
 from shared.tiers import Tiers
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "image": {"prompt": "a dot", "n": 1, "steps": 1},
 }
 """By the model's kind."""
+
+
+UNTOLD = (GatewayStopping, QueueFull, QueueUnreachable)
+"""After these, nothing is known of a model's workers."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -77,34 +82,49 @@ class Canaries:
     def send(self) -> None:
         """One to each model that has a ready worker. Raises redis errors."""
         ready = {report.model for report in self._roster.workers() if report.state == "ready"}
-        found = Pool(AT_ONCE).map(self._try, [model for model in self._models if model.id in ready])
-        if found:
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.CANARY, mapping={name: msgspec.json.encode(each) for name, each in found})
-                pipe.expire(keys.CANARY, math.ceil(self._old))
-                pipe.execute()
+        Pool(AT_ONCE).map(self._try, [model for model in self._models if model.id in ready])
 
     def results(self) -> dict[str, Result]:
         """By model, what came of the last ones; of those that are old, nothing. Raises redis errors."""
         if not self._interval:
             return {}
         found: Any = self._redis.hgetall(keys.CANARY)
-        results = {name.decode(): msgspec.json.decode(each, type=Result) for name, each in found.items()}
-        return {name: each for name, each in results.items() if each.at > time.time() - self._old}
+        results = {name.decode(): _read(each) for name, each in found.items()}
+        return {name: each for name, each in results.items() if each and each.at > time.time() - self._old}
 
-    def _try(self, model: Model) -> tuple[str, Result]:
+    def _try(self, model: Model) -> None:
         begun = time.time()
-        success = self._is_answered(model)
-        return model.id, Result(success, round(time.time() - begun, 3), time.time())
+        try:
+            success = self._is_answered(model)
+        except UNTOLD as error:
+            log.warning("the canary of %s tells nothing: %s", model.id, error)
+            return
+        result = Result(success, round(time.time() - begun, 3), time.time())
+        with suppress(RedisError), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.CANARY, model.id, msgspec.json.encode(result))
+            pipe.expire(keys.CANARY, math.ceil(self._old))
+            pipe.execute()
 
     def _is_answered(self, model: Model) -> bool:
+        """Whether it says, or draws, anything. Raises what is no fault of its workers."""
         holder = Holder(account="canary", key="canary", tier=self._tier)
         body = {"model": model.id} | BODIES[model.kind]
         client = Client(timeout=PATIENCE, apart=True)
         try:
             with self._admission.submit(holder, self._tier, model, body, client) as answer:
-                said = sum(len(chunks) for chunks in answer)
+                for _ in answer:
+                    pass
+        except UNTOLD:
+            raise
         except RequestError as error:
             log.error("the canary of %s: %s", model.id, error)
             return False
-        return said > 0
+        return answer.end is not None and answer.end.usage.completion_tokens + answer.end.usage.image_steps > 0
+
+
+def _read(data: bytes) -> Result | None:
+    """None if it is of another version's making."""
+    try:
+        return msgspec.json.decode(data, type=Result)
+    except msgspec.DecodeError:
+        return None

@@ -112,6 +112,7 @@ class Connection:
         return begin(prompt, self)
 
     def _fail(self, error: RequestError) -> None:
+        metrics.refused(error)
         self._send("error", error_event(error))
         self._send("chunk", FAILURE)
 
@@ -167,7 +168,6 @@ def text(data: Any) -> str:
 
 
 def error_event(error: RequestError) -> dict[str, Any]:
-    metrics.refused(error)
     return asdict(error.failure()) | {"retry_after": error.retry_after}
 
 

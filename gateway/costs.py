@@ -51,7 +51,7 @@ def _image(model: Model, body: dict[str, Any]) -> Cost:
 
 def _text(model: Model, kind: Kind, body: dict[str, Any]) -> Cost:
     rates, bound = _rates(model.price), model.context or MOST_CONTEXT
-    asked = _chat(body, bound) if kind == "chat" else [_size(prompt) for prompt in prompts(body["prompt"])]
+    asked = _chat(body, bound) if kind == "chat" else [_size(prompt, bound) for prompt in prompts(body["prompt"])]
     most = [min(size, bound) for size in asked]
     answers = body.get("n") or 1
     said = body.get("max_completion_tokens") or body.get("max_tokens") or _longest(model, most)
@@ -66,7 +66,11 @@ def _rates(price: Price) -> Rates:
 def _chat(body: dict[str, Any], bound: int) -> list[int]:
     """The most tokens of the one prompt that a chat makes: all that the request says may be in it."""
     messages, tools, given = body["messages"], body.get("tools"), body.get("chat_template_kwargs")
-    size = FRAME + sum(_message(message, bound) for message in messages)
+    size = FRAME
+    for message in messages:
+        if size >= bound:  # what follows costs nothing more, and takes time
+            return [bound]
+        size += _message(message, bound)
     if tools:
         size += json_size(tools, bound) + TOOL * len(tools)
     if given:
@@ -76,7 +80,7 @@ def _chat(body: dict[str, Any], bound: int) -> list[int]:
 
 
 def _message(message: dict[str, Any], bound: int) -> int:
-    return TURN + _size(message) + sum(_anew(text, bound) for text in _read(message))
+    return TURN + _size(message, bound) + sum(_anew(text, bound) for text in _read(message))
 
 
 def _read(message: dict[str, Any]) -> Iterator[str]:
@@ -98,11 +102,12 @@ def _anew(text: str, bound: int) -> int:
         return 0  # no JSON: it stays as it is
 
 
-def _size(value: Any) -> int:
+def _size(value: Any, bound: int) -> int:
     """The most tokens of a text, or of a part of a body as JSON; ids of tokens are counted."""
     if isinstance(value, list) and value and isinstance(value[0], int):
         return len(value)
-    return BESIDE + text_size(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return BESIDE + text_size(text, bound)
 
 
 def _longest(model: Model, prompts: list[int]) -> int:

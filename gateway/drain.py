@@ -67,8 +67,8 @@ class Drain:
         if not entries:
             return 0
         rows, rejected = _read(entries)
-        rejected += self._record(rows)
-        metrics.ended(row for row, _ in rows.values())
+        refused = self._record(rows)
+        rejected += refused
         with self._redis.pipeline(transaction=True) as pipe:
             # In one step with their leaving the stream: an entry is never in neither.
             if rejected:
@@ -76,6 +76,8 @@ class Drain:
                 pipe.ltrim(keys.USAGE_REJECTED, 0, MOST_REJECTED - 1)
             pipe.xdel(keys.USAGE, *(entry for entry, _ in entries))
             pipe.execute()
+        unwritten = {entry for entry, _ in refused}
+        metrics.ended(row for entry, (row, _) in rows.items() if entry not in unwritten)
         for entry, _ in rejected:
             log.error("entry %s of the stream usage cannot be read: it is kept in usage:rejected", entry.decode())
         return len(entries)

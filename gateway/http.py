@@ -23,7 +23,7 @@ import gevent
 import h11
 from geventwebsocket.handler import WebSocketHandler
 
-from gateway import request_id, safety
+from gateway import metrics, request_id, safety
 from gateway.api.errors import error_json, retry_headers
 from gateway.framing import Body, Chunks, Content
 from gateway.intake import BODY_TIME, HEAD_TIME, MOST_OVERHEAD, SLOWEST, Intake, check_start, path_of, read_head
@@ -180,6 +180,7 @@ class Handler(WebSocketHandler):
         """Answer without the application, in the shape that all errors have."""
         # What is wrong in a request may be a key, and is for its sender alone.
         log.debug("%s: %s", self.client_address, error.code)
+        metrics.refused(error)
         status, body = HTTPStatus(error.status), error_json(error)
         headers = {"Connection": "close", "Content-Type": "application/json", "Content-Length": len(body)}
         headers |= {request_id.HEADER: request_id.current()} | safety.ALWAYS | retry_headers(error)

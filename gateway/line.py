@@ -76,23 +76,25 @@ class Places:
     def wait(self, model: str, tier: str, more: int = 1) -> float | None:
         """Seconds until so `more` jobs of a tier have been served; None if that is not known."""
         try:
-            line = self._line(model, tier)
+            return self._more(model, more, self._line(model, tier))
         except RedisError:
             return None
-        return self._more(model, more, line)
 
     def wait_of(self, model: str, tier: str, account: str) -> float | None:
         """Seconds that one more job of this account would wait; None if that is not known, or nobody waits."""
         try:
             line = self._line(model, tier)
+            if line is None or not line.accounts:
+                return None
+            return self._more(model, _ahead(line, account) + 1, line)
         except RedisError:
             return None
-        if line is None or not line.accounts:
-            return None
-        return self._more(model, _ahead(line, account) + 1, line)
 
     def _more(self, model: str, jobs: int, line: TierLine | None) -> float | None:
-        """How many of other tiers are served before so many of this one, its pace alone tells."""
+        """How many of other tiers are served before so many of this one, its pace alone tells.
+
+        Raises redis errors.
+        """
         return _tenths(jobs / line.pace if line and line.pace else self._worked(model, jobs))
 
     def _line(self, model: str, tier: str) -> TierLine | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Histogram
 
-from shared.errors import Relayed, RequestError
+from shared.errors import Cancelled, JobLost, Relayed, RequestError, Timeout
 from shared.ledger import UsageRow
 from shared.messages import Kind
 
@@ -65,7 +65,11 @@ def _time(row: UsageRow) -> None:
             _tokens.labels(*labels, kind).observe(count)
 
 
+ENDS = (Relayed, Cancelled, Timeout, JobLost)
+"""Errors that are what came of a job, and no refusals."""
+
+
 def refused(error: RequestError) -> None:
     """Count an error that a client is told in place of an answer."""
-    if not isinstance(error, Relayed):  # that is a job's end, and counted as one
+    if not isinstance(error, ENDS):
         _refusals.labels(error.failure().code).inc()

@@ -15,7 +15,7 @@ from shared.registry import WorkerState
 
 @dataclass(frozen=True)
 class Pool:
-    """`open` are all jobs without an end; of these, `waiting` are in line, and `running` at workers."""
+    """`open` are all jobs without an end, but for canaries; `waiting` are in line, and `running` at workers."""
 
     model: str
     workers: dict[WorkerState, int]

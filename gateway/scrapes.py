@@ -23,6 +23,8 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
+MOST_CLIENTS = 16
+
 
 class Gauges(Collector):
     """The models' pools, as they are when they are asked for; without Redis, only that it is away."""
@@ -98,5 +100,5 @@ def listen(settings: Settings, gauges: Gauges) -> None:
     listener.setblocking(False)
     REGISTRY.register(gauges)
     app: Any = make_wsgi_app(REGISTRY)
-    WSGIServer(listener, app, log=None).start()
+    WSGIServer(listener, app, spawn=MOST_CLIENTS, log=None).start()
     log.info("metrics at http://%s:%d/metrics", *listener.getsockname()[:2])

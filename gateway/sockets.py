@@ -23,7 +23,7 @@ import gevent
 from flask import request
 from flask_socketio import Namespace, SocketIO
 
-from gateway import scopes
+from gateway import metrics, scopes
 from gateway.addresses import client_address
 from gateway.admission import MOST_GRACE, Admission, Answer, Client
 from gateway.auth import Keyring
@@ -134,6 +134,7 @@ class StreamNamespace(Namespace):
         try:
             do(connection)
         except RequestError as error:
+            metrics.refused(error)
             self._io.emit("error", error_event(error), to=_sid(), namespace=self.namespace)
             connection.wrong_keys += isinstance(error, InvalidKey | TooManyWrongKeys)
             if connection.wrong_keys >= MOST_WRONG_KEYS:

@@ -216,7 +216,8 @@ class Accounts(Tables):
         key = self.key(key_id)
         if key is None or not changes:
             return key
-        ends = changes.get("expires") is not None and key.expires is None
+        end = changes.get("expires")
+        ends = end is not None and (key.expires is None or end < key.expires)
         with self._guarded(key, force or not ends) as connection:
             if not connection.execute(_unrevoked(key_id).values(**changes)).rowcount:
                 raise KeyRevoked

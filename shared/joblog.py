@@ -26,11 +26,12 @@ Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
 
 
 class Start(NamedTuple):
-    """Answer to opening an attempt; the verdicts are explained in scripts/begin.lua."""
+    """Answer to opening an attempt, with what earlier ones have used; scripts/begin.lua explains the verdicts."""
 
     verdict: Verdict
     attempt: int
     length: int
+    used: Usage = Usage()
 
 
 class Append(NamedTuple):
@@ -182,11 +183,12 @@ class JobWriter:
         May be repeated with the same `token`, which is to be random: that opens the same attempt. `tag` is the
         delivery tag of the job's message.
         """
-        verdict, attempt, length = await self._begin(
+        verdict, attempt, length, used = await self._begin(
             keys=[keys.job(job_id), keys.log(job_id)],
             args=[job_id, self._worker_id, max_attempts, self._live_ttl, token, tag],
         )
-        return Start(verdict.decode(), attempt, length)
+        counts = dict(zip(Usage.__struct_fields__, map(int, used.split()), strict=False))
+        return Start(verdict.decode(), attempt, length, Usage(**counts))
 
     async def chunks(self, job_id: str) -> list[Chunk]:
         """All that earlier attempts have written; bounded by the model's context."""

@@ -34,8 +34,8 @@ Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What one job used. Times are Unix seconds: when it was admitted, begun, had its first chunk, and ended.
 
-    `begun` and `first` are None if that never was. `tier` is the one that it was served at; `units` are what the
-    catalogue's price makes of the other counts.
+    `begun` and `first` are None if that never was; only streams have a `first`. `tier` is the one that it was
+    served at; `units` are what the catalogue's price makes of the other counts.
     """
 
     job: Text

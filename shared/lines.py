@@ -177,6 +177,7 @@ class Lines:
             "rates": f"{terms.rates.prompt} {terms.rates.completion} {terms.rates.step}",
             "units": terms.units,
             "images": terms.images,
+            "streams": int(bool(job.body.get("stream"))),
             "message": message,
             "list": queues.list_of(job.model, tier.priority),
         }

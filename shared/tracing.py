@@ -4,6 +4,7 @@ A request's root span is begun when it comes; its context travels with the job. 
 moments, and becomes spans once it is over, so that nothing is measured on a token's way.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ HOPS = {
     8: ("reply", SpanKind.INTERNAL),
 }
 """As docs/architecture.md numbers them."""
+
+LAST = 3.0  # seconds at the end of a process, for spans that have not been sent
 
 Attributes = Mapping[str, str | int | float]
 
@@ -54,10 +57,12 @@ def is_on() -> bool:
 
 
 def settle() -> None:
-    """Send what has not been sent yet, within some seconds."""
+    """Send what has not been sent yet, within LAST seconds: a collector that does not answer is not waited for."""
     if _Switch.on:
         provider: Any = trace.get_tracer_provider()
-        provider.shutdown()
+        sending = threading.Thread(target=provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(LAST)
 
 
 def begin(name: str, parent: str, at: float) -> Span:

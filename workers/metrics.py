@@ -4,6 +4,7 @@ vLLM's own metrics are among them. docs/metrics.md lists ours.
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import REGISTRY, Counter, make_wsgi_app
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
@@ -22,7 +23,6 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 _attempts = Counter("crofai_job_attempts", "Jobs taken from the queue, by what became of it.", ("verdict",))
-tokens = Counter("crofai_tokens", "Tokens made.")
 
 
 def begun(verdict: str) -> None:
@@ -31,14 +31,17 @@ def begun(verdict: str) -> None:
 
 
 class Work(Protocol):
-    """What a worker does at present: ids of the jobs in hand, and for how many seconds what it has said has waited
-    to be in their logs."""
+    """What a worker does: ids of the jobs in hand, for how many seconds what it has said has waited to be in their
+    logs, and how many tokens it has made in all."""
 
     @property
     def running(self) -> list[str]: ...
 
     @property
     def lag(self) -> float: ...
+
+    @property
+    def tokens(self) -> int: ...
 
 
 class Health:
@@ -72,12 +75,10 @@ class _OfWork(Collector):
         work = self._health.work
         yield GaugeMetricFamily("crofai_worker_capacity", "Jobs it takes at once.", self._capacity)
         yield GaugeMetricFamily("crofai_worker_jobs", "Jobs in hand.", len(work.running) if work else 0)
-        yield GaugeMetricFamily("crofai_log_lag_seconds", "For how long chunks wait to be in the log.", _lag(work))
+        yield CounterMetricFamily("crofai_tokens", "Tokens made.", work.tokens if work else 0)
+        lag = work.lag if work else 0.0
+        yield GaugeMetricFamily("crofai_log_lag_seconds", "For how long chunks wait to be in the log.", lag)
         yield from _gpus()
-
-
-def _lag(work: Work | None) -> float:
-    return work.lag if work else 0.0
 
 
 def _gpus() -> Iterator[Metric]:
@@ -85,16 +86,16 @@ def _gpus() -> Iterator[Metric]:
     try:
         import pynvml
 
-        pynvml.nvmlInit()
+        pynvml.nvmlInit()  # once is enough, and more do no harm
     except Exception:
         return
     busy = GaugeMetricFamily("crofai_gpu_utilization_ratio", "Of the last moment, busy.", labels=["gpu"])
     used = GaugeMetricFamily("crofai_gpu_memory_used_bytes", "Memory in use.", labels=["gpu"])
-    with suppress(pynvml.NVMLError):
-        for number in range(pynvml.nvmlDeviceGetCount()):
+    for number in range(pynvml.nvmlDeviceGetCount()):
+        with suppress(pynvml.NVMLError):  # parts of a GPU cannot tell all of it
             gpu = pynvml.nvmlDeviceGetHandleByIndex(number)
-            busy.add_metric([str(number)], pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
             used.add_metric([str(number)], float(pynvml.nvmlDeviceGetMemoryInfo(gpu).used))
+            busy.add_metric([str(number)], pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
     yield from (busy, used)
 
 
@@ -107,7 +108,7 @@ def listen(settings: Settings, health: Health, capacity: int) -> None:
             settings.metrics_host,
             settings.metrics_port,
             _application(health),
-            ThreadingWSGIServer,
+            _Server6 if ":" in settings.metrics_host else ThreadingWSGIServer,
             handler_class=_Quiet,
         )
     except OSError as error:
@@ -135,6 +136,12 @@ def _application(health: Health) -> Any:
     return application
 
 
+class _Server6(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
+
+
 class _Quiet(WSGIRequestHandler):
+    timeout = 10  # seconds for a request to come
+
     def log_message(self, format: str, *args: Any) -> None:
         """A line for each look would hide what matters."""

@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from shared.joblog import Append, JobWriter
 from shared.messages import Chunk, End, Usage
-from workers import metrics
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ class Line:
         """Queue a chunk; returns at once."""
         self.tokens += len(chunk.tokens)
         self._outbox.tokens += len(chunk.tokens)
-        metrics.tokens.inc(len(chunk.tokens))
         self.chunks.append(chunk.encode())
         self._outbox.wake(self)
 

@@ -74,7 +74,7 @@ class Runner:
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """What changes as the jobs in hand come on, or end; None if there are none. From any thread."""
+        """What changes as the engine's jobs come on, or end; None if it has none. From any thread."""
         used = [meter.read() for meter in list(self._meters.values())]
         if not used:
             return None
@@ -116,8 +116,6 @@ class Runner:
 
     def _forget(self, job_id: str) -> None:
         del self._jobs[job_id]
-        self._meters.pop(job_id, None)
-        self._ended += 1
         self._unwanted.discard(job_id)
 
     async def _attempt(self, job: Job, tag: str) -> Outcome:
@@ -137,9 +135,12 @@ class Runner:
         line = self._outbox.open(job.id, start.attempt, start.length, lambda _: self.cancel(job.id))
         line.tokens = sum(len(chunk.tokens) for chunk in recorded)
         begun = time.monotonic()
-        end = _refusal(start, line) or await self._generate(job, line, recorded)
-        trace.made(line.tokens)
+        end = _refusal(start, line)
         if end is None:
+            end = await self._generate(job, line, recorded)
+            trace.made(line.tokens)
+        if end is None:
+            trace.end("handed over", len(line.chunks))
             return await self._leave(job, line)
         verdict = await line.close(end)
         trace.end(end.state if verdict == "ok" else verdict, len(line.chunks))
@@ -173,10 +174,11 @@ class Runner:
         elsewhere: this worker leaves, or its engine has died."""
         if self._leaving:
             return None
-        meter = self._meters[job.id] = Meter()
+        meter = Meter()
         line.used = lambda: _used(meter, line)
         if job.id in self._unwanted:
             return _cancelled(meter, line)
+        self._meters[job.id] = meter
         generation = self._generations[job.id] = asyncio.create_task(self._stream(job, line, recorded, meter))
         try:
             async with asyncio.timeout(max(0.0, job.deadline - time.time())):
@@ -199,7 +201,9 @@ class Runner:
             generation.cancel()
             with contextlib.suppress(BaseException):
                 await generation
-            del self._generations[job.id]
+            # From here on the job waits for Redis alone, which is no sign of how the engine is.
+            del self._generations[job.id], self._meters[job.id]
+            self._ended += 1
 
     async def _stream(self, job: Job, line: Line, recorded: list[Chunk], meter: Meter) -> End:
         async with aclosing(self._engine.generate(job, recorded, meter)) as stream:
@@ -212,7 +216,8 @@ class Runner:
 
 def _refusal(start: Start, line: Line) -> End | None:
     """The end of a job that must not be generated, if so. What earlier attempts have said of it counts."""
-    said = Usage(completion_tokens=line.tokens)
+    most = max(start.used.completion_tokens, line.tokens)
+    said = msgspec.structs.replace(start.used, completion_tokens=most)
     if start.verdict == "cancelled":
         return End(state="cancelled", usage=said, failure=Cancelled().failure())
     if start.verdict == "exhausted":

@@ -74,10 +74,10 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
             _consume(settings, model, engine, crew, loop, reporter, health)
             watchdog.stop()
             _call(loop, crew.leave())
-            tracing.settle()
         finally:
             reporter.stop()
             _call(loop, engine.close())
+    tracing.settle()
     if crew.died.is_set():
         raise EngineDied("the engine, or what runs beside it, has died")
 

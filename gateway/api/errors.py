@@ -101,7 +101,8 @@ def install(app: Flask, shape: Shape = error_body) -> None:
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> Response:
-        metrics.refused(error)
+        if not request.path.startswith("/health"):
+            metrics.refused(error)
         return response(error.failure(), retry_headers(error))
 
     @app.errorhandler(HTTPException)
@@ -121,4 +122,4 @@ def install(app: Flask, shape: Shape = error_body) -> None:
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:
         log.exception("a request failed", exc_info=error)
-        return response(RequestError("internal error").failure(), {})
+        return request_error(RequestError("internal error"))

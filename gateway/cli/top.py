@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gateway.cli import tables
 from gateway.cli.admin import AsJson, Url, connect
-from gateway.cli.failures import CommandFailed
+from gateway.cli.failures import CommandFailed, NotReady
 
 COLUMNS = ("model", "workers", "in flight", "waiting", "tokens/s", "TTFT p50", "p99")
 SHORTEST = 0.2  # seconds between two looks
@@ -47,10 +47,15 @@ def top(
 def _follow(look: Callable[[], list[dict[str, Any]]], interval: float, every: bool) -> None:
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        rows: list[list[str]] = []
         try:
             while True:
-                table = Table(*COLUMNS, box=None, pad_edge=False, caption=time.strftime("%H:%M:%S  Ctrl-C ends"))
-                for row in _rows(look(), every):
+                try:
+                    rows, said = _rows(look(), every), "Ctrl-C ends"
+                except NotReady as error:
+                    said = str(error)
+                table = Table(*COLUMNS, box=None, pad_edge=False, caption=f"{time.strftime('%H:%M:%S')}  {said}")
+                for row in rows:
                     table.add_row(*row)
                 live.update(table, refresh=True)
                 time.sleep(interval)
@@ -66,7 +71,7 @@ def _rows(pools: list[dict[str, Any]], every: bool) -> list[list[str]]:
 def _row(pool: dict[str, Any]) -> list[str]:
     workers = ", ".join(f"{count} {state}" for state, count in pool["workers"].items() if count) or "none"
     first = [_seconds(pool["ttft_seconds"][share]) for share in ("p50", "p99")]
-    in_flight, waiting = pool["open"] - pool["waiting"], pool["waiting"]
+    in_flight, waiting = max(0, pool["open"] - pool["waiting"]), pool["waiting"]
     return [pool["model"], workers, str(in_flight), str(waiting), f"{pool['tokens_per_second']:.1f}", *first]
 
 

@@ -105,7 +105,7 @@ def _accounts() -> list[Operation]:
 
 def _pool() -> Schema:
     return object_of(
-        "A model's workers and jobs: all without an end are `open`, of these `waiting` in line and `running`.",
+        "A model's workers and jobs: `open` are all without an end, `waiting` in line, and `running` at workers.",
         model=TEXT,
         workers=object_of("By their state.", **dict.fromkeys(get_args(WorkerState), COUNT)),
         capacity=COUNT | {"description": "Jobs that the ready workers take at once."},

@@ -22,7 +22,7 @@ end
 local function append(job, log, item)
     local chunks, first = item.chunks, item.first
     local held = redis.call('HMGET', job, 'attempt', 'state', 'reply_to', 'id', 'cancelled', 'worker',
-        'rates')
+        'rates', 'streams')
     if not held[1] or not held[7] then return 'lost' end
     local length = redis.call('LLEN', log)
     local repeated = length - (first - 1)
@@ -32,11 +32,14 @@ local function append(job, log, item)
 
     push(log, chunks, repeated + 1)
     redis.call('HSET', job, 'used', item.used)
+    -- A whole answer comes at once: it has no first chunk that anybody would wait for.
+    if length == 0 and held[8] == '1' and (item.state == '' or #chunks > 1) then
+        redis.call('HSETNX', job, 'first', string.format('%.6f', time))
+    end
     if item.state ~= '' then
         settle(job, item.state, used_by(job), time, ARGV[1])
         ended = true
     elseif length == 0 then
-        redis.call('HSETNX', job, 'first', string.format('%.6f', time))
         redis.call('EXPIRE', log, redis.call('TTL', job))
     end
 

@@ -2,7 +2,7 @@
 -- KEYS  1 job hash   2 job log
 -- ARGV  1 job id   2 worker id   3 most attempts   4 seconds to keep the records while the job lives
 --       5 token of this start   6 delivery tag of its message
--- →     {verdict, attempt, chunks in the log}; verdict is one of
+-- →     {verdict, attempt, chunks in the log, what was used so far or ''}; verdict is one of
 --       run        the attempt is open: it alone may append from now on
 --       cancelled  open as well, but only to write the end: the client has gone
 --       exhausted  open as well, but only to write the end: it was started too often
@@ -10,13 +10,13 @@
 --       lost       Redis has no record of the job: drop the message
 --       fenced     another attempt was opened since the first call with this token
 -- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5], 'reply_to')
-if not job[1] then return {'lost', 0, 0} end
+local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5], 'reply_to', 'used')
+if not job[1] then return {'lost', 0, 0, ''} end
 local length = redis.call('LLEN', KEYS[2])
-if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length} end
+if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length, job[6] or ''} end
 
 local attempt, repeated = tonumber(job[2]), job[4]
-if repeated and repeated ~= job[2] then return {'fenced', attempt, length} end
+if repeated and repeated ~= job[2] then return {'fenced', attempt, length, job[6] or ''} end
 if not repeated then attempt = attempt + 1 end
 -- An attempt has failed until it ends, or is handed over.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
@@ -26,8 +26,8 @@ local time = redis.call('TIME')
 redis.call('HSETNX', KEYS[1], 'begun', string.format('%d.%06d', time[1], time[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-if job[3] then return {'cancelled', attempt, length} end
-if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length} end
+if job[3] then return {'cancelled', attempt, length, job[6] or ''} end
+if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length, job[6] or ''} end
 -- A frame without chunks: those who wait for the job learn that it runs.
 for gateway in string.gmatch(job[5], '%S+') do redis.call('PUBLISH', 'gw:' .. gateway, '["' .. ARGV[1] .. '",0,[]]') end
-return {'run', attempt, length}
+return {'run', attempt, length, job[6] or ''}

@@ -169,7 +169,10 @@ local function serve(model, tier, time, fresh)
     if not id then return false end
     redis.call('ZREM', keys.waiting, id)
     local job = redis.call('HMGET', 'job:' .. id, 'message', 'list', 'deadline')
-    if not job[1] then return false end
+    if not job[1] then
+        redis.call('ZREM', 'open:' .. model, id)
+        return false
+    end
     -- One whose share is due goes before all priorities in the queue, too, or others would pass it there.
     redis.call('LPUSH', tier.due and 'model.' .. model or job[2], job[1])
     redis.call('ZADD', keys.dispatched, job[3], id)

@@ -46,7 +46,13 @@ end
 for _, tier in ipairs(tiers(model)) do
     local keys = of(model, tier.name)
     for _, id in ipairs(overdue(keys.waiting, time)) do
-        ended = ended + turn_away(id, 'failed', ARGV[5], time, ttl)
+        if turn_away(id, 'failed', ARGV[5], time, ttl) == 1 then
+            ended = ended + 1
+        elseif redis.call('EXISTS', 'job:' .. id) == 0 then
+            -- Its record has expired, as nobody looked after it for long: its line forgets it when its turn comes.
+            redis.call('ZREM', keys.waiting, id)
+            redis.call('ZREM', 'open:' .. model, id)
+        end
     end
     for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do give_up(id, keys.dispatched) end
     if cold then

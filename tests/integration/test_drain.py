@@ -200,3 +200,21 @@ def test_a_lot_is_moved_fast(valkey: "redis.Redis", ledger: Ledger) -> None:
     assert time.monotonic() - begun < 20
     [total] = ledger.report(None, 0, 1e11, by=())
     assert total.requests == 5000
+
+
+def test_what_is_moved_again_is_counted_once(
+    valkey: "redis.Redis", ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the database refuses is not."""
+    counted: list[str] = []
+    monkeypatch.setattr(drain.metrics, "ended", lambda rows: counted.extend(row.job for row in rows))
+    used(valkey, fields("job_1"), fields("job_2", units="-1"))
+    valkey.config_set("maxmemory", 1)  # what is put aside finds no room
+    try:
+        with pytest.raises(redis.RedisError):
+            make(valkey, ledger).drain()
+    finally:
+        valkey.config_set("maxmemory", 0)
+    assert counted == []
+    assert make(valkey, ledger).drain() == 2
+    assert counted == ["job_1"]

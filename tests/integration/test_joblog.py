@@ -64,7 +64,7 @@ def two(attempt: int = 1) -> list[bytes]:
 
 
 def test_chunks_are_numbered_and_read_from_a_cursor(bench: Bench) -> None:
-    assert bench.begin() == ("run", 1, 0)
+    assert bench.begin() == Start("run", 1, 0)
     assert bench.append(Append("job_1", 1, 1, two())) == ["ok"]
     assert bench.append(Append("job_1", 1, 3, [piece(1, "c").encode()])) == ["ok"]
     assert [bytes(c.payload) for c in bench.log.read("job_1")] == [
@@ -105,7 +105,7 @@ def test_an_attempt_whose_number_was_given_again_is_over(bench: Bench) -> None:
     bench.begin()
     bench.redis.hset(keys.job("job_1"), mapping={"state": "queued", "attempt": 0})
     assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
-    assert bench.write(lambda writer: writer.begin("job_1", 2, "token"), worker="w2") == ("run", 1, 0)
+    assert bench.write(lambda writer: writer.begin("job_1", 2, "token"), worker="w2") == Start("run", 1, 0)
     assert bench.append(Append("job_1", 1, 1, two())) == ["fenced"]
     assert bench.write(lambda writer: writer.append([Append("job_1", 1, 1, two())]), worker="w2") == ["ok"]
 
@@ -124,7 +124,7 @@ def test_the_end_is_written_once_and_closes_the_log(bench: Bench) -> None:
     assert bench.append(end) == ["ok"]
     assert bench.append(end) == ["ok"]
     assert bench.append(Append("job_1", 1, 3, two())) == ["fenced"]
-    assert bench.begin() == ("ended", 1, 2)
+    assert bench.begin() == Start("ended", 1, 2)
     entry = bench.log.record("job_1")
     assert entry is not None
     assert entry.state == "succeeded"
@@ -143,7 +143,7 @@ def test_a_lost_record_is_told(bench: Bench) -> None:
     bench.begin()
     bench.redis.flushall()
     assert bench.append(Append("job_1", 1, 1, two())) == ["lost"]
-    assert bench.begin() == ("lost", 0, 0)
+    assert bench.begin() == Start("lost", 0, 0)
     assert bench.log.record("job_1") is None
 
 
@@ -151,7 +151,7 @@ def test_cancellation_is_told_to_the_writer_and_to_later_attempts(bench: Bench) 
     bench.begin()
     bench.log.cancel("job_1", "m")
     assert bench.append(Append("job_1", 1, 1, two())) == ["cancelled"]
-    assert bench.begin() == ("cancelled", 2, 2)
+    assert bench.begin() == Start("cancelled", 2, 2)
     assert bench.append(Append("job_1", 2, 3, [last(2).encode()], "cancelled")) == ["ok"]
 
 
@@ -167,7 +167,7 @@ def test_a_start_repeated_after_another_is_over(bench: Bench) -> None:
     assert bench.begin(token="a").attempt == 1
     assert bench.begin(token="b").attempt == 2
     assert bench.begin(token="a").verdict == "fenced"
-    assert bench.begin(token="b") == ("run", 2, 0)
+    assert bench.begin(token="b") == Start("run", 2, 0)
 
 
 def test_attempts_are_counted(bench: Bench) -> None:
@@ -175,9 +175,9 @@ def test_attempts_are_counted(bench: Bench) -> None:
 
 
 def test_a_repeated_start_opens_no_second_attempt(bench: Bench) -> None:
-    assert bench.begin(token="a") == bench.begin(token="a") == ("run", 1, 0)
+    assert bench.begin(token="a") == bench.begin(token="a") == Start("run", 1, 0)
     assert bench.append(Append("job_1", 1, 1, two())) == ["ok"]
-    assert bench.begin(token="b") == bench.begin(token="b") == ("run", 2, 2)
+    assert bench.begin(token="b") == bench.begin(token="b") == Start("run", 2, 2)
     assert bench.append(Append("job_1", 1, 3, two())) == ["fenced"]
     assert bench.begin(token="c").verdict == bench.begin(token="c").verdict == "exhausted"
 

@@ -388,6 +388,44 @@ def test_a_lone_free_job_has_its_share_of_a_large_pool_that_is_full(model: Model
     assert len(served) <= 32 + 4 + 10, "after all that were in the queue, and a round of its share"
 
 
+def test_a_job_whose_record_has_expired_is_forgotten(model: Model) -> None:
+    """Nobody looked after it for long; another job keeps the lines."""
+    model.ask("first")
+    for job_id in ("late", "lost"):
+        model.ask(job_id, deadline=time.time() + (-1 if job_id == "late" else 60))
+        model.redis.delete(keys.job(job_id))
+    model.ask("last")
+    assert model.lines.tend(["m"], hold=60) == 0
+    assert model.redis.zrange(keys.waiting("m", "free"), 0, -1) == [b"lost", b"last"]
+    assert model.serve() == ["first", "last"]
+    assert model.redis.zcard(keys.open_jobs("m")) == 0
+    assert model.lines.waiting(["m"]) == [0]
+
+
+def test_only_streams_have_a_first_chunk(model: Model) -> None:
+    for job_id, streams in (("stream", True), ("whole", False), ("at once", True)):
+        body = {"messages": [], "stream": streams}
+        admit(model.lines, make_job(job_id, body=body))
+        model.take()
+        model.begin(job_id)
+        if job_id != "at once":
+            model.append(piece(1, "a"), to=job_id)
+        model.append(piece(1, "a"), last(1), to=job_id, state="succeeded")
+    assert {row["job"]: bool(row["first"]) for row in model.rows()} == {
+        "stream": True,
+        "whole": False,
+        "at once": True,
+    }
+
+
+def test_what_was_used_is_told_to_whom_a_job_is_handed(model: Model) -> None:
+    model.ask("first")
+    assert model.begin("first").used == Usage()
+    used = Usage(prompt_tokens=7, completion_tokens=1, image_steps=40)
+    model.append(piece(1, "a"), to="first", usage=used)
+    assert model.begin("first", "tag 2").used == used
+
+
 def test_a_record_that_cannot_be_settled_is_lost_and_holds_up_no_other(model: Model) -> None:
     model.ask("first")
     model.begin("first")
@@ -493,7 +531,7 @@ def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:
     admit(model.lines, make_job("first", created=1_700_000_000.25), terms)
     model.end("first", Usage(prompt_tokens=20, completion_tokens=30, image_steps=1))
     (row,) = model.rows()
-    times = {name: float(row.pop(name)) for name in ("begun", "ended")}
+    times = {name: float(row.pop(name)) for name in ("begun", "first", "ended")}
     assert row == {
         "job": "first",
         "account": "acc",
@@ -508,9 +546,8 @@ def test_the_ledger_has_a_row_for_each_job(model: Model) -> None:
         "images": "0",
         "units": "135",
         "created": "1700000000.25",
-        "first": "",
     }
-    assert time.time() - 5 < times["begun"] <= times["ended"] < time.time() + 5
+    assert time.time() - 5 < times["begun"] <= times["first"] <= times["ended"] < time.time() + 5
 
 
 def test_a_snapshot_tells_who_waits(model: Model) -> None:

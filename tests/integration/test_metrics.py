@@ -45,7 +45,7 @@ def test_every_job_is_counted_once_it_has_ended(running: tuple[Cluster, Process,
     system, gateway, _ = running
     before = scrape(gateway.metrics)
     for _ in range(3):
-        assert post(system) == 200
+        assert post(system, stream=True) == 200
     image = {"model": "pictures", "prompt": "a", "size": "64x64"}
     headers = {"X-API-Key": system.key()}
     assert requests.post(f"{system.url}/v1/images/generations", json=image, headers=headers, timeout=20).ok
@@ -60,8 +60,11 @@ def test_every_job_is_counted_once_it_has_ended(running: tuple[Cluster, Process,
     for name in ("request_duration_seconds", "time_to_first_token_seconds", "time_per_output_token_seconds"):
         assert more(f"gen_ai_server_{name}_count", **chat) == 3
         assert 0 < more(f"gen_ai_server_{name}_sum", **chat) < 3
-    assert more("gen_ai_client_token_usage_sum", **chat, gen_ai_token_type="output") == 3 * 4
-    assert more("crofai_queue_wait_seconds_count", model="fast", tier="premium") == 3
+    assert post(system) == 200
+    wait_for(lambda: more("crofai_jobs_total", **done) == 4, 10, "a whole answer to be counted")
+    assert more("gen_ai_server_time_to_first_token_seconds_count", **chat) == 3, "it has no first token"
+    assert more("gen_ai_client_token_usage_sum", **chat, gen_ai_token_type="output") == 4 * 4
+    assert more("crofai_queue_wait_seconds_count", model="fast", tier="premium") == 4
     assert more("crofai_units_total", model="fast") == more("gen_ai_client_token_usage_sum", **chat)
 
 
@@ -137,6 +140,19 @@ def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
             assert process.wait(20) == 1
             said = f"cannot listen on 127.0.0.1:{taken} for metrics: Address already in use; choose another port"
             assert said in process.log.read_text()
+
+
+def test_no_limits_hold_for_canaries(tmp_path: Path) -> None:
+    tiers = tmp_path / "tiers.yaml"
+    tiers.write_text("tiers: {premium: {limits: {requests_per_minute: 1, requests_per_day: 1}}}")
+    models = {"m": simulated_model(tokens_per_second=500)}
+    with cluster(tmp_path, models, tiers_file=tiers, canary_interval=0.3) as running:
+        running.measured = True
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        done = {"model": "m", "state": "succeeded"}
+        wait_for(lambda: value(scrape(gateway.metrics), "crofai_jobs_total", **done) >= 3, 20, "some canaries")
+        assert value(scrape(gateway.metrics), "crofai_canary_success", model="m") == 1
 
 
 def test_canaries_tell_what_does_not_answer(tmp_path: Path) -> None:

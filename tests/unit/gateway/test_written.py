@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import written
 from gateway.written import CROWD, json_size, text_size
 
 MARK, LOWER = "\u0301", "\u0323"  # that stands above a letter, and that stands below
@@ -160,3 +161,9 @@ def test_marks_are_those_that_combine() -> None:
 def test_half_a_pair_is_counted() -> None:
     assert text_size("\ud800") == 3
     assert json_size(json.loads(r'{"a": "\ud800"}')) >= len('{"a": "   "}')
+
+
+def test_what_is_too_long_already_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(written, "CROWD", None)
+    assert written.text_size("ö" * 9, 18) == 18
+    assert written.json_size(["ö" * 9], 18) == 18

@@ -31,6 +31,9 @@ class FakeLog:
         self.buried: list[str] = []
         self.verdict = "ok"
         self.used: list[Usage] = []  # of jobs without an end
+        self.asked = False
+        self.up = asyncio.Event()
+        self.up.set()
 
     async def begin(self, job_id: str, most: int, token: str, tag: str) -> Start:
         self.begun += 1
@@ -46,6 +49,8 @@ class FakeLog:
         self.buried.append(job.id)
 
     async def append(self, batch: Sequence[Append]) -> list[str]:
+        self.asked = True
+        await self.up.wait()
         for item in batch:
             self.written += [Chunk.decode(data) for data in item.chunks]
             if item.state is None:
@@ -284,6 +289,26 @@ def test_an_image_always_starts_afresh() -> None:
 def test_too_many_attempts_end_the_job() -> None:
     log = run_one(two_words, start=Start("exhausted", 3, 0)).log
     assert (log.end.state, log.buried) == ("failed", ["job_1"])
+
+
+def test_a_cancelled_job_keeps_what_earlier_attempts_have_used() -> None:
+    end = run_one(two_words, start=Start("cancelled", 2, 1, Usage(prompt_tokens=7, image_steps=40))).log.end
+    assert end.usage == Usage(prompt_tokens=7, image_steps=40)
+
+
+def test_what_waits_for_redis_alone_is_no_work_of_the_engines() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.log.up.clear()
+        running = asyncio.create_task(bench.runner.run(make_job(), "tag"))
+        while not bench.log.asked:
+            await asyncio.sleep(0)
+        while bench.runner.progress is not None:
+            await asyncio.sleep(0)
+        assert bench.runner.running == ["job_1"]
+        bench.log.up.set()
+        await running
+
+    play(two_words, scenario)
 
 
 def test_progress_is_told_while_jobs_come_on() -> None:
