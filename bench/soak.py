@@ -52,10 +52,18 @@ REST = 30.0  # seconds beyond the longest expiry
 MOST_SLOPE = 2.0  # MiB per hour, beyond its error: the target
 SHORTEST = 10.0  # minutes of a run whose slopes mean something
 
-STAYS = ("_kombu.*",)
-"""Keys that are never deleted: a constant number for each model."""
+STAYS = ("_kombu.*", "limit:*:86400:*")
+"""Keys that outlast a run: a constant number for each model, and what accounts have used until the day is over."""
 
-RUNS = (*STAYS, keys.WORKERS, keys.worker("*"), keys.RECOVERY, keys.lease_mutex("*"))
+RUNS = (
+    *STAYS,
+    keys.WORKERS,
+    keys.worker("*"),
+    keys.pool("*"),
+    keys.RECOVERY,
+    keys.lease_mutex("*"),
+    keys.USAGE_MUTEX,
+)
 """Keys that are there while gateways and workers run."""
 
 
@@ -184,7 +192,9 @@ def left_over(running: Cluster, known: tuple[str, ...]) -> list[str]:
     longest = max(SETTINGS["log_ttl"] + SETTINGS["job_timeout"], GRACE)
     deadline = time.monotonic() + longest + REST
     while True:
-        names = [name.decode() for name in running.valkey.client.scan_iter(count=1000)]
+        names = {name.decode() for name in running.valkey.client.scan_iter(count=1000)}
+        if running.valkey.client.xlen(keys.USAGE) == 0:
+            names.discard(keys.USAGE)  # an empty stream stays, and is nothing
         found = [name for name in names if not any(fnmatch(name, pattern) for pattern in known)]
         if not found or time.monotonic() > deadline:
             return sorted(found)
