@@ -107,13 +107,13 @@ def test_workers_answer_their_probes_and_prometheus(running: Cluster) -> None:
 @pytest.mark.parametrize("url, status", [("sqlite:///{folder}/crofai.db", 0), ("postgresql://a@127.0.0.1:1/a", 1)])
 def test_the_migration_ends(tmp_path: Path, url: str, status: int) -> None:
     """As its Job runs it, and not before it has asked for a while."""
-    job = one(Chart().objects(FEWEST | {"migration": {"wait": 1}}), "Job", "demo-crofai-migrate")
+    job = one(Chart().objects(FEWEST | {"migration": {"wait": 6}}), "Job", "demo-crofai-migrate")
     [container] = job["spec"]["template"]["spec"]["containers"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(tmp_path), "CROFAI_DATABASE_URL": url.format(folder=tmp_path)}
     done = subprocess.run(container["command"], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
-    assert done.stderr.count("cannot be used") == 2 * status
+    assert done.stderr.count("cannot be used") >= 2 * status, "it asks again"
 
 
 def test_valkey_takes_the_charts_configuration(tmp_path: Path) -> None:
