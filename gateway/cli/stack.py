@@ -6,7 +6,7 @@ import sys
 import time
 
 from gateway.admin_key import admin_key_file
-from gateway.cli import api, plan, readiness, valkey
+from gateway.cli import api, readiness, services, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
 from gateway.cli.demo import demo_key
@@ -23,7 +23,7 @@ class Stack:
     """Valkey, a gateway, and a worker for each pool."""
 
     def __init__(
-        self, settings: Settings, pools: list[plan.Pool], port: int, console: Console, claim: Claim
+        self, settings: Settings, pools: list[services.Pool], port: int, console: Console, claim: Claim
     ) -> None:
         self._settings = settings
         self._pools = pools
@@ -67,10 +67,10 @@ class Stack:
         accounts.close()
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)
-        gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
+        gateway = await self._supervisor.start(services.gateway_service(self._settings, redis_url, self._port))
         self._gateway.append(gateway)
         for pool in self._pools:
-            child = await self._supervisor.start(plan.worker_service(pool, self._settings, redis_url))
+            child = await self._supervisor.start(services.worker_service(pool, self._settings, redis_url))
             self._workers[child] = pool.model.id
         workers = readiness.Workers(self._workers, Registry(valkey.connect(redis_url)), self._console)
         watching = asyncio.create_task(workers.watch())

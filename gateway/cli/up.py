@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import instance, plan, preflight
+from gateway.cli import instance, preflight, services
 from gateway.cli.console import Console
 from gateway.cli.failures import CommandFailed
 from gateway.cli.stack import Stack
@@ -26,7 +26,7 @@ def up(
 ) -> None:
     """Run everything: Valkey, the gateway, and a worker for each model. Ctrl-C stops it."""
     settings = load_settings()
-    pools = plan.make(load_catalog(settings.models_file), model or [], engine, images=images)
+    pools = services.make(load_catalog(settings.models_file), model or [], engine, images=images)
     engines = [pool.engine for pool in pools]
     port = settings.port if port is None else port
     console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
@@ -40,7 +40,7 @@ def up(
                 _refuse(shortages)
             for shortage in shortages:
                 console.say(f"warning: {shortage}")
-            port = port or plan.free_port(settings.host)
+            port = port or services.free_port(settings.host)
             asyncio.run(Stack(settings, pools, port, console, claim).run())
     except OSError as error:
         if error.filename is None:
