@@ -12,7 +12,7 @@ from gateway.planning.pools import HOUR
 POLL = 15.0  # seconds between two looks, of the autoscaler's and ours
 TOLERANCE = 0.1  # Kubernetes' own: so near to the target it changes nothing
 COOLDOWN = 60.0  # seconds without an open job, until the last replica goes
-STABILIZATION = 120.0  # seconds: the most that was wanted so lately stays
+STABILIZATION = 300.0  # seconds, Kubernetes' own: the most that was wanted so lately stays
 EVERY = 60.0  # seconds between one replica that goes and the next
 MOST_NEW = 4  # pods in 15 s, or twice those there are, whichever is more: Kubernetes' own
 

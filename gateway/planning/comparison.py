@@ -44,8 +44,11 @@ class Result:
     models: dict[str, Outcome]
 
 
-def compare(plan: Plan, week: Week) -> list[Result]:
-    """The plan first. The last two are hindsight, where none waits longer than a job may, and than a start-up."""
+def compare(plan: Plan, week: Week, tables: "Tables | None" = None) -> list[Result]:
+    """The plan first. The last two are hindsight, where none waits longer than a job may, and than a start-up.
+
+    `tables` are what `hindsights` makes of the week: where several plans are compared, they are made once.
+    """
     planned = week.run(plan.scalers)
     results = [
         _result(PLAN, planned, plan.goal),
@@ -53,13 +56,23 @@ def compare(plan: Plan, week: Week) -> list[Result]:
         _result("fixed, for the mean", week.run(fixed(_sized(plan, peak=False))), plan.goal),
         _result("fixed, for the peak", week.run(fixed(_sized(plan, peak=True))), plan.goal),
     ]
-    for policy, options in zip((HINDSIGHT, PROMPT), _known(plan.goal, week, planned), strict=True):
-        late = sum(outcome.late(plan.goal.wait) for outcome in planned.values())
-        best = {model: option.what for model, option in cheapest(options, late).items()}
-        if sum(each.gpu_hours for each in best.values()) > sum(each.gpu_hours for each in planned.values()):
-            best = planned
-        results.append(_result(policy, best, plan.goal))
+    for policy, options in (tables or hindsights(plan.goal, week)).items():
+        results.append(_result(policy, _best(options, planned, plan.goal.wait), plan.goal))
     return results
+
+
+Tables = dict[str, dict[str, list[Option[Outcome]]]]
+"""By kind of hindsight and model: what it could have cost, and how many would have been late for it."""
+
+
+def hindsights(goal: Goal, week: Week) -> Tables:
+    patient, prompt = {}, {}
+    for model, pool in week.pools.items():
+        known = pool, week.arrivals[model], goal, week.begin, week.end
+        patient[model] = hindsight.options(*known, hindsight.PATIENCE)
+        # A promised pool always has a replica, so nobody's patience is tried.
+        prompt[model] = patient[model] if pool.promised else hindsight.options(*known, pool.startup + goal.wait)
+    return {HINDSIGHT: patient, PROMPT: prompt}
 
 
 def ratio(results: list[Result], policy: str, to: str = HINDSIGHT) -> float:
@@ -116,20 +129,12 @@ def _replicas(planned: Planned, *, peak: bool) -> int:
     return planned.peak if peak else math.ceil(sum(works) / len(works) * pool.pace(pool.slots) / pool.slots)
 
 
-Options = dict[str, list[Option[Outcome]]]
-
-
-def _known(goal: Goal, week: Week, planned: Mapping[str, Outcome]) -> tuple[Options, Options]:
-    """What each pool could have cost for who had known the week: never worse than what the plan did itself."""
-    patient: Options = {}
-    prompt: Options = {}
-    for model, pool in week.pools.items():
-
-        def tables(patience: float, pool: Pool = pool) -> list[Option[Outcome]]:
-            return hindsight.options(pool, week.arrivals[pool.model], goal, week.begin, week.end, patience)
-
-        own = Option(gpu_hours=planned[model].gpu_hours, late=planned[model].late(goal.wait), what=planned[model])
-        patient[model] = [own, *tables(hindsight.PATIENCE)]
-        # A promised pool always has a replica, so nobody's patience is tried.
-        prompt[model] = patient[model] if pool.promised else [own, *tables(pool.startup + goal.wait)]
-    return patient, prompt
+def _best(
+    options: Mapping[str, list[Option[Outcome]]], planned: dict[str, Outcome], wait: float
+) -> dict[str, Outcome]:
+    """The cheapest with no more late requests than were planned: never worse than the plan itself."""
+    late = {model: outcome.late(wait) for model, outcome in planned.items()}
+    own = {model: Option(gpu_hours=each.gpu_hours, late=late[model], what=each) for model, each in planned.items()}
+    best = cheapest({model: [own[model], *options[model]] for model in own}, sum(late.values()))
+    cost, most = (sum(option.gpu_hours for option in each.values()) for each in (best, own))
+    return {model: option.what for model, option in best.items()} if cost < most else planned

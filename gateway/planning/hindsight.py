@@ -7,7 +7,7 @@ else is. It is the best that we find, not a proof that there is no better.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 
 from gateway.planning.autoscaler import Timetable
 from gateway.planning.demand import needed
@@ -16,14 +16,13 @@ from gateway.planning.pools import HOUR, Arrivals, Goal, Pool
 from gateway.planning.simulation import Outcome, prepare, replay
 
 MINUTE = 60.0
-PRICES = (0.003, 0.03, 0.3)
+PRICES = (0.003, 0.008, 0.03, 0.3)
 """Of a late request, in GPU-hours."""
 
-PACES = (0.9, 1.1)
-"""What is expected of services' times, which depend on how full the batches get."""
-
-WINDOWS = (4, 20)
-"""Minutes in whose mean nothing is to be left undone: lateness must not pile up."""
+WAYS = ((1.0, 1.2, 4), (0.5, 1.2, 4), (1.0, 1.2, 10), (0.0, 0.9, 20))
+"""How needs are told: what is used of the wait that is in time; how much longer than told services take, as
+batches get full; and the minutes in whose mean no work is to be left undone, so that it does not pile up. Of 36
+ways that were tried on made-up weeks, these four find what all of them find, to one part in a thousand."""
 
 PATIENCE = 600.0  # seconds, CROFAI_JOB_TIMEOUT: nobody is to wait for longer, in any timetable
 
@@ -34,8 +33,8 @@ def options(
     """What one pool could have cost, and how many requests would have been late for it."""
     found, least, one = [], int(pool.promised), {pool.model: pool}
     week = prepare(arrivals, begin, end)
-    for pace, window in product(PACES, WINDOWS):
-        needs = needed(pool, arrivals, goal.wait, pace)
+    for wait, pace, window in WAYS:
+        needs = needed(pool, arrivals, wait * goal.wait, pace)
         slots = _by_minute(arrivals.times, needs, begin, end)
         lowest = _lowest(pool, arrivals, pace, begin, window, [least] * len(slots))
         for price in PRICES:

@@ -20,10 +20,10 @@ from shared.errors import SetupError
 WORTH = (0.4, 0.15, 0.05)
 """A replica stays in the hours in which so many requests need it, as shares of those of the model's mean hour."""
 
-FACTORS = (0.65, 0.8, 1.0, 1.25, 1.6)
+FACTORS = (0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Of the open jobs that a replica serves in time: at so many for each, another is started."""
 
-RESERVE = 0.1
+RESERVE = 0.2
 """Of what may be late, so much is kept for what the next week has that the last had not."""
 
 PEAK = 0.999
@@ -136,12 +136,13 @@ class Trial:
         least = int(pool.promised)
         most = max(least, 1, *(hour.need(1.0) for hour in hours)) + 1
         flat, usual = Scaling(least=least, most=most), full(pool, arrivals, self.goal.wait)
-        floors = {(): None} | ({stay(hours, worth, least): None for worth in WORTH} if by_hours else {})
-        targets = {max(1, int(usual * factor)): None for factor in FACTORS}
+        more = [stay(hours, worth, least) for worth in WORTH] if by_hours else [(least + 1,) * len(hours)]
+        floors = dict.fromkeys([(), *more])
+        targets = dict.fromkeys(max(1, int(usual * factor)) for factor in FACTORS)
         week = prepare(arrivals, self.begin, self.end)
         return [
             self._try(pool, week, replace(flat, floors=floor, target=float(target)))
-            for floor in floors
+            for floor in (floors if arrivals.times else [()])
             for target in (targets if arrivals.times else [*targets][:1])
         ]
 

@@ -1,14 +1,18 @@
 """A plan in words, as JSON, and as values for the Helm chart."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
-from gateway.planning.autoscaler import COOLDOWN, EVERY, STABILIZATION
+from gateway.planning.autoscaler import COOLDOWN, EVERY, POLL, STABILIZATION
 from gateway.planning.comparison import HINDSIGHT, PROMPT, Result, ratio
 from gateway.planning.demand import HOURS
 from gateway.planning.planner import Plan, Planned
+
+USUAL_HOLD, USUAL_TIMEOUT = 60, 600  # seconds: CROFAI_HOLD and CROFAI_JOB_TIMEOUT of themselves
+MARGIN = 30.0  # seconds, to see that a job waits and to place a pod
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -83,7 +87,7 @@ def most_held(plan: Plan) -> int:
 def values(plan: Plan) -> str:
     """A file of values for the Helm chart."""
     models = {each.pool.model: _pool(each) for each in plan.models}
-    found = {
+    found = _settings(plan) | {
         "keda": {"enabled": True, "cooldownPeriod": int(COOLDOWN)},
         "scaleDown": {"stabilization": int(STABILIZATION), "pods": 1, "every": int(EVERY)},
         "models": models,
@@ -93,6 +97,16 @@ def values(plan: Plan) -> str:
         f"{plan.goal.wait:g} s.\n# Maxima overlap: together they may want more GPUs than there are.\n"
     )
     return head + yaml.dump(found, Dumper=_Dumper, sort_keys=False, default_flow_style=None)
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """Who waits for a replica's start must be held for as long, and have time left for an answer."""
+    starts = [each.pool.startup for each in plan.models if each.scaling.most and not each.scaling.least]
+    hold = math.ceil(max(starts, default=0) + POLL + MARGIN)
+    if hold <= USUAL_HOLD:
+        return {}
+    timeout = {"job_timeout": USUAL_TIMEOUT + hold} if 2 * hold > USUAL_TIMEOUT else {}
+    return {"settings": {"hold": hold} | timeout}
 
 
 def _pool(planned: Planned) -> dict[str, Any]:

@@ -26,8 +26,10 @@ def made() -> Plan:
 
 def test_values_are_what_the_chart_takes(made: Plan) -> None:
     values = yaml.safe_load(report.values(made))
+    # Who asks for the rare one waits for its start, of 90 s.
+    assert values["settings"] == {"hold": 135}
     assert values["keda"] == {"enabled": True, "cooldownPeriod": 60}
-    assert values["scaleDown"] == {"stabilization": 120, "pods": 1, "every": 60}
+    assert values["scaleDown"] == {"stabilization": 300, "pods": 1, "every": 60}
     assert values["models"]["large"] == {"replicas": 0}
     assert values["models"]["idle"]["autoscaling"]["min"] == 1
     assert values["models"]["rare"]["autoscaling"]["min"] == 0
@@ -46,6 +48,16 @@ def test_reasons_are_said(made: Plan) -> None:
     assert "has work for" in said["busy"]
 
 
+def test_a_start_that_takes_longer_than_jobs_may_is_made_room_for(made: Plan) -> None:
+    slow = [replace(each, pool=replace(each.pool, startup=855.0)) for each in made.models]
+    assert yaml.safe_load(report.values(replace(made, models=slow)))["settings"] == {
+        "hold": 900,
+        "job_timeout": 1500,
+    }
+    busy = [each for each in made.models if each.pool.promised]
+    assert "settings" not in yaml.safe_load(report.values(replace(made, models=busy)))
+
+
 def test_a_schedule_says_days_and_hours() -> None:
     working = [1] * 9 + [3] * 8 + [2] * 7
     floors = (*working * 5, *[1] * 24, *([1] * 23 + [4]))
@@ -59,7 +71,7 @@ def test_a_schedule_says_days_and_hours() -> None:
 def test_a_schedule_is_in_the_values(made: Plan) -> None:
     first = made.models[0]
     floors = tuple(2 if hour % 24 == 9 else 1 for hour in range(168))
-    by_hour = replace(first, scaling=replace(first.scaling, floors=floors))
+    by_hour = replace(first, scaling=replace(first.scaling, least=1, floors=floors))
     values = report.values(replace(made, models=[by_hour]))
     found = yaml.safe_load(values)["models"][first.pool.model]["autoscaling"]["schedule"]
     assert found == [{"days": [1, 2, 3, 4, 5, 6, 0], "from": 9, "to": 10, "min": 2}]
