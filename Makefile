@@ -24,7 +24,7 @@ PROJECT := .venv/.project
 DEV := .venv/.dev
 
 .PHONY: up test check audit chaos parity setup dev clients lock clean help
-.PHONY: bench-batching bench-estimates bench-failover bench-leaving bench-relay bench-sharing bench-slow-reader
+.PHONY: bench-batching bench-estimates bench-failover bench-leaving bench-plan bench-relay bench-sharing bench-slow-reader
 .PHONY: bench-soak bench-spending bench-stalled
 
 up: setup ## set up, and run the gateway, a language model and an image model
@@ -75,6 +75,9 @@ bench-soak: setup dev ## twenty minutes of steady load: memory that grows, and k
 
 bench-leaving: setup dev ## how soon the engine is free once a client has left
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.leaving $(ARGS)
+
+bench-plan: setup dev ## what planned replicas cost and keep, against fixed ones and hindsight; fifteen minutes
+	$(BIN)/python -m bench.planning $(ARGS)
 
 bench-relay: setup dev ## tokens that the gateway relays per second of processor time
 	$(BIN)/python -m bench.relay $(ARGS)

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from gateway.cli.plan import Pool
+from gateway.cli.services import Pool
 
 
 def banner(

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import accounts, chat, database, jobs, keys, models, processes, tiers, top, up, usage
+from gateway.cli import accounts, chat, database, jobs, keys, models, planning, processes, tiers, top, up, usage
 from shared.errors import CrofError
 from shared.settings import misspelt
 
@@ -48,6 +48,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.command("tiers")(tiers.tiers)
 app.command("usage")(usage.usage)
+app.command("plan")(planning.plan_replicas)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(database.app, name="database")
 app.command("models")(models.models)

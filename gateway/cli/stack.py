@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from gateway.admin_key import admin_key_file, is_valid
-from gateway.cli import api, plan, readiness, valkey
+from gateway.cli import api, readiness, services, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
 from gateway.cli.demo import demo_key
@@ -27,7 +27,7 @@ class Stack:
     def __init__(
         self,
         settings: Settings,
-        pools: list[plan.Pool],
+        pools: list[services.Pool],
         tiers: Tiers,
         port: int,
         console: Console,
@@ -74,10 +74,10 @@ class Stack:
         accounts.close()
         redis_url = await self._start_valkey()
         self._claim.publish(self._url, redis_url)
-        gateway = await self._supervisor.start(plan.gateway_service(self._settings, redis_url, self._port))
+        gateway = await self._supervisor.start(services.gateway_service(self._settings, redis_url, self._port))
         self._gateway.append(gateway)
         for number, pool in enumerate(self._pools):
-            service = plan.worker_service(pool, self._settings, redis_url, number)
+            service = services.worker_service(pool, self._settings, redis_url, number)
             child = await self._supervisor.start(service)
             self._workers[child] = pool.model.id
         workers = readiness.Workers(self._workers, Registry(valkey.connect(redis_url)), self._console)

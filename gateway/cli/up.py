@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import instance, plan, preflight
+from gateway.cli import instance, preflight, services
 from gateway.cli.console import Console
 from gateway.cli.failures import CommandFailed
 from gateway.cli.stack import Stack
@@ -30,7 +30,7 @@ def up(
     # What is wrong in the files is told before anything is started, or made.
     catalog = load_catalog(settings.models_file)
     tiers = load_tiers(settings.tiers_file, catalog.models)
-    pools = plan.make(catalog, model or [], engine, images=images)
+    pools = services.make(catalog, model or [], engine, images=images)
     engines = [pool.engine for pool in pools]
     port = settings.port if port is None else port
     console = Console(sys.stderr, width=max(len(name) for name in ("gateway", *(pool.name for pool in pools))))
@@ -44,7 +44,7 @@ def up(
                 _refuse(shortages)
             for shortage in shortages:
                 console.say(f"warning: {shortage}")
-            port = port or plan.free_port(settings.host)
+            port = port or services.free_port(settings.host)
             asyncio.run(Stack(settings, pools, tiers, port, console, claim).run())
     except OSError as error:
         if error.filename is None:

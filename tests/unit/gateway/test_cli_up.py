@@ -11,15 +11,15 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from gateway.cli import console, instance, plan, preflight, stack, valkey
+from gateway.cli import console, instance, preflight, services, stack, valkey
 from gateway.cli.api import address, base_url
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, LogFile
 from gateway.cli.demo import demo_key
 from gateway.cli.failures import CommandFailed
 from gateway.cli.main import app
-from gateway.cli.plan import Pool
 from gateway.cli.readiness import assign
+from gateway.cli.services import Pool
 from shared.accounts import Accounts
 from shared.catalog import load_catalog
 from shared.errors import SetupError
@@ -36,16 +36,16 @@ TIERS = load_tiers(None, ())
 
 
 def test_the_default_is_a_language_model_and_an_image_model() -> None:
-    pools = plan.make(load_catalog(), [], None, images=True)
+    pools = services.make(load_catalog(), [], None, images=True)
     assert [(pool.model.id, pool.engine) for pool in pools] == [
         ("smollm2-135m", "vllm"),
         ("sdxl-tiny", "diffusers"),
     ]
-    assert [pool.name for pool in plan.make(load_catalog(), [], None, images=False)] == ["smollm2-135m"]
+    assert [pool.name for pool in services.make(load_catalog(), [], None, images=False)] == ["smollm2-135m"]
 
 
 def test_named_models_take_the_place_of_the_default() -> None:
-    pools = plan.make(load_catalog(), ["llama3-8b-Instruct", "llama3"], "simulated", images=True)
+    pools = services.make(load_catalog(), ["llama3-8b-Instruct", "llama3"], "simulated", images=True)
     assert [(pool.name, pool.model.id, pool.engine) for pool in pools] == [
         ("llama3", "llama3", "simulated"),
         ("llama3-2", "llama3", "simulated"),
@@ -54,18 +54,18 @@ def test_named_models_take_the_place_of_the_default() -> None:
 
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(SetupError, match="only `simulated`"):
-        plan.make(load_catalog(), [], "magic", images=True)
+        services.make(load_catalog(), [], "magic", images=True)
 
 
 def test_nothing_is_held_for_a_worker_that_nobody_starts(tmp_path: Path) -> None:
-    service = plan.gateway_service(Settings(data_dir=tmp_path), "redis://127.0.0.1:1/0", 8000)
+    service = services.gateway_service(Settings(data_dir=tmp_path), "redis://127.0.0.1:1/0", 8000)
     assert service.defaults["CROFAI_HOLD_UNSERVED"] == "false"
     assert "CROFAI_HOLD_UNSERVED" not in service.environment, "the operator's own word, which it inherits, counts"
 
 
 def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
     pool = Pool(name="llama3", model=make_model(id="llama3"), engine="simulated")
-    service = plan.worker_service(pool, Settings(data_dir=tmp_path, drain_timeout=7), "redis://127.0.0.1:1/0")
+    service = services.worker_service(pool, Settings(data_dir=tmp_path, drain_timeout=7), "redis://127.0.0.1:1/0")
     assert service.command[1:] == ["-m", "workers", "--model", "llama3", "--engine", "simulated"]
     assert service.environment["CROFAI_REDIS_URL"] == "redis://127.0.0.1:1/0"
     assert service.environment["CROFAI_DATA_DIR"] == str(tmp_path)
@@ -83,19 +83,19 @@ def test_a_worker_is_told_where_everything_is(tmp_path: Path) -> None:
 )
 def test_only_weights_of_a_hub_may_be_fetched_from_it(weights: str, offline: bool, tmp_path: Path) -> None:
     pool = Pool(name="m", model=make_model(weights=weights), engine="vllm")
-    assert ("HF_HUB_OFFLINE" in plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults) == offline
+    assert ("HF_HUB_OFFLINE" in services.worker_service(pool, Settings(data_dir=tmp_path), "").defaults) == offline
 
 
 def test_image_workers_leave_the_processor_to_others(tmp_path: Path) -> None:
     pool = Pool(name="sdxl-tiny", model=make_model(kind="image"), engine="diffusers")
-    assert plan.worker_service(pool, Settings(data_dir=tmp_path), "").defaults["OMP_NUM_THREADS"] == "1"
+    assert services.worker_service(pool, Settings(data_dir=tmp_path), "").defaults["OMP_NUM_THREADS"] == "1"
 
 
 def test_each_has_a_port_for_its_metrics_if_there_is_to_be_one(tmp_path: Path) -> None:
     pool = Pool(name="m", model=make_model(), engine="simulated")
     for port, wanted in ((0, None), (9090, "9093")):
         settings = Settings(data_dir=tmp_path, metrics_port=port)
-        service = plan.worker_service(pool, settings, "", 2)
+        service = services.worker_service(pool, settings, "", 2)
         assert service.environment.get("CROFAI_METRICS_PORT") == wanted
 
 

@@ -1,0 +1,233 @@
+"""`crofai plan`: from usage to replicas of each model, and how that would do."""
+
+import csv
+import io
+import json
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import tables
+from gateway.cli.admin import Url, connect
+from gateway.cli.failures import CommandFailed
+from gateway.planning import report, workload
+from gateway.planning.comparison import Week, compare
+from gateway.planning.demand import from_rows, monday
+from gateway.planning.planner import Plan, plan
+from gateway.planning.pools import WEEK, Arrivals, Goal, Pool, pool, promised_models
+from shared.catalog import Catalog, load_catalog
+from shared.errors import ModelNotFound
+from shared.settings import Settings, load_settings
+from shared.tiers import load_tiers
+
+SPANS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+NEEDED = ("model", "created", "begun", "ended")
+
+
+def plan_replicas(
+    gpus: Annotated[int, typer.Option(min=1, help="All GPUs that there are for models.")],
+    since: Annotated[str, typer.Option(help="How far back to look: 36h, 7d or 4w.")] = "7d",
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="Of requests that are to begin in time.")] = 0.95,
+    within: Annotated[float, typer.Option(min=0, help="What is in time, in seconds.")] = 10,
+    promise: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Never without a replica; may be given often.")
+    ] = None,
+    startup: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL=SECONDS", help="Until a replica serves; default: by its size."),
+    ] = None,
+    by_hour: Annotated[bool, typer.Option("--by-hour", help="Let minima follow the hours of the week.")] = False,
+    usage: Annotated[Path | None, typer.Option(help="Read usage from this file, JSON or CSV.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the usage that is read, for --usage.")] = None,
+    values: Annotated[Path | None, typer.Option(help="Write values for the Helm chart.")] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Plan from the first half, and try it on the second.")
+    ] = False,
+    week: Annotated[
+        str | None, typer.Option(help="With --simulate: a made-up week, skewed, bursty or viral.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the made-up week that is planned from; the next is tried.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    url: Url = None,
+) -> None:
+    """Plan each model's replicas from its usage."""
+    goal = Goal(share, within)
+    if week is not None:
+        if not simulate or usage or save:
+            raise CommandFailed("--week makes usage up: give it with --simulate, and without --usage and --save")
+        pools, known, tried = _made_up(week, seed, gpus)
+    else:
+        settings = load_settings()
+        rows = _read(usage) if usage else _ask(url, _seconds(since))
+        if save:
+            save.write_text(json.dumps(rows), encoding="utf-8")
+        pools, known, tried = _recorded(rows, settings, promise or [], _startups(startup or []), gpus)
+        if simulate:
+            known, tried = _halves(known)
+    made = plan(pools, known.arrivals, goal, gpus, known.begin, known.end, by_hours=by_hour)
+    results = compare(made, tried) if simulate else []
+    if values:
+        values.write_text(report.values(made), encoding="utf-8")
+        print(f"written: {values}", file=sys.stderr)
+    if as_json:
+        found = report.as_json(made) | ({"simulation": report.results_json(results)} if simulate else {})
+        print(json.dumps(found, indent=2))
+        return
+    _show(made)
+    if simulate:
+        print()
+        _show_results(report.results_json(results))
+
+
+def _made_up(week: str, seed: int, gpus: int) -> tuple[dict[str, Pool], Week, Week]:
+    """A week to plan from, and the next to try it on. That a model goes viral, nobody had known."""
+    kind = next((name for name in workload.WEEKS if name == week), None)
+    if kind is None:
+        raise CommandFailed(f"--week should be one of {', '.join(workload.WEEKS)}, got {week!r}")
+    pools = workload.fleet()
+    known = workload.generate("skewed" if kind == "viral" else kind, seed)
+    tried = workload.generate(kind, seed + 1)
+    made = [Week(pools=pools, arrivals=each, begin=0, end=WEEK, gpus=gpus) for each in (known, tried)]
+    return pools, made[0], made[1]
+
+
+def _recorded(
+    rows: list[dict[str, Any]], settings: Settings, promise: list[str], startups: dict[str, float], gpus: int
+) -> tuple[dict[str, Pool], Week, Week]:
+    """The pools of models that were used or are promised, and what came to them."""
+    if not rows:
+        raise CommandFailed("there is no usage in that time to plan from. See: crofai usage")
+    catalog = load_catalog(settings.models_file)
+    origin = monday(min(float(row.get("created") or 0) for row in rows))
+    used = from_rows(rows, origin)
+    tiers = load_tiers(settings.tiers_file, catalog.models)
+    promised = promised_models([tier.models for tier in tiers.all]) | {_find(catalog, name) for name in promise}
+    given = {_find(catalog, name): seconds for name, seconds in startups.items()}
+    for name in sorted(used.keys() - catalog.models.keys()):
+        print(f"crofai: warning: {name} was used, and is no model of the catalogue: not planned", file=sys.stderr)
+    pools = {
+        name: pool(model, promised=name in promised, startup=given.get(name))
+        for name, model in catalog.models.items()
+        if name in used or name in promised
+    }
+    arrivals = {name: used.get(name, Arrivals([], [])) for name in pools}
+    times = [time for each in used.values() for time in each.times]
+    whole = Week(pools=pools, arrivals=arrivals, begin=min(times), end=max(times) + 1, gpus=gpus)
+    return pools, whole, whole
+
+
+def _halves(whole: Week) -> tuple[Week, Week]:
+    middle = (whole.begin + whole.end) / 2
+    return _part(whole, whole.begin, middle), _part(whole, middle, whole.end)
+
+
+def _part(whole: Week, begin: float, end: float) -> Week:
+    parts = {}
+    for model, (times, services) in whole.arrivals.items():
+        inside = [number for number, time in enumerate(times) if begin <= time < end]
+        parts[model] = Arrivals([times[number] for number in inside], [services[number] for number in inside])
+    return Week(pools=whole.pools, arrivals=parts, begin=begin, end=end, gpus=whole.gpus)
+
+
+def _ask(url: str | None, seconds: float) -> list[dict[str, Any]]:
+    """All jobs admitted so lately, of all accounts, from the server's ledger."""
+    since = time.time() - seconds
+    first = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d")
+    with connect(url) as admin:
+        rows = admin.all("/v1/usage/jobs", **{"from": first, "account": "all"})
+    return [{name: row[name] for name in NEEDED} for row in rows if row["created"] >= since]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    """A list of jobs, or an answer of /v1/usage/jobs; or a table with such columns."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        if file.suffix.lower() == ".csv":
+            rows: Any = list(csv.DictReader(io.StringIO(text)))
+        else:
+            rows = json.loads(text)
+            rows = rows["data"] if isinstance(rows, dict) else rows
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, csv.Error):
+        raise CommandFailed(
+            f"{file}: should be a JSON list of jobs, or CSV, each with {', '.join(NEEDED)}"
+        ) from None
+    return list(rows)
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([hdw])", text)
+    if not found or int(found[1]) * SPANS[found[2]] > 365 * SPANS["d"]:
+        raise CommandFailed(f"--since should be such as 36h, 7d or 4w, and at most 365d, got {text!r}")
+    return int(found[1]) * SPANS[found[2]]
+
+
+def _startups(given: list[str]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, _, seconds = text.partition("=")
+        if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]+)?", seconds):
+            raise CommandFailed(f"--startup should be such as llama3=90, in seconds, got {text!r}")
+        found[name] = float(seconds)
+    return found
+
+
+def _find(catalog: Catalog, name: str) -> str:
+    try:
+        return catalog.find(name).id
+    except ModelNotFound as error:
+        raise CommandFailed(str(error)) from None
+
+
+def _show(made: Plan) -> None:
+    tables.show(
+        ("model", "GPUs each", "requests", "min", "max", "factor", "why"),
+        (
+            [
+                each.pool.model,
+                str(each.pool.gpus),
+                f"{each.requests:,}",
+                str(each.scaling.least),
+                str(each.scaling.most),
+                f"{each.factor:.2f}",
+                report.why(each),
+            ]
+            for each in made.models
+        ),
+    )
+    late, count = sum(each.late for each in made.models), sum(each.requests for each in made.models)
+    share = 1 - late / count if count else 1.0
+    print(
+        f"{report.most_held(made)} of {made.gpus} GPUs are held at least, in the busiest hour; maxima overlap. "
+        f"With this, {share:.1%} of what came would have begun within {made.goal.wait:g} s (goal: "
+        f"{made.goal.share:.1%}), for {sum(each.gpu_hours for each in made.models):,.0f} GPU-hours."
+    )
+
+
+def _show_results(results: list[dict[str, Any]]) -> None:
+    tables.show(
+        ("policy", "in time", "p50", "p95", "p99", "GPU-hours", "to hindsight", "to prompt hindsight"),
+        (
+            [
+                each["policy"],
+                f"{each['share_in_time']:.1%}",
+                *(
+                    "never" if each["waits"][name] is None else f"{each['waits'][name]:g} s"
+                    for name in ("p50", "p95", "p99")
+                ),
+                f"{each['gpu_hours']:,.0f}",
+                f"{each['to_hindsight']:.2f}",
+                f"{each['to_prompt_hindsight']:.2f}",
+            ]
+            for each in results
+        ),
+    )

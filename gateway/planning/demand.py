@@ -1,0 +1,130 @@
+"""What is asked of each model: from the ledger's rows to requests, and from them to replicas, hour by hour."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from statistics import fmean
+from typing import Any
+
+from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, Pool
+from shared.errors import SetupError
+
+HOURS = 168  # of a week
+MONDAY = 4 * DAY  # the first of Unix time
+
+
+class UsageError(SetupError):
+    """Rows that say nothing of when jobs came and for how long they were served."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hour:
+    """One hour's demand. `work` is how many jobs are in service at the mean; `replicas` are by share of requests:
+    a sorted list of what each needs to begin at once."""
+
+    requests: int
+    work: float
+    needs: tuple[int, ...]
+
+    def needing(self, replicas: int) -> float:
+        """How many of the requests begin at once with so many replicas only, or with more."""
+        if not self.needs:
+            return 0.0
+        return self.requests * (1 - bisect_left(self.needs, replicas) / len(self.needs))
+
+    def need(self, share: float) -> int:
+        """The replicas with which so large a share of the requests begins at once."""
+        return self.needs[round(share * (len(self.needs) - 1))] if self.needs else 0
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]], origin: float) -> dict[str, Arrivals]:
+    """The requests of each model, in seconds after `origin` (Unix seconds), the oldest first.
+
+    A job that never began is taken for one of usual length. Raises UsageError.
+    """
+    found: dict[str, list[tuple[float, float | None]]] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            model, created, begun, ended = str(row["model"]), *(_time(row[name]) for name in _TIMES)
+            if created is None or ended is None:
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(
+                f"row {number}: should have model, and created, begun and ended in Unix seconds"
+            ) from None
+        service = None if begun is None else max(0.0, ended - begun)
+        found.setdefault(model, []).append((created - origin, service))
+    return {model: _arrivals(each) for model, each in sorted(found.items())}
+
+
+_TIMES = ("created", "begun", "ended")
+
+
+def _time(value: Any) -> float | None:
+    return None if value in (None, "") else float(value)
+
+
+def _arrivals(jobs: list[tuple[float, float | None]]) -> Arrivals:
+    known = [service for _, service in jobs if service is not None]
+    usual = fmean(known) if known else 1.0
+    jobs.sort(key=lambda job: job[0])
+    return Arrivals([comes for comes, _ in jobs], [usual if service is None else service for _, service in jobs])
+
+
+def monday(unix: float) -> float:
+    """When its week began, in Unix seconds, by UTC."""
+    return (unix - MONDAY) // WEEK * WEEK + MONDAY
+
+
+def needed(pool: Pool, arrivals: Arrivals, wait: float = 0.0, pace: float = 1.0) -> list[int]:
+    """For each request, the replicas with which it begins within the wait, if all before it began at once."""
+    ends: list[float] = []
+    needs = []
+    for comes, service in zip(*arrivals, strict=True):
+        while ends and ends[0] <= comes + wait:
+            heappop(ends)
+        needs.append(len(ends) // pool.slots + 1)
+        heappush(ends, comes + service * pace)
+    return needs
+
+
+def by_hour(pool: Pool, arrivals: Arrivals, begin: float, end: float) -> list[Hour]:
+    """The demand that each hour of the week may expect, Monday's first: what all days like it had.
+
+    Working days are alike, and so are the two of the weekend, if there are as many as a week in what is known.
+    """
+    kinds = 2 if end - begin >= WEEK else 1
+    needs: dict[tuple[bool, int], list[int]] = {}
+    work: dict[tuple[bool, int], float] = {}
+    for (comes, service), need in zip(zip(*arrivals, strict=True), needed(pool, arrivals), strict=True):
+        place = _kind(comes, kinds)
+        needs.setdefault(place, []).append(need)
+        work[place] = work.get(place, 0.0) + service
+    spans = _seconds(begin, end, kinds)
+    hours = []
+    for hour in range(HOURS):
+        place = _kind(hour * HOUR, kinds)
+        span = max(spans.get(place, 0.0), 1.0)
+        found = sorted(needs.get(place, ()))
+        # Little's law: what comes in a second, times the seconds that each takes.
+        hours.append(
+            Hour(requests=round(len(found) * HOUR / span), work=work.get(place, 0.0) / span, needs=tuple(found))
+        )
+    return hours
+
+
+def _kind(time: float, kinds: int) -> tuple[bool, int]:
+    return kinds > 1 and time % WEEK >= 5 * DAY, int(time % DAY // HOUR)
+
+
+def _seconds(begin: float, end: float, kinds: int) -> dict[tuple[bool, int], float]:
+    """How much of each kind of hour there was."""
+    spans: dict[tuple[bool, int], float] = {}
+    time = begin
+    while time < end:
+        until = min(end, (time // HOUR + 1) * HOUR)
+        place = _kind(time, kinds)
+        spans[place] = spans.get(place, 0.0) + until - time
+        time = until
+    return spans

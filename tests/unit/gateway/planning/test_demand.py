@@ -1,0 +1,101 @@
+"""From rows of usage to the replicas that each hour needs."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from gateway.planning.demand import UsageError, by_hour, from_rows, monday, needed
+from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, pool, promised_models, usual_startup
+from shared.catalog import load_catalog
+from tests.factories import make_usage
+from tests.unit.gateway.planning.traffic import make_pool, steady
+
+
+def test_requests_come_from_the_ledgers_rows() -> None:
+    rows = [
+        make_usage("2", created=1030.0, begun=1031.0, first=1032.0, ended=1041.0),
+        make_usage("1", created=1000.0, begun=1005.0, first=1006.0, ended=1035.0),
+        make_usage("3", created=1001.0, begun=1001.0, ended=1009.0, model="n"),
+        make_usage("4", created=1060.0, ended=1100.0, state="cancelled"),
+    ]
+    found = from_rows(map(msgspec.structs.asdict, rows), 1000.0)
+    # What never began counts as one of usual length: somebody asked for it.
+    assert found == {"m": Arrivals([0.0, 30.0, 60.0], [30.0, 10.0, 20.0]), "n": Arrivals([1.0], [8.0])}
+
+
+def test_rows_of_a_table_are_text() -> None:
+    row = {"model": "m", "created": "5.5", "begun": "", "ended": "8"}
+    assert from_rows([row], 5.0) == {"m": Arrivals([0.5], [1.0])}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"model": "m"},
+        {"model": "m", "created": "soon", "begun": 1, "ended": 2},
+        {"model": "m", "created": None, "begun": None, "ended": 2},
+    ],
+)
+def test_a_row_without_times_is_named(row: dict[str, object]) -> None:
+    good = {"model": "m", "created": 1, "begun": 1, "ended": 2}
+    with pytest.raises(UsageError, match="row 2: should have model, and created"):
+        from_rows([good, row], 0.0)
+
+
+def test_weeks_begin_on_monday() -> None:
+    thursday = datetime(2026, 1, 1, 13, tzinfo=UTC).timestamp()
+    assert datetime.fromtimestamp(monday(thursday), UTC) == datetime(2025, 12, 29, tzinfo=UTC)
+    assert monday(monday(thursday)) == monday(thursday)
+
+
+def test_a_request_needs_the_replicas_that_those_before_it_leave_no_place_in() -> None:
+    burst = Arrivals([0.0] * 9, [60.0] * 9)
+    assert needed(make_pool(slots=4), burst, wait=10) == [1, 1, 1, 1, 2, 2, 2, 2, 3]
+
+
+def test_a_place_that_gets_free_in_time_is_enough() -> None:
+    burst = Arrivals([0.0, 1.0], [8.0, 8.0])
+    assert needed(make_pool(slots=1), burst, wait=10) == [1, 1]
+    assert needed(make_pool(slots=1), burst, wait=5) == [1, 2]
+
+
+def test_an_hours_work_is_littles_law() -> None:
+    hours = by_hour(make_pool(), steady(10, 25, WEEK), 0, WEEK)
+    assert len(hours) == 168
+    assert {round(hour.work, 6) for hour in hours} == {2.5}
+    assert {hour.requests for hour in hours} == {360}
+
+
+def test_working_days_are_alike_and_weekends_are_others() -> None:
+    tuesday = steady(10, 100, HOUR, begin=DAY + 9 * HOUR)
+    hours = by_hour(make_pool(slots=1), tuesday, 0, WEEK)
+    assert [hour for hour in range(168) if hours[hour].needs] == [9, 33, 57, 81, 105]
+    assert hours[9] == hours[33]
+    # One working day of five had it.
+    assert hours[9].work == pytest.approx(2.0)
+
+
+def test_of_less_than_a_week_all_days_are_alike() -> None:
+    hours = by_hour(make_pool(), steady(10, 25, DAY), 0, DAY)
+    assert all(hour.work == pytest.approx(2.5) for hour in hours)
+
+
+def test_pools_are_the_catalogues() -> None:
+    models = load_catalog().models
+    large = pool(models["llama3.1-405b"])
+    assert (large.gpus, large.slots, large.startup) == (8, 64, 450)
+    assert pool(models["stable_diffusion"]).slots == 2 * models["stable_diffusion"].image_args.batch
+    assert pool(models["llama3"], startup=12.5).startup == 12.5
+    assert (
+        usual_startup(models["llama3.2-1b"])
+        < usual_startup(models["llama3_70b"])
+        < usual_startup(models["llama3.1-tulu-405b"])
+    )
+    assert usual_startup(models["llama3.1-tulu-405b"]) == 855
+    assert usual_startup(models["deepseek-r1"]) == 685
+
+
+def test_a_tier_promises_the_models_that_it_names() -> None:
+    assert promised_models([None, ("a", "b"), ("b",)]) == {"a", "b"}
