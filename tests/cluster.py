@@ -203,6 +203,8 @@ class Cluster:
     def stop(self) -> None:
         for process in reversed(self.processes):
             process.kill()
+        self.accounts.close()
+        self.valkey.client.close()
         self.valkey.stop()
 
     def _start(self, name: str, arguments: list[str], env: dict[str, str] | None = None) -> Process:
