@@ -40,8 +40,9 @@ def maxima(
     """What is reserved for each pool, and the most replicas that it may have.
 
     Reserved is what its busiest hour's requests need (`usual`), by share_out. Beyond that a pool may have all that
-    is reserved for nobody; and up to its peak also what others have reserved and do not use, but for one replica
-    of each promised pool. So maxima overlap: whoever is first has what is free. A pool that does not fit has none.
+    is reserved for nobody; and up to its peak, or half of the GPUs, also what others have reserved and do not use,
+    but for one replica of each promised pool. So maxima overlap: whoever is first has what is free, and what goes
+    viral leaves half. A pool that does not fit has none.
     """
     reserved = share_out(pools, usual, {model: max(needs, default=0) for model, needs in usual.items()}, gpus)
     free = gpus - sum(reserved[model] * pool.gpus for model, pool in pools.items())
@@ -49,7 +50,7 @@ def maxima(
     most = {}
     for model, pool in pools.items():
         room = (gpus - promised) // pool.gpus + int(pool.promised)
-        most[model] = max(reserved[model] + free // pool.gpus, min(max(1, peaks[model]), room))
+        most[model] = max(reserved[model] + free // pool.gpus, min(max(1, peaks[model], room // 2), room))
     return reserved, most
 
 

@@ -23,6 +23,10 @@ WORTH = (0.4, 0.15, 0.05)
 FACTORS = (0.65, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Of the open jobs that a replica serves in time: at so many for each, another is started."""
 
+BUSY = 0.5
+"""Of a replica's slots, in the busiest hour. Who has less work saves nothing by letting jobs wait before a second
+replica starts, and would wait all the time if ever more came."""
+
 RESERVE = 0.2
 """Of what may be late, so much is kept for what the next week has that the last had not."""
 
@@ -138,7 +142,8 @@ class Trial:
         flat, usual = Scaling(least=least, most=most), full(pool, arrivals, self.goal.wait)
         more = [stay(hours, worth, least) for worth in WORTH] if by_hours else [(least + 1,) * len(hours)]
         floors = dict.fromkeys([(), *more])
-        targets = dict.fromkeys(max(1, int(usual * factor)) for factor in FACTORS)
+        busy = max(hour.work for hour in hours) >= BUSY * pool.slots
+        targets = dict.fromkeys(max(1, int(usual * factor)) for factor in FACTORS if busy or factor <= 1)
         week = prepare(arrivals, self.begin, self.end)
         return [
             self._try(pool, week, replace(flat, floors=floor, target=float(target)))

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from gateway.planning import hindsight
 from gateway.planning.budget import maxima, share_out
 from gateway.planning.comparison import HINDSIGHT, PLAN, PROMPT, Week, compare, percentile, ratio
-from gateway.planning.demand import HOURS
+from gateway.planning.demand import HOURS, by_hour
 from gateway.planning.frontier import Option, cheapest, efficient
-from gateway.planning.planner import Plan, PlanError, plan
+from gateway.planning.planner import Plan, PlanError, Trial, full, plan
 from gateway.planning.pools import DAY, HOUR, Arrivals, Goal, Pool
 from tests.unit.gateway.planning.traffic import make_pool, noisy, steady
 
@@ -63,6 +63,21 @@ def test_the_least_used_gets_least() -> None:
     # A large one has to be worth as much for each of its GPUs.
     large = pools | {"some": make_pool("some", promised=False, gpus=8)}
     assert share_out(large, needs | {"little": [1, 2, 3] * 2}, dict.fromkeys(pools, 3), 6)["some"] == 0
+
+
+def test_what_goes_viral_may_have_half_of_what_is_not_promised() -> None:
+    pools = {"small": make_pool("small", promised=False), "large": make_pool("large", gpus=8)}
+    needs = {"small": [1] * 5, "large": [1, 2, 3, 4] * 100}
+    reserved, most = maxima(pools, needs, {"small": 1, "large": 4}, 32)
+    assert (reserved["large"], most["large"]) == (3, 4)
+    assert most["small"] == 12
+
+
+@pytest.mark.parametrize(("rate", "waits"), [(0.01, False), (0.2, True)])
+def test_who_keeps_little_of_a_replica_busy_lets_nobody_wait_before_a_second(rate: float, waits: bool) -> None:
+    pool, arrivals = make_pool(), noisy(1, rate, 40)
+    tried = Trial(GOAL, 0, DAY).options(pool, arrivals, by_hour(pool, arrivals, 0, DAY), by_hours=False)
+    assert (max(option.what.target for option in tried) > full(pool, arrivals, GOAL.wait)) == waits
 
 
 def planned(pools: dict[str, Pool], arrivals: dict[str, Arrivals], gpus: int, *, by_hours: bool = True) -> Plan:
