@@ -10,7 +10,7 @@ import redis
 from gateway.roster import Roster
 from shared import redis_keys as keys
 from shared.lines import Lines
-from shared.registry import WorkerState
+from shared.registry import Report, WorkerState
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ class Pools:
                 pipe.zcard(keys.open_jobs(model))
             open_jobs: list[int] = pipe.execute()
         waiting = self._lines.waiting(self._models)
+        reports: dict[str, list[Report]] = {model: [] for model in self._models}
+        for report in self._roster.workers():
+            reports.setdefault(report.model, []).append(report)
         found = zip(self._models, open_jobs, waiting, strict=True)
-        return [self._pool(model, jobs, in_line) for model, jobs, in_line in found]
+        return [self._pool(model, jobs, in_line, reports[model]) for model, jobs, in_line in found]
 
-    def _pool(self, model: str, jobs: int, waiting: int) -> Pool:
-        workers = [report for report in self._roster.workers() if report.model == model]
+    def _pool(self, model: str, jobs: int, waiting: int, workers: list[Report]) -> Pool:
         states = Counter(report.state for report in workers)
         return Pool(
             model=model,

@@ -4,7 +4,6 @@ Gauges of models are read from Redis when they are asked for, and all gateways t
 """
 
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +15,9 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from gateway.canary import Canaries
+from gateway.listener import bound
 from gateway.pools import Pool, Pools
 from shared import redis_keys as keys
-from shared.errors import SetupError
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -87,17 +86,8 @@ def listen(settings: Settings, gauges: Gauges) -> None:
     """Serve /metrics at their own port, if there is to be one. Raises SetupError if it cannot be had."""
     if not settings.metrics_port:
         return
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.metrics_host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.metrics_host, settings.metrics_port))
-    except OSError as error:
-        raise SetupError(
-            f"cannot listen on {settings.metrics_host}:{settings.metrics_port} for metrics: {error.strerror}; "
-            "choose another port with CROFAI_METRICS_PORT"
-        ) from error
+    listener = bound(settings.metrics_host, settings.metrics_port, "CROFAI_METRICS_PORT", " for metrics")
     listener.listen(16)
-    listener.setblocking(False)
     REGISTRY.register(gauges)
     app: Any = make_wsgi_app(REGISTRY)
     WSGIServer(listener, app, spawn=MOST_CLIENTS, log=None).start()

@@ -11,7 +11,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from gateway.http import Handler
-from shared.errors import SetupError
+from gateway.listener import bound
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,7 @@ def serve(app: Flask, settings: Settings, leave: Callable[[float], None]) -> Non
 
 def _listen(settings: Settings) -> socket.socket:
     """A listening socket; what is set on it, its connections inherit."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = bound(settings.host, settings.port, "CROFAI_PORT")
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for option, value in (
@@ -65,13 +63,5 @@ def _listen(settings: Settings) -> socket.socket:
     ):
         if hasattr(socket, option):
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise SetupError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-            "choose another port with CROFAI_PORT"
-        ) from error
     listener.listen(BACKLOG)
-    listener.setblocking(False)
     return listener

@@ -7,6 +7,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from shared.ledger import Ledger
 from tests.cluster import Cluster, Valkey, cluster
 from tests.databases import empty_database, postgres
 
@@ -50,6 +51,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'folder' / 'crofai.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """An empty ledger, in a database of either kind."""
+    ledger = Ledger(database_url)
+    ledger.migrate()
+    yield ledger
+    ledger.close()
 
 
 @pytest.fixture(scope="session")

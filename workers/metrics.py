@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from shared.errors import SetupError
 from shared.settings import Settings
+from workers import reporter
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +31,11 @@ def begun(verdict: str) -> None:
     _attempts.labels(verdict).inc()
 
 
-class Work(Protocol):
-    """What a worker does: ids of the jobs in hand, for how many seconds what it has said has waited to be in their
-    logs, and how many tokens it has made in all."""
-
-    @property
-    def running(self) -> list[str]: ...
+class Work(reporter.Work, Protocol):
+    """What a worker does, and for how many seconds what it has said has waited to be in its jobs' logs."""
 
     @property
     def lag(self) -> float: ...
-
-    @property
-    def tokens(self) -> int: ...
 
 
 class Health:

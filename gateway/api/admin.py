@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, g, jsonify, request
 
 from gateway.api.query import Page, forced, query
-from gateway.api.requests import json_body, key_holder
+from gateway.api.requests import admin_holder, json_body
 from gateway.auth import Keyring
 from gateway.bodies.admin import AccountChange, KeyChange, KeyFields, NewAccount, NewKey
 from gateway.bodies.shapes import fit, refusal
 from gateway.threads import Threads
 from shared.accounts import Account, Accounts, Key
 from shared.catalog import Catalog
-from shared.errors import AdminRequired, InvalidName, ModelNotFound, NotFound, UnknownTier
+from shared.errors import InvalidName, ModelNotFound, NotFound, UnknownTier
 from shared.tiers import Tier, Tiers
 
 T = TypeVar("T")
@@ -57,9 +57,7 @@ class AdminDesk:
         """Before each request. Raises InvalidKey, AdminRequired, NotFound, and what else Keyring.holder does."""
         if request.method == "OPTIONS":
             return  # a browser asks, before it sends a key, whether it may
-        g.holder = key_holder(self.keyring)
-        if not g.holder.admin:
-            raise AdminRequired
+        g.holder = admin_holder(self.keyring)
         if any("\0" in name for name in (request.view_args or {}).values()):
             raise NotFound  # PostgreSQL has no such text, and would be taken for broken
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from gateway.api.requests import key_holder
+from gateway.api.requests import admin_holder
 from gateway.auth import Keyring
 from gateway.outages import reaching_queue
 from gateway.pools import Pools
 from gateway.threads import Threads
-from shared.errors import AccountsUnreachable, AdminRequired
+from shared.errors import AccountsUnreachable
 from shared.ledger import Ledger
 
 RECENT = 600.0  # seconds, of which first chunks are looked at
@@ -25,8 +25,7 @@ def pools_api(keyring: Keyring, pools: Pools, ledger: Ledger, threads: Threads) 
 
     @api.get("/v1/admin/pools")
     def all_pools() -> Response:
-        if not key_holder(keyring).admin:
-            raise AdminRequired
+        admin_holder(keyring)
         with reaching_queue():
             found = pools.all()
         recent = firsts.read()

@@ -17,7 +17,7 @@ from gateway.http import PRESENCE
 from gateway.idempotency import Idempotency
 from shared.accounts import Holder
 from shared.catalog import Catalog, Model
-from shared.errors import BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
+from shared.errors import AdminRequired, BodyTooLarge, InvalidKey, InvalidRequest, UnsupportedMedia
 from shared.messages import Kind
 from shared.tiers import Tiers
 
@@ -73,6 +73,14 @@ class Desk:
 def key_holder(keyring: Keyring) -> Holder:
     """Who sent the request. Raises InvalidKey, and what else Keyring.holder does."""
     return keyring.holder(api_key(), client_address(request.environ))
+
+
+def admin_holder(keyring: Keyring) -> Holder:
+    """The same, of a request that is for admins. Raises AdminRequired, too."""
+    holder = key_holder(keyring)
+    if not holder.admin:
+        raise AdminRequired
+    return holder
 
 
 def api_key() -> str:

@@ -3,13 +3,15 @@
 -- ARGV  1 the request, JSON: id, model, tier {name, priority, weight, reserved}, account, deadline, ttl (seconds to
 --         keep the records), bound (of jobs of the tier that wait), units, images,
 --         scopes [[scope, concurrent, [[seconds, requests, units, images], …]], …]; no limit is a negative number;
---         apart (not among the open jobs); letter: if given, of the list of those given up, which the job takes the place of
+--         apart (not among the open jobs); letter: if given, of the list of those given up, whose place the job
+--         takes
 --       2… the record's fields and values
 -- →     JSON: {refusal, waiting, windows [[scope, seconds, resets in, requests, units, images], …], running}
 --       refusal: "" if admitted (again, if the reply was lost), else what is exhausted: "requests", "units",
 --       "images" (then with the number of the window in `at`), "concurrent" or "queue"; or "letter": there is no such
 --       letter. Of several windows the one that lasts longest; "concurrent" comes first, as the jobs under way may
---       give back much of what they hold, and "queue" last. `running` is of the scope at fault, or else the most. Windows are as they are then.
+--       give back much of what they hold, and "queue" last. `running` is of the scope at fault, or else the most.
+--       Windows are as they are then.
 local asked = cjson.decode(ARGV[1])
 local time, key = clock(), 'job:' .. asked.id
 local model, tier = asked.model, asked.tier

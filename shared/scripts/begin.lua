@@ -12,11 +12,11 @@
 -- A call that is repeated because its reply was lost, with the same token, opens no second attempt.
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancelled', 'token:' .. ARGV[5], 'reply_to', 'used')
 if not job[1] then return {'lost', 0, 0, ''} end
-local length = redis.call('LLEN', KEYS[2])
-if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length, job[6] or ''} end
+local length, used = redis.call('LLEN', KEYS[2]), job[6] or ''
+if job[1] ~= 'queued' and job[1] ~= 'running' then return {'ended', tonumber(job[2]), length, used} end
 
 local attempt, repeated = tonumber(job[2]), job[4]
-if repeated and repeated ~= job[2] then return {'fenced', attempt, length, job[6] or ''} end
+if repeated and repeated ~= job[2] then return {'fenced', attempt, length, used} end
 if not repeated then attempt = attempt + 1 end
 -- An attempt has failed until it ends, or is handed over.
 local failures = redis.call('HINCRBY', KEYS[1], 'failures', repeated and 0 or 1)
@@ -26,8 +26,8 @@ local time = redis.call('TIME')
 redis.call('HSETNX', KEYS[1], 'begun', string.format('%d.%06d', time[1], time[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-if job[3] then return {'cancelled', attempt, length, job[6] or ''} end
-if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length, job[6] or ''} end
+if job[3] then return {'cancelled', attempt, length, used} end
+if failures > tonumber(ARGV[3]) then return {'exhausted', attempt, length, used} end
 -- A frame without chunks: those who wait for the job learn that it runs.
 for gateway in string.gmatch(job[5], '%S+') do redis.call('PUBLISH', 'gw:' .. gateway, '["' .. ARGV[1] .. '",0,[]]') end
-return {'run', attempt, length, job[6] or ''}
+return {'run', attempt, length, used}

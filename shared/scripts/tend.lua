@@ -12,6 +12,11 @@ local function overdue(key, till)
     return redis.call('ZRANGE', key, '-inf', till, 'BYSCORE', 'LIMIT', 0, MOST)
 end
 
+local function forget(id, key)
+    redis.call('ZREM', key, id)
+    redis.call('ZREM', 'open:' .. model, id)
+end
+
 -- One that a worker had to end.
 local function give_up(id, dispatched)
     local state = redis.call('HGET', 'job:' .. id, 'state')
@@ -19,8 +24,7 @@ local function give_up(id, dispatched)
         stop(id, 'failed', ARGV[5], time, ttl)
         ended = ended + 1
     else
-        redis.call('ZREM', dispatched, id)
-        redis.call('ZREM', 'open:' .. model, id)
+        forget(id, dispatched)
     end
 end
 
@@ -50,8 +54,7 @@ for _, tier in ipairs(tiers(model)) do
             ended = ended + 1
         elseif redis.call('EXISTS', 'job:' .. id) == 0 then
             -- Its record has expired, as nobody looked after it for long: its line forgets it when its turn comes.
-            redis.call('ZREM', keys.waiting, id)
-            redis.call('ZREM', 'open:' .. model, id)
+            forget(id, keys.waiting)
         end
     end
     for _, id in ipairs(overdue(keys.dispatched, time - ARGV[3])) do give_up(id, keys.dispatched) end

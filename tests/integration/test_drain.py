@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -18,14 +17,6 @@ from shared.errors import RowRefused, SetupError
 from shared.ledger import Ledger, UsageRow
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    ledger = Ledger(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 def make(client: "redis.Redis", ledger: Ledger, name: str = "gw1", **more: Any) -> Drain:

@@ -121,14 +121,25 @@ def test_without_a_worker_a_socket_is_told(running: Cluster) -> None:
     assert closing == ["chunk", "||AI ERROR||"]
 
 
+def load(running: Cluster, worker: str, model: str, *, progress: float, seconds: float) -> None:
+    """Have a worker say that it has loaded so much of its model in so many seconds."""
+    now = time.time()
+    report = Report(
+        id=worker,
+        model=model,
+        engine="vllm",
+        state="loading",
+        progress=progress,
+        started=now - seconds,
+        reported=now,
+    )
+    running.registry.report(report)
+    wait_for(lambda: state(running, model) == "loading", 5, "the gateway to know of the worker")
+
+
 def test_who_waits_in_a_cold_pool_is_told_for_how_long_in_all_ways(running: Cluster) -> None:
     """A worker has loaded half of the model in a second, and needs another."""
-    now = time.time()
-    half = Report(
-        id="half", model="m4", engine="vllm", state="loading", progress=0.5, started=now - 1, reported=now
-    )
-    running.registry.report(half)
-    wait_for(lambda: state(running, "m4") == "loading", 5, "the gateway to know of the worker")
+    load(running, "half", "m4", progress=0.5, seconds=1)
     headers = {"X-API-Key": running.key()}
     with post(running, "m4", stream=True) as response:
         lines = response.iter_lines(chunk_size=1, decode_unicode=True)
@@ -176,12 +187,7 @@ def test_a_model_that_nobody_knows_is_refused_at_once(running: Cluster) -> None:
 
 
 def test_a_model_that_loads_for_longer_is_refused_at_once(running: Cluster) -> None:
-    now = time.time()
-    report = Report(
-        id="slow", model="m2", engine="vllm", state="loading", progress=0.25, started=now - 30, reported=now
-    )
-    running.registry.report(report)
-    wait_for(lambda: state(running, "m2") == "loading", 5, "the gateway to know of the worker")
+    load(running, "slow", "m2", progress=0.25, seconds=30)
     response = post(running, "m2", stream=True)
     running.registry.remove("slow", "m2")
     assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unavailable")

@@ -1,6 +1,5 @@
 """The usage ledger, on SQLite and on PostgreSQL: once by job, summed up by day, model, key and account."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,14 +12,6 @@ from tests.factories import make_usage
 
 NOON = day("2026-03-01") + 43_200
 ALL = (0.0, 1e12)
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    ledger = Ledger(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 def row(job: str, **changes: Any) -> UsageRow:
