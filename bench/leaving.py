@@ -83,7 +83,7 @@ class Bench:
 
     def _drop_socket(self) -> float:
         self._idle(self._chat)
-        client = socketio.SimpleClient()
+        client = socketio.SimpleClient(reconnection=False)
         client.connect(self._running.url, transports=["websocket"])
         context = SAID["messages"]
         client.emit("prompt", {"model": self._chat, "context": context, "token": self._key, "max_tokens": 1500})
