@@ -57,8 +57,20 @@
 {{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
 {{- with $model.autoscaling -}}
 {{- if hasKey $.given "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
-{{- if gt (int .min) (int .max) }}{{ fail (printf "%s.autoscaling.min: should be at most max" $at) }}{{ end -}}
-{{- if and $.root.Values.hpa.enabled (eq (int .min) 0) }}
-{{- fail (printf "%s.autoscaling.min: should be at least 1: hpa cannot start the first worker, keda can" $at) }}{{ end -}}
+{{- include "crofai.checkScaling" (dict "at" (printf "%s.autoscaling" $at) "hpa" $.root.Values.hpa.enabled "scaling" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "crofai.checkScaling" -}}
+{{- $at := .at -}}
+{{- $scaling := .scaling -}}
+{{- if gt (int $scaling.min) (int $scaling.max) }}{{ fail (printf "%s.min: should be at most max" $at) }}{{ end -}}
+{{- if and .hpa (eq (int $scaling.min) 0) }}
+{{- fail (printf "%s.min: should be at least 1: hpa cannot start the first worker, keda can" $at) }}{{ end -}}
+{{- if and .hpa $scaling.schedule }}{{ fail (printf "%s.schedule: needs keda: hpa has no clock" $at) }}{{ end -}}
+{{- range $number, $entry := $scaling.schedule -}}
+{{- $one := printf "%s.schedule[%d]" $at $number -}}
+{{- if ge (int .from) (int .to) }}{{ fail (printf "%s.from: should be less than to; write a night as two entries" $one) }}{{ end -}}
+{{- if gt (int .min) (int $scaling.max) }}{{ fail (printf "%s.min: should be at most max" $one) }}{{ end -}}
 {{- end -}}
 {{- end -}}

@@ -15,6 +15,11 @@ def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
     return {"models": {"llama3": {"autoscaling": {"min": least, "max": most}} | more}}
 
 
+def hours(begin: int, end: int, least: int = 2, **more: Any) -> Object:
+    entry = {"days": [1], "from": begin, "to": end, "min": least} | more
+    return {"models": {"llama3": {"autoscaling": {"min": 1, "max": 2, "schedule": [entry]}}}}
+
+
 @pytest.mark.parametrize(
     "values, path",
     [
@@ -52,6 +57,10 @@ def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
         ),
         ({"models": {"llama3": {"cache": {"persistentVolumeClaim": {}}}}}, "/cache/persistentVolumeClaim'"),
         ({"models": {"llama3": {"autoscaling": {"min": 1}}}}, "missing property 'max'"),
+        (hours(8, 25), "at '/models/llama3/autoscaling/schedule/0/to': maximum"),
+        (hours(8, 20, days=[]), "at '/models/llama3/autoscaling/schedule/0/days': minItems"),
+        (hours(8, 20, days=["Monday"]), "at '/models/llama3/autoscaling/schedule/0/days/0'"),
+        (hours(8, 20, hours=2), "at '/models/llama3/autoscaling/schedule/0': additional properties 'hours'"),
     ],
 )
 def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> None:
@@ -83,6 +92,9 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
         (scaled(), "models.llama3.autoscaling: needs keda.enabled or hpa.enabled"),
         (KEDA | scaled(3, 2), "models.llama3.autoscaling.min: should be at most max"),
         (HPA | scaled(0), "models.llama3.autoscaling.min: should be at least 1"),
+        (HPA | hours(8, 20), "models.llama3.autoscaling.schedule: needs keda"),
+        (KEDA | hours(20, 8), "models.llama3.autoscaling.schedule[0].from: should be less than to"),
+        (KEDA | hours(8, 20, 3), "models.llama3.autoscaling.schedule[0].min: should be at most max"),
         (KEDA | scaled(replicas=1), "models.llama3.replicas, models.llama3.autoscaling: give one"),
         (
             KEDA | scaled() | {"valkey": {"enabled": False}, "redis": {"existingSecret": "x"}},

@@ -9,6 +9,7 @@ import yaml
 from gateway.planning import report
 from gateway.planning.planner import Plan, plan
 from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, Goal
+from tests.chart import FEWEST, Chart, of_kind
 from tests.unit.gateway.planning.traffic import make_pool, noisy, steady
 
 
@@ -69,11 +70,14 @@ def test_a_schedule_says_days_and_hours() -> None:
 
 
 def test_a_schedule_is_in_the_values(made: Plan) -> None:
-    first = made.models[0]
+    first = replace(made.models[0], pool=make_pool("llama3"))
     floors = tuple(2 if hour % 24 == 9 else 1 for hour in range(168))
     by_hour = replace(first, scaling=replace(first.scaling, least=1, floors=floors))
     values = report.values(replace(made, models=[by_hour]))
-    found = yaml.safe_load(values)["models"][first.pool.model]["autoscaling"]["schedule"]
+    taken = Chart().objects(FEWEST | yaml.safe_load(values))
+    [scaled] = of_kind(taken, "ScaledObject")
+    assert [each["type"] for each in scaled["spec"]["triggers"]] == ["redis", "cron"]
+    found = yaml.safe_load(values)["models"]["llama3"]["autoscaling"]["schedule"]
     assert found == [{"days": [1, 2, 3, 4, 5, 6, 0], "from": 9, "to": 10, "min": 2}]
     assert "*" not in values
     assert "1 to 2 stay, by the hour" in report.why(by_hour)
