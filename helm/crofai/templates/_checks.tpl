@@ -56,7 +56,7 @@
 {{- if gt (len (default dict $model.cache)) 1 }}
 {{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
 {{- with $model.autoscaling -}}
-{{- if hasKey $.given "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
+{{- if hasKey $model "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
 {{- include "crofai.checkScaling" (dict "at" (printf "%s.autoscaling" $at) "hpa" $.root.Values.hpa.enabled "scaling" .) -}}
 {{- end -}}
 {{- end -}}

@@ -27,7 +27,9 @@
 {{- /* A model with everything that its pods need. Takes a dict: root, model (its id), catalogue. */ -}}
 {{- define "crofai.model" -}}
 {{- $values := .root.Values -}}
-{{- $given := default dict (get $values.models .model) -}}
+{{- /* Null is what a later file of values says to take away what an earlier one had. */ -}}
+{{- $given := dict -}}
+{{- range $field, $value := default dict (get $values.models .model) }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $given $field $value }}{{ end }}{{ end -}}
 {{- $entry := default dict (get .catalogue .model) -}}
 {{- $args := default dict $entry.engine_args -}}
 {{- $engine := default (default "" $entry.engine) $given.engine -}}

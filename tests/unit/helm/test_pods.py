@@ -115,7 +115,7 @@ def test_what_is_written_is_a_volume(objects: list[Object]) -> None:
 def test_a_gateway_is_out_of_the_service_before_it_stops(objects: list[Object]) -> None:
     spec = one(objects, "Deployment", "demo-crofai-gateway")["spec"]["template"]["spec"]
     delay = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert delay >= 5 and spec["terminationGracePeriodSeconds"] >= delay + 20
+    assert delay >= 5 and spec["terminationGracePeriodSeconds"] >= delay + Settings().job_timeout + 20
 
 
 @pytest.mark.parametrize("drain", [120, 900, 0.5])
