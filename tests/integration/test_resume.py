@@ -404,7 +404,7 @@ def test_streams_are_waited_for_as_long_as_the_operator_says(tmp_path: Path) -> 
         with ThreadPoolExecutor() as pool, socketio.SimpleClient() as plain:
             plain.connect(running.url, transports=["websocket"])
             plain.emit("prompt", {"model": "m", "context": body["messages"], "token": key})
-            told = pool.submit(ask, running, key, body)
+            told = pool.submit(ask, running, key, body, "one")
             wait_for(lambda: client.hlen(keys.lease("m")) == 2, 10, "the jobs to run")
             stopped = pool.submit(gateway.stop, 30)
             texts = []
@@ -422,7 +422,7 @@ def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
         running.start_worker("m")
         key, client = running.key(), running.valkey.client
         with ThreadPoolExecutor() as pool:
-            told = pool.submit(ask, running, key, body)
+            told = pool.submit(ask, running, key, body, "one")
             wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
             port = int(running.url.rsplit(":", 1)[1])
             gateway.signal(signal.SIGTERM)
