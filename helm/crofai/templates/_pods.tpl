@@ -40,6 +40,17 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
+{{- /* The replicas of what an autoscaler scales: as many as there are, or the least. Left out, Helm would take the number
+       of a Deployment that had one, and Kubernetes make it 1. Without a cluster to look at none is said: whoever
+       renders so, such as Argo CD, would set each pool back to it. Takes a dict: root, name, least. */ -}}
+{{- define "crofai.scaledReplicas" -}}
+{{- with lookup "apps/v1" "Deployment" .root.Release.Namespace "" -}}
+{{- $replicas := $.least -}}
+{{- range .items }}{{ if eq .metadata.name $.name }}{{ $replicas = max $.least .spec.replicas }}{{ end }}{{ end -}}
+replicas: {{ int $replicas }}
+{{- end -}}
+{{- end -}}
+
 {{- define "crofai.redisSecret" -}}
 {{- if not .Values.valkey.enabled }}{{ .Values.redis.existingSecret }}
 {{- else }}{{ default (printf "%s-valkey" (include "crofai.fullname" .)) .Values.valkey.password.existingSecret }}

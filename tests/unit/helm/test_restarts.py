@@ -14,7 +14,7 @@ from shared.settings import Settings
 from tests.chart import CHART, FEWEST, ROOT, Chart, Object, of_kind, one, pods, variables
 from tests.unit.helm.test_pods import OWN
 
-MODEL = {"models": {"llama3": {}}}
+MODEL: Object = {"models": {"llama3": {}}}
 LESS = {"engine_args": {"gpu_memory_utilization": 0.5}}
 
 
