@@ -77,7 +77,7 @@ volumeMounts:
 
 {{- define "crofai.workerCache" -}}
 {{- if .cache.hostPath -}}
-hostPath: {path: {{ .cache.hostPath.path }}, type: DirectoryOrCreate}
+hostPath: {path: {{ .cache.hostPath.path }}, type: Directory}
 {{- else if .cache.persistentVolumeClaim -}}
 persistentVolumeClaim: {claimName: {{ default (printf "%s-cache" .name) .cache.persistentVolumeClaim.claimName }}}
 {{- else -}}
