@@ -168,6 +168,22 @@ def test_monitors_find_pods_and_their_port(examples: dict[str, list[Object]], co
         assert monitor["spec"]["podMetricsEndpoints"][0]["port"] in names
 
 
+@pytest.mark.parametrize("component, model", [("gateway", None), ("worker", "crofai_model")])
+def test_monitors_tell_of_releases_and_models(
+    examples: dict[str, list[Object]], component: str, model: str | None
+) -> None:
+    objects = examples["many-models"]
+    [monitor] = [each for each in of_kind(objects, "PodMonitor") if each["metadata"]["name"].endswith(component)]
+    given = {each["targetLabel"]: each for each in monitor["spec"]["podMetricsEndpoints"][0]["relabelings"]}
+    assert (given["release"]["replacement"], given["component"]["replacement"]) == ("demo", component)
+    assert given["instance"]["sourceLabels"] == ["__meta_kubernetes_pod_name"]
+    assert ("model" in given) == bool(model)
+    if model:
+        assert given["model"]["sourceLabels"] == [f"__meta_kubernetes_pod_annotation_{model}"]
+        told = {pod["metadata"].get("annotations", {}).get("crofai/model") for pod in pods(objects)}
+        assert {"llama3.3-70b", "our-model"} < told
+
+
 def test_dashboards_are_mounted_as_they_are(chart: Chart, tmp_path: Path) -> None:
     folder = shutil.copytree(CHART, tmp_path / "crofai")
     (folder / "dashboards").mkdir(exist_ok=True)

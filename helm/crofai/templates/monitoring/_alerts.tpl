@@ -22,7 +22,7 @@ such as the number of open jobs, the largest is taken. docs/alerts.md says what 
   expr: up{component="worker",{{ $own }}} == 0
   for: 10m
   severity: warning
-  summary: "Worker {{ "{{ $labels.pod }}" }} tells no metrics."
+  summary: "Worker {{ "{{ $labels.pod }}" }} of {{ $model }} tells no metrics."
 - alert: CrofaiRedisDown
   expr: min(crofai_redis_up{{ $all }}) < 1
   for: 1m
