@@ -63,6 +63,11 @@ def test_workers_start_anew_for_the_settings_that_they_read(chart: Chart, before
     assert (after.worker != before.worker) == (setting in read_by_workers())
 
 
+def test_operators_are_told_which_they_are() -> None:
+    [row] = re.findall(r"^\| `settings` \|.*$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == {"settings"} | read_by_workers()
+
+
 @pytest.mark.parametrize(
     "entry",
     [
