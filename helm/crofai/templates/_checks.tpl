@@ -12,6 +12,8 @@
 {{- fail (printf "%s.file, %s.existingConfigMap: give one of the two" $file $file) }}{{ end -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.host: is missing" }}{{ end -}}
+{{- if ge (int $v.migration.wait) (int $v.migration.deadline) }}
+{{- fail "migration.wait: should be less than deadline" }}{{ end -}}
 {{- include "crofai.checkScalers" . -}}
 {{- $catalogue := include "crofai.catalogue" . | fromYaml -}}
 {{- range $id, $given := $v.models -}}
@@ -55,6 +57,10 @@
 {{- fail (printf "%s.gpus: should be %d, as the catalogue's tensor_parallel says, got %d" $at (int $model.catalogueGpus) (int $model.gpus)) }}{{ end -}}
 {{- if gt (len (default dict $model.cache)) 1 }}
 {{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
+{{- $most := add (int (default (default 1 $model.replicas) (get (default dict $model.autoscaling) "max"))) (int $model.surge) -}}
+{{- $claim := default dict (get (default dict $model.cache) "persistentVolumeClaim") -}}
+{{- if and $claim (not $claim.claimName) (hasPrefix "ReadWriteOnce" (default "ReadWriteOnce" $claim.accessMode)) (gt $most 1) }}
+{{- fail (printf "%s.cache.persistentVolumeClaim.accessMode: should be ReadWriteMany, as there may be %d workers, those of surge with them: the volume would be at one node" $at $most) }}{{ end -}}
 {{- with $model.autoscaling -}}
 {{- if hasKey $model "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
 {{- include "crofai.checkScaling" (dict "at" (printf "%s.autoscaling" $at) "hpa" $.root.Values.hpa.enabled "scaling" .) -}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart import Chart, Object
+from tests.chart import FEWEST, Chart, Object
 
 KEDA = {"keda": {"enabled": True}}
 HPA = {"hpa": {"enabled": True}}
@@ -18,6 +18,14 @@ def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
 def hours(begin: int, end: int, least: int = 2, **more: Any) -> Object:
     entry = {"days": [1], "from": begin, "to": end, "min": least} | more
     return {"models": {"llama3": {"autoscaling": {"min": 1, "max": 2, "schedule": [entry]}}}}
+
+
+CACHE = "models.llama3.cache.persistentVolumeClaim.accessMode"
+
+
+def cached(mode: str = "", **more: Any) -> Object:
+    claim = {"size": "50Gi"} | ({"accessMode": mode} if mode else {})
+    return {"models": {"llama3": {"cache": {"persistentVolumeClaim": claim}} | more}}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,8 @@ def hours(begin: int, end: int, least: int = 2, **more: Any) -> Object:
         ({"metrics": {"rules": {"lag": 1}}}, "at '/metrics/rules': additional properties 'lag'"),
         ({"gateway": {"replicas": "two"}}, "at '/gateway/replicas': got string, want integer"),
         ({"gateway": {"replicas": 0}}, "at '/gateway/replicas': minimum"),
+        ({"gateway": {"pdb": {"maxUnavailable": 0}}}, "at '/gateway/pdb/maxUnavailable': minimum"),
+        ({"gateway": {"pdb": {"maxUnavailable": "0%"}}}, "at '/gateway/pdb/maxUnavailable'"),
         ({"settings": {"lease": "20"}}, "at '/settings/lease': got string, want number"),
         ({"models": {"llama3": {"gpus": -1}}}, "at '/models/llama3/gpus': minimum"),
         ({"models": {"a/b": {}}}, "at '/models': additional properties 'a/b'"),
@@ -95,6 +105,11 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
         (HPA | hours(8, 20), "models.llama3.autoscaling.schedule: needs keda"),
         (KEDA | hours(20, 8), "models.llama3.autoscaling.schedule[0].from: should be less than to"),
         (KEDA | hours(8, 20, 3), "models.llama3.autoscaling.schedule[0].min: should be at most max"),
+        (cached(replicas=2), f"{CACHE}: should be ReadWriteMany, as there may be 2"),
+        (cached(surge=1), f"{CACHE}: should be ReadWriteMany, as there may be 2"),
+        (cached("ReadWriteOncePod", replicas=3, surge=1), f"{CACHE}: should be ReadWriteMany, as there may be 4"),
+        (KEDA | cached(autoscaling={"min": 0, "max": 5}), f"{CACHE}: should be ReadWriteMany, as there may be 5"),
+        ({"migration": {"wait": 300}}, "migration.wait: should be less than deadline"),
         (KEDA | scaled(replicas=1), "models.llama3.replicas, models.llama3.autoscaling: give one"),
         (
             KEDA | scaled() | {"valkey": {"enabled": False}, "redis": {"existingSecret": "x"}},
@@ -104,6 +119,20 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
 )
 def test_what_does_not_go_together(chart: Chart, values: Object, told: str) -> None:
     assert told in chart.refusal(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        cached(),
+        cached("ReadWriteMany", replicas=3, surge=1),
+        KEDA | cached(autoscaling={"min": 0, "max": 1}),
+        {"models": {"llama3": {"cache": {"persistentVolumeClaim": {"claimName": "mine"}}, "replicas": 3}}},
+        {"gateway": {"pdb": {"maxUnavailable": "10%"}}},
+    ],
+)
+def test_what_goes_together_is_taken(chart: Chart, values: Object) -> None:
+    assert chart.texts(FEWEST | values)
 
 
 def test_the_schema_is_closed_at_every_depth(chart: Chart) -> None:

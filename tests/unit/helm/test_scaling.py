@@ -116,8 +116,8 @@ def test_an_hpa_reads_the_same_number(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_who_is_scaled_has_no_number_of_its_own(chart: Chart, file: Any) -> None:
-    """Helm would set it back at each upgrade."""
+def test_who_is_scaled_has_no_number_without_a_cluster(chart: Chart, file: Any) -> None:
+    """Whoever applies what was rendered so would set it back each time. Of Helm, test_kept_replicas tells."""
     objects = chart.objects(example(file))
     targets = [
         each["spec"]["scaleTargetRef"]["name"]
