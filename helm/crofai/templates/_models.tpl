@@ -37,7 +37,7 @@
 {{- $values := .root.Values -}}
 {{- /* Null is what a later file of values says to take away what an earlier one had. */ -}}
 {{- $given := dict -}}
-{{- range $field, $value := default dict (get $values.models .model) }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $given $field $value }}{{ end }}{{ end -}}
+{{- include "crofai.merge" (dict "base" $given "changes" (default dict (get $values.models .model))) -}}
 {{- $entry := default dict (get .catalogue .model) -}}
 {{- $args := default dict $entry.engine_args -}}
 {{- $engine := default (default "" $entry.engine) $given.engine -}}
