@@ -19,11 +19,12 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . &
 FROM python:${PYTHON}
 RUN groupadd --gid 10001 crofai && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp crofai && \
-    install -d -o 10001 -g 10001 /var/lib/crofai /run/crofai
+    install -d -o 10001 -g 10001 /var/lib/crofai /run/crofai /run/crofai-queue
 COPY --from=build /opt/crofai /opt/crofai
 COPY docker/make-secrets docker/with-secrets /usr/local/bin/
 ENV PATH=/opt/crofai/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     CROFAI_DATA_DIR=/var/lib/crofai \
     CROFAI_HOST=0.0.0.0 \
     CROFAI_PORT=8000 \

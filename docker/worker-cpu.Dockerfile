@@ -30,6 +30,7 @@ COPY --from=build /opt/crofai /opt/crofai
 COPY docker/with-secrets /usr/local/bin/
 ENV PATH=/opt/crofai/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     HOME=/tmp \
     HF_HOME=/var/lib/crofai/huggingface \
     CROFAI_DATA_DIR=/var/lib/crofai \

@@ -19,6 +19,7 @@ COPY docker/with-secrets /usr/local/bin/
 RUN printf '/opt/crofai/app\n/opt/crofai/packages\n' > "$(python3 -c 'import site; print(site.getsitepackages()[0])')/zz-crofai.pth" && \
     python3 -c "import workers.worker, opentelemetry.exporter.otlp.proto.http.trace_exporter, workers.engines.vllm, workers.engines.vllm_replay"
 ENV PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
     HOME=/tmp \
     HF_HOME=/var/lib/crofai/huggingface \
     CROFAI_DATA_DIR=/var/lib/crofai \

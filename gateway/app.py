@@ -63,6 +63,9 @@ EXPOSED = ", ".join(
 """What pages of other origins may read of a response, beside what they always may."""
 
 
+LEAVE = 10.0  # seconds for clients to be told
+
+
 @dataclass(frozen=True)
 class Gateway:
     """A WSGI application with Socket.IO inside, and what runs beside it."""
@@ -87,9 +90,9 @@ class Gateway:
         self.relay.listening.wait(5)
 
     def leave(self, seconds: float) -> None:
-        """End what Socket.IO clients have open at once, and other answers after so many seconds."""
-        gevent.joinall([gevent.spawn(namespace.leave) for namespace in self.namespaces], timeout=10)
-        self.relay.stop(seconds)
+        """End at once what Socket.IO clients can take up elsewhere, and other answers after so many seconds."""
+        parts = [*(namespace.leave for namespace in self.namespaces), self.relay.stop]
+        gevent.joinall([gevent.spawn(part, seconds) for part in parts], timeout=seconds + LEAVE)
 
     def settle(self) -> None:
         """Once nothing is open any more: write down what is still to be."""

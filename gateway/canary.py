@@ -24,6 +24,7 @@ from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
 from shared.errors import GatewayStopping, QueueFull, QueueUnreachable, RequestError
+from shared.ledger import CANARIES
 from shared.tiers import Tiers
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Canaries:
 
     def _is_answered(self, model: Model) -> bool:
         """Whether it says, or draws, anything. Raises what is no fault of its workers."""
-        holder = Holder(account="canary", key="canary", tier=self._tier)
+        holder = Holder(account=CANARIES, key=CANARIES, tier=self._tier)
         body = {"model": model.id} | BODIES[model.kind]
         client = Client(timeout=PATIENCE, apart=True)
         try:

@@ -41,6 +41,9 @@ class Connection:
         self._asked: deque[tuple[Begin, str]] = deque()
         self._arrived = Event()
         self._refused = 0
+        self._current: Answer | None = None
+        self._done = Event()  # nothing is being answered
+        self._done.set()
         self._greenlet: gevent.Greenlet | None = gevent.spawn(self._run)
 
     def authenticate(self, key: str | None) -> None:
@@ -69,6 +72,13 @@ class Connection:
             self._asked.append((begin, prompt))
         self._arrived.set()
 
+    def leave(self, seconds: float) -> None:
+        """The gateway stops. An answer that its client cannot take up elsewhere has so many seconds to end."""
+        self._asked.clear()
+        if self._current is None or not self._current.resumable:
+            self._done.wait(seconds)
+        self.close()
+
     def close(self) -> None:
         """The client has gone: what is being answered is cancelled, and nothing is kept."""
         greenlet, self._greenlet = self._greenlet, None
@@ -93,8 +103,10 @@ class Connection:
     def _answer(self) -> None:
         """Answer the next prompt, a request of its own. Whatever goes wrong, the client is told."""
         request_id.begin()
+        self._done.clear()
         try:
             with self._begin() as answer:
+                self._current = answer
                 self._show(answer)
                 self._send("usage", _usage(answer))
             self._send("chunk", END)
@@ -105,6 +117,9 @@ class Connection:
         except Exception:
             log.exception("a prompt failed")
             self._fail(RequestError("internal error"))
+        finally:
+            self._current = None
+            self._done.set()
 
     def _begin(self) -> AbstractContextManager[Answer]:
         """Only here the next prompt's text is held: its answer may take long."""

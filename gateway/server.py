@@ -19,13 +19,14 @@ log = logging.getLogger(__name__)
 UNSENT = 64 * 1024  # bytes the kernel may hold unsent for one client; the rest waits in the job's log
 BACKLOG = 1024
 MOST_CLIENTS = 20_000  # connections; more wait for one to end
-STOP = 5.0  # seconds that requests have to end once the server stops
-IDLE = 1.0  # seconds for what has not ended then, such as connections that nobody uses
-MOST_LEAVING = 9.0  # seconds in which all that has been done
+IDLE = 1.0  # seconds for what has not ended once all may have, such as connections that nobody uses
+LEAVING = 4.0  # seconds beyond those that requests have to end, in which all is done
+LAST = 5.0  # seconds for what requests that were ended leave to do
 
 
 def serve(app: Flask, settings: Settings, leave: Callable[[float], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Then `leave` ends what is open; requests have STOP seconds.
+    """Serve until SIGTERM or SIGINT. Then `leave` ends what is open, within `gateway_drain_timeout`; at once, if
+    there is a second signal.
 
     Raises SetupError if the port cannot be had.
     """
@@ -36,18 +37,21 @@ def serve(app: Flask, settings: Settings, leave: Callable[[float], None]) -> Non
     server = WSGIServer(listener, app, spawn=clients, handler_class=handler, log=None, error_log=log)
 
     def stop() -> None:
+        if server.closed:
+            leave(0)
+            return
         log.info("stopping: %d connections", len(clients))
         server.close()
-        leave(STOP)
+        leave(settings.gateway_drain_timeout)
         server.stop(IDLE)
 
     for name in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(name, stop)
     log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    # Its own patience, a second, begins when the listener is closed, and would end requests that have STOP.
-    server.serve_forever(stop_timeout=MOST_LEAVING)
+    # Its own patience, a second, begins when the listener is closed, and would end requests that have more.
+    server.serve_forever(stop_timeout=settings.gateway_drain_timeout + LEAVING)
     # Requests that were ended have their jobs to cancel.
-    clients.join(STOP)
+    clients.join(LAST)
 
 
 def _listen(settings: Settings) -> socket.socket:

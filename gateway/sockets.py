@@ -36,6 +36,7 @@ from shared.tiers import Tiers
 
 MOST_PACKETS = 4  # waiting for one slow client; the rest of its answer waits in the job's log
 MOST_WRONG_KEYS = 5  # then the connection is closed
+LAST_WORDS = 1.0  # seconds that a client has to read what it was sent before the gateway ended
 KEY_WAIT = 10.0  # seconds a prompt without a key waits for start_stream
 
 
@@ -83,12 +84,15 @@ class StreamNamespace(Namespace):
     def on_cancel(self, data: Any = None, *_: Any) -> None:
         self._at_once(lambda connection: self._cancel(data, connection))
 
-    def leave(self) -> None:
-        """The gateway stops: end every answer, which cancels its job, and then the connections."""
-        sids = list(self._connections)
-        gevent.joinall([gevent.spawn(connection.close) for connection in self._connections.values()], timeout=5)
-        for sid in sids:
-            self._hang_up(sid)
+    def leave(self, seconds: float) -> None:
+        """The gateway stops: end every connection, at once or when its answer has ended, in so many seconds."""
+        gevent.joinall([gevent.spawn(self._leave, sid, each, seconds) for sid, each in self._connections.items()])
+
+    def _leave(self, sid: str, connection: Connection, seconds: float) -> None:
+        connection.leave(seconds)
+        if socket := self._socket(sid):
+            socket.queue.join(timeout=LAST_WORDS)
+        self._hang_up(sid)
 
     def _authenticate(self, connection: Connection, key: Any) -> None:
         try:

@@ -39,7 +39,7 @@ SUPPORTED = [
 ]
 # Of the project's requirements, those of every worker; and those of one that makes pictures, less torch.
 WORKER = ["celery", "kombu", "redis", "msgspec", "pydantic", "pydantic-settings", "pyyaml", "psutil", "filelock"]
-WORKER += ["prometheus-client", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
+WORKER += ["nvidia-ml-py", "prometheus-client", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
 DIFFUSERS = [*WORKER, "diffusers", "transformers", "accelerate", "pillow"]
 HEADER = "# {title} Made by `make lock`; installed with `pip install --no-deps`.\n{include}"
 

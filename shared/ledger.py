@@ -31,6 +31,10 @@ Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 """What both databases take; msgspec holds against it what is decoded."""
 
 
+CANARIES = "canary"
+"""The account of gateways' own requests, and its key: nobody has asked for them."""
+
+
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What one job used. Times are Unix seconds: when it was admitted, begun, had its first chunk, and ended.
 

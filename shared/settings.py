@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(2, gt=0, description="How often a job is started before it fails.")
     log_ttl: int = Field(600, gt=0, description="How long a job's log is kept after its end.")
     drain_timeout: float = Field(120, gt=0, description="How long a worker finishes its jobs after SIGTERM.")
+    gateway_drain_timeout: float = Field(5, gt=0, description="How long open requests may last after SIGTERM.")
     load_timeout: float = Field(7200, gt=0, description="A worker whose model is not loaded by then ends.")
     stall_timeout: float = Field(300, gt=0, description="A worker whose engine is silent this long ends.")
     report_interval: float = Field(2, gt=0, description="Between a worker's reports.")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import pynvml
 from prometheus_client import REGISTRY, Counter, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -78,14 +79,13 @@ class _OfWork(Collector):
 def _gpus() -> Iterator[Metric]:
     """What NVIDIA's library tells, where there is one: torch would take memory of the GPU to answer."""
     try:
-        import pynvml
-
         pynvml.nvmlInit()  # once is enough, and more do no harm
-    except Exception:
+        count = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError:  # no driver: there is no GPU of NVIDIA's
         return
     busy = GaugeMetricFamily("crofai_gpu_utilization_ratio", "Of the last moment, busy.", labels=["gpu"])
     used = GaugeMetricFamily("crofai_gpu_memory_used_bytes", "Memory in use.", labels=["gpu"])
-    for number in range(pynvml.nvmlDeviceGetCount()):
+    for number in range(count):
         with suppress(pynvml.NVMLError):  # parts of a GPU cannot tell all of it
             gpu = pynvml.nvmlDeviceGetHandleByIndex(number)
             used.add_metric([str(number)], float(pynvml.nvmlDeviceGetMemoryInfo(gpu).used))

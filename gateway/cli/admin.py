@@ -46,12 +46,16 @@ class Admin:
 
     def all(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All entries of a list, however many pages it has."""
-        page = self.get(path, limit=PAGE, **query)
-        entries: list[dict[str, Any]] = page["data"]
-        while page["has_more"]:
-            page = self.get(path, limit=PAGE, after=page["last_id"], **query)
-            entries += page["data"]
-        return entries
+        return [entry for page in self.pages(path, **query) for entry in page]
+
+    def pages(self, path: str, **query: Any) -> Iterator[list[dict[str, Any]]]:
+        """The entries of a list, page by page."""
+        after: dict[str, Any] = {}
+        more = True
+        while more:
+            page = self.get(path, limit=PAGE, **query, **after)
+            yield page["data"]
+            more, after = page["has_more"], {"after": page["last_id"]}
 
     def account(self, id_or_name: str) -> dict[str, Any]:
         """The account of this id or name. Raises CommandFailed if there is none."""

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import tables
-from gateway.cli.admin import Url, connect
+from gateway.cli.admin import Admin, Url, connect
 from gateway.cli.failures import CommandFailed
 from gateway.planning import report, workload
 from gateway.planning.comparison import Week, compare
-from gateway.planning.demand import from_rows, monday
+from gateway.planning.demand import TIMES, Usage, monday
 from gateway.planning.planner import Plan, plan
 from gateway.planning.pools import WEEK, Arrivals, Goal, Pool, pool, promised_models
 from shared.catalog import Catalog, load_catalog
@@ -26,7 +26,6 @@ from shared.settings import Settings, load_settings
 from shared.tiers import load_tiers
 
 SPANS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-NEEDED = ("model", "created", "begun", "ended")
 
 
 def plan_replicas(
@@ -63,10 +62,10 @@ def plan_replicas(
         pools, known, tried = _made_up(week, seed, gpus)
     else:
         settings = load_settings()
-        rows = _read(usage) if usage else _ask(url, _seconds(since))
+        found, running = (_read(usage), set[str]()) if usage else _ask(url, _seconds(since))
         if save:
-            save.write_text(json.dumps(rows), encoding="utf-8")
-        pools, known, tried = _recorded(rows, settings, promise or [], _startups(startup or []), gpus)
+            save.write_text(json.dumps(list(found.rows())), encoding="utf-8")
+        pools, known, tried = _recorded(found, running, settings, promise or [], _startups(startup or []), gpus)
         if simulate:
             known, tried = _halves(known)
     made = plan(pools, known.arrivals, goal, gpus, known.begin, known.end, by_hours=by_hour)
@@ -97,14 +96,18 @@ def _made_up(week: str, seed: int, gpus: int) -> tuple[dict[str, Pool], Week, We
 
 
 def _recorded(
-    rows: list[dict[str, Any]], settings: Settings, promise: list[str], startups: dict[str, float], gpus: int
+    found: Usage,
+    running: set[str],
+    settings: Settings,
+    promise: list[str],
+    startups: dict[str, float],
+    gpus: int,
 ) -> tuple[dict[str, Pool], Week, Week]:
-    """The pools of models that were used or are promised, and what came to them."""
-    if not rows:
+    """The pools of models that were used, are promised or have workers, and what came to them."""
+    if not found:
         raise CommandFailed("there is no usage in that time to plan from. See: crofai usage")
     catalog = load_catalog(settings.models_file)
-    origin = monday(min(float(row.get("created") or 0) for row in rows))
-    used = from_rows(rows, origin)
+    used = found.arrivals(monday(found.begin))
     tiers = load_tiers(settings.tiers_file, catalog.models)
     promised = promised_models([tier.models for tier in tiers.all]) | {_find(catalog, name) for name in promise}
     given = {_find(catalog, name): seconds for name, seconds in startups.items()}
@@ -113,7 +116,7 @@ def _recorded(
     pools = {
         name: pool(model, promised=name in promised, startup=given.get(name))
         for name, model in catalog.models.items()
-        if name in used or name in promised
+        if name in used or name in promised or name in running
     }
     arrivals = {name: used.get(name, Arrivals([], [])) for name in pools}
     times = [time for each in used.values() for time in each.times]
@@ -134,17 +137,30 @@ def _part(whole: Week, begin: float, end: float) -> Week:
     return Week(pools=whole.pools, arrivals=parts, begin=begin, end=end, gpus=whole.gpus)
 
 
-def _ask(url: str | None, seconds: float) -> list[dict[str, Any]]:
-    """All jobs admitted so lately, of all accounts, from the server's ledger."""
+def _ask(url: str | None, seconds: float) -> tuple[Usage, set[str]]:
+    """All jobs admitted so lately, of all accounts, from the server's ledger; and the models that have workers."""
     since = time.time() - seconds
     first = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d")
+    found = Usage()
     with connect(url) as admin:
-        rows = admin.all("/v1/usage/jobs", **{"from": first, "account": "all"})
-    return [{name: row[name] for name in NEEDED} for row in rows if row["created"] >= since]
+        for page in admin.pages("/v1/usage/jobs", **{"from": first, "account": "all"}):
+            found.add(row for row in page if row["created"] >= since)
+        return found, _running(admin) if found else set()
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
+def _running(admin: Admin) -> set[str]:
+    """The models that have workers."""
+    try:
+        pools = admin.get("/v1/admin/pools")["data"]
+    except CommandFailed as error:
+        print(f"crofai: warning: which models have workers is not known: {error}", file=sys.stderr)
+        return set()
+    return {pool["model"] for pool in pools if any(pool["workers"].values())}
+
+
+def _read(file: Path) -> Usage:
     """A list of jobs, or an answer of /v1/usage/jobs; or a table with such columns."""
+    found = Usage()
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -159,9 +175,10 @@ def _read(file: Path) -> list[dict[str, Any]]:
             raise ValueError
     except (ValueError, KeyError, TypeError, csv.Error):
         raise CommandFailed(
-            f"{file}: should be a JSON list of jobs, or CSV, each with {', '.join(NEEDED)}"
+            f"{file}: should be a JSON list of jobs, or CSV, each with model, {', '.join(TIMES)}"
         ) from None
-    return list(rows)
+    found.add(rows)
+    return found
 
 
 def _seconds(text: str) -> float:

@@ -25,7 +25,8 @@ def top(
     every: Annotated[bool, typer.Option("--all", help="Models that nobody serves or asks for, too.")] = False,
     url: Url = None,
 ) -> None:
-    """Each model's workers and jobs, until Ctrl-C. Times to the first token are of the last ten minutes."""
+    """Each model's workers and jobs, until Ctrl-C. Times to the first token are of the last ten minutes, and of
+    the last 10,000 requests of all models, at most."""
     if as_json and not once:
         raise CommandFailed("--json needs --once: it is for one look")
     if not interval >= SHORTEST:

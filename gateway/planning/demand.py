@@ -1,14 +1,17 @@
 """What is asked of each model: from the ledger's rows to requests, and from them to replicas, hour by hour."""
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
 from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, Pool
 from shared.errors import SetupError
+from shared.ledger import CANARIES
 
 HOURS = 168  # of a week
 MONDAY = 4 * DAY  # the first of Unix time
@@ -38,38 +41,69 @@ class Hour:
         return self.needs[round(share * (len(self.needs) - 1))] if self.needs else 0
 
 
-def from_rows(rows: Iterable[Mapping[str, Any]], origin: float) -> dict[str, Arrivals]:
-    """The requests of each model, in seconds after `origin` (Unix seconds), the oldest first.
+class Usage:
+    """Jobs of each model: their times alone, as there may be millions."""
 
-    A job that never began is taken for one of usual length. Raises UsageError.
-    """
-    found: dict[str, list[tuple[float, float | None]]] = {}
-    for number, row in enumerate(rows, start=1):
-        try:
-            model, created, begun, ended = str(row["model"]), *(_time(row[name]) for name in _TIMES)
-            if created is None or ended is None:
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            raise UsageError(
-                f"row {number}: should have model, and created, begun and ended in Unix seconds"
-            ) from None
-        service = None if begun is None else max(0.0, ended - begun)
-        found.setdefault(model, []).append((created - origin, service))
-    return {model: _arrivals(each) for model, each in sorted(found.items())}
+    def __init__(self) -> None:
+        self._times: dict[str, array[float]] = {}
+        self._count = 0
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows of the ledger, or of a table; those of canaries are left out. Raises UsageError."""
+        for row in rows:
+            self._count += 1
+            try:
+                model, created, begun, ended = str(row["model"]), *(_time(row[name]) for name in TIMES)
+                if isnan(created) or isnan(ended):
+                    raise ValueError
+            except (KeyError, TypeError, ValueError):
+                raise UsageError(
+                    f"row {self._count}: should have model, and created, begun and ended in Unix seconds"
+                ) from None
+            if row.get("account") != CANARIES:
+                self._times.setdefault(model, array("d")).extend((created, begun, ended))
+
+    def __len__(self) -> int:
+        return sum(len(times) // len(TIMES) for times in self._times.values())
+
+    @property
+    def begin(self) -> float:
+        """When the first job came, in Unix seconds. There is one."""
+        return min(min(times[:: len(TIMES)]) for times in self._times.values())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """As they may be added again."""
+        for model, times in self._times.items():
+            for job in _jobs(times):
+                known = (None if isnan(time) else time for time in job)
+                yield {"model": model} | dict(zip(TIMES, known, strict=True))
+
+    def arrivals(self, origin: float) -> dict[str, Arrivals]:
+        """The requests of each model, in seconds after `origin` (Unix seconds), the oldest first.
+
+        A job that never began is taken for one of usual length.
+        """
+        return {model: _arrivals(times, origin) for model, times in sorted(self._times.items())}
 
 
-_TIMES = ("created", "begun", "ended")
+TIMES = ("created", "begun", "ended")
 
 
-def _time(value: Any) -> float | None:
-    return None if value in (None, "") else float(value)
+def _time(value: Any) -> float:
+    return nan if value in (None, "") else float(value)
 
 
-def _arrivals(jobs: list[tuple[float, float | None]]) -> Arrivals:
-    known = [service for _, service in jobs if service is not None]
+def _arrivals(times: "array[float]", origin: float) -> Arrivals:
+    jobs = sorted(_jobs(times))
+    services = [nan if isnan(begun) else max(0.0, ended - begun) for _, begun, ended in jobs]
+    known = [service for service in services if not isnan(service)]
     usual = fmean(known) if known else 1.0
-    jobs.sort(key=lambda job: job[0])
-    return Arrivals([comes for comes, _ in jobs], [usual if service is None else service for _, service in jobs])
+    comes = [created - origin for created, _, _ in jobs]
+    return Arrivals(comes, [usual if isnan(service) else service for service in services])
+
+
+def _jobs(times: "array[float]") -> Iterator[tuple[float, float, float]]:
+    return zip(times[::3], times[1::3], times[2::3], strict=True)
 
 
 def monday(unix: float) -> float:

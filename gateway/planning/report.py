@@ -23,7 +23,7 @@ def why(planned: Planned) -> str:
     if not scaling.most:
         return f"does not fit: one replica takes {pool.gpus} GPUs, and what is promised leaves fewer"
     if not planned.requests:
-        return "promised, so one stays; no request came" if pool.promised else "no request came"
+        return "promised, so one stays; no request came" if pool.promised else "no request came, so none stays"
     busiest = planned.busiest
     work, start = planned.hours[busiest].work / pool.slots, f"a start takes {pool.startup:.0f} s"
     hour = f"{DAYS[busiest // 24]} {busiest % 24:02}:00"
@@ -87,8 +87,9 @@ def most_held(plan: Plan) -> int:
 def values(plan: Plan) -> str:
     """A file of values for the Helm chart."""
     models = {each.pool.model: _pool(each) for each in plan.models}
+    scaled = any(each.scaling.most for each in plan.models)
     found = _settings(plan) | {
-        "keda": {"enabled": True, "cooldownPeriod": int(COOLDOWN)},
+        "keda": {"enabled": scaled, "cooldownPeriod": int(COOLDOWN)},
         "scaleDown": {"stabilization": int(STABILIZATION), "pods": 1, "every": int(EVERY)},
         "models": models,
     }
@@ -110,13 +111,13 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 
 def _pool(planned: Planned) -> dict[str, Any]:
+    """None takes away what an earlier file of values may have."""
     scaling = planned.scaling
     if not scaling.most:
-        return {"replicas": 0}
-    found: dict[str, Any] = {"min": scaling.least, "max": scaling.most, "factor": planned.factor}
-    if scaling.floors:
-        found["schedule"] = list(schedule(scaling.floors, scaling.least))
-    return {"autoscaling": found}
+        return {"replicas": 0, "autoscaling": None}
+    hours = list(schedule(scaling.floors, scaling.least)) if scaling.floors else None
+    found = {"min": scaling.least, "max": scaling.most, "factor": planned.factor, "schedule": hours}
+    return {"replicas": None, "autoscaling": found}
 
 
 def schedule(floors: tuple[int, ...], least: int) -> Iterable[dict[str, Any]]:

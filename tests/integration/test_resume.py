@@ -17,7 +17,7 @@ from gateway.idempotency import ADMITTED
 from shared import redis_keys as keys
 from shared.joblog import JobLog
 from shared.lines import Lines
-from tests.cluster import Cluster, cluster, wait_for
+from tests.cluster import Cluster, cluster, connects, wait_for
 from tests.conftest import simulated_model
 
 pytestmark = pytest.mark.integration
@@ -389,6 +389,46 @@ def test_an_answer_that_is_nearly_there_is_waited_for(tmp_path: Path) -> None:
             assert gateway.stop(12) == 0
         assert told.result().status_code == 200
         assert told.result().json()["choices"][0]["message"]["content"] == "a " * 50 + "z"
+
+
+LONG = "echo " + "a " * 140 + "z"
+"""Seven seconds, at 20 tokens a second: more than a gateway that stops usually leaves."""
+
+
+def test_streams_are_waited_for_as_long_as_the_operator_says(tmp_path: Path) -> None:
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": LONG}]}
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}, gateway_drain_timeout=60) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool, socketio.SimpleClient() as plain:
+            plain.connect(running.url, transports=["websocket"])
+            plain.emit("prompt", {"model": "m", "context": body["messages"], "token": key})
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 2, 10, "the jobs to run")
+            stopped = pool.submit(gateway.stop, 30)
+            texts = []
+            while (text := plain.receive(timeout=15)[1]) != "ENDOFMESSAGE":
+                texts.append(text)
+            assert stopped.result() == 0
+        assert "".join(text for _, text in events(told.result())) == LONG.removeprefix("echo ")
+        assert "".join(text for text in texts if isinstance(text, str)) == LONG.removeprefix("echo ")
+
+
+def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": LONG}]}
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}, gateway_drain_timeout=60) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        key, client = running.key(), running.valkey.client
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(ask, running, key, body, "one")
+            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            port = int(running.url.rsplit(":", 1)[1])
+            gateway.signal(signal.SIGTERM)
+            wait_for(lambda: not connects(port), 5, "the gateway to stop listening")
+            assert gateway.stop(5) == 0
+        assert '"code":"gateway_stopping"' in told.result().text.replace(" ", "")
 
 
 def test_a_stream_can_be_asked_for_again(running: Cluster, key: str) -> None:

@@ -81,22 +81,43 @@ def test_models_are_in_the_catalogue() -> None:
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
-    def made() -> dict[str, str]:
-        subprocess.run([sys.executable, ROOT / "docker" / "make-secrets", tmp_path], check=True)
-        return {file.name: file.read_text() for file in tmp_path.iterdir()}
+    first = make_secrets(tmp_path)
+    assert set(first) == {"gateway/admin-key", "queue/valkey", "gateway/postgres"}
+    assert re.fullmatch(r"sk-crof-[0-9a-f]{48}", first["gateway/admin-key"])
+    assert all(stat.S_IMODE(file.stat().st_mode) & 0o222 == 0 for file in tmp_path.glob("*/*"))
+    assert make_secrets(tmp_path) == first
 
-    first = made()
-    assert set(first) == {"admin-key", "valkey", "postgres"}
-    assert re.fullmatch(r"sk-crof-[0-9a-f]{48}", first["admin-key"])
-    assert all(stat.S_IMODE(file.stat().st_mode) & 0o222 == 0 for file in tmp_path.iterdir())
-    assert made() == first
+
+def make_secrets(folder: Path) -> dict[str, str]:
+    folders = [folder / "gateway", folder / "queue"]
+    for each in folders:
+        each.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, ROOT / "docker" / "make-secrets", *folders], check=True)
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.glob("*/*")}
+
+
+def test_workers_are_given_the_queues_password_alone() -> None:
+    for name, each in OURS.items():
+        mounted = {volume.split(":")[1] for volume in each["volumes"]}
+        is_worker = "workers" in each.get("entrypoint", [])
+        assert ("/run/crofai" in mounted, "/run/crofai-queue" in mounted) == (not is_worker, True), name
+
+
+def settings_read(folder: Path, gateway: bool) -> list[str]:
+    told = "from shared.settings import load_settings as l; s = l(); "
+    told += "print(s.redis_url, s.database_url, s.admin_key.get_secret_value())"
+    command = ["sh", ROOT / "docker" / "with-secrets", sys.executable, "-c", told]
+    environment = os.environ | {
+        "SECRETS": str(folder / ("gateway" if gateway else "nothing")),
+        "QUEUE_SECRETS": str(folder / "queue"),
+        "PYTHONPATH": str(ROOT),
+    }
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_settings_are_read_from_them(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, ROOT / "docker" / "make-secrets", tmp_path], check=True)
-    told = "import os; from shared.settings import load_settings as l; s = l(); print(s.redis_url, s.database_url)"
-    command = ["sh", ROOT / "docker" / "with-secrets", sys.executable, "-c", told]
-    environment = os.environ | {"SECRETS": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    valkey, postgres = ((tmp_path / name).read_text() for name in ("valkey", "postgres"))
-    assert out.split() == [f"redis://:{valkey}@valkey:6379/0", f"postgresql://crofai:{postgres}@postgres/crofai"]
+    made = make_secrets(tmp_path)
+    redis = f"redis://:{made['queue/valkey']}@valkey:6379/0"
+    database = f"postgresql://crofai:{made['gateway/postgres']}@postgres/crofai"
+    assert settings_read(tmp_path, gateway=True) == [redis, database, made["gateway/admin-key"]]
+    assert settings_read(tmp_path, gateway=False) == [redis]

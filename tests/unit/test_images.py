@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
-ENGINES = {"torch", "vllm", "diffusers", "transformers", "tokenizers", "starlette", "PIL", "pynvml", "xgrammar"}
+ENGINES = {"torch", "vllm", "diffusers", "transformers", "tokenizers", "starlette", "PIL", "xgrammar"}
 """Modules of the images that workers are built on, or of diffusers.txt."""
 
 

@@ -11,13 +11,14 @@ import urllib.error
 import urllib.request
 
 LIFE = 600  # seconds that the key is good for, should it not be revoked
+NAMES = ("helm-test", "helm-test-2", "helm-test-3")
 
 
 def main() -> int:
     url, model, seconds = sys.argv[1].rstrip("/"), sys.argv[2], float(sys.argv[3])
     account = key = None
     try:
-        account = an_account(url)
+        account = an_account(url, model)
         key = ask(
             f"{url}/v1/admin/accounts/{account}/keys", {"name": "helm-test", "expires": int(time.time()) + LIFE}
         )
@@ -35,14 +36,30 @@ def main() -> int:
     return 0
 
 
-def an_account(url: str) -> str:
-    """The account `helm-test`: accounts are not deleted, so each run takes the same."""
-    found = ask(f"{url}/v1/admin/accounts?name=helm-test")["data"]
-    return (
-        found[0]["id"]
-        if found
-        else ask(f"{url}/v1/admin/accounts", {"name": "helm-test", "tier": "premium"})["id"]
-    )
+def an_account(url: str, model: str) -> str:
+    """An account of the best tier that has the model; raises ValueError if there can be none.
+
+    Accounts are not deleted, so each run takes the same: `helm-test`, or one with a number if that is suspended.
+    """
+    tier = best_tier(url, model)
+    for name in NAMES:
+        found = ask(f"{url}/v1/admin/accounts?name={name}")["data"]
+        if not found:
+            return ask(f"{url}/v1/admin/accounts", {"name": name, "tier": tier})["id"]
+        account = found[0]
+        if not account["suspended"]:
+            if account["tier"] != tier:
+                ask(f"{url}/v1/admin/accounts/{account['id']}", {"tier": tier}, "PATCH")
+            return account["id"]
+    raise ValueError(f"the accounts {', '.join(NAMES)} are suspended: resume one of them")
+
+
+def best_tier(url: str, model: str) -> str:
+    tiers = ask(f"{url}/v1/admin/tiers")["data"]
+    fit = [tier for tier in tiers if tier["models"] is None or model in tier["models"]]
+    if not fit:
+        raise ValueError(f"no tier has {model}")
+    return min(fit, key=lambda tier: tier["priority"])["id"]
 
 
 def stream(url: str, model: str, key: str, seconds: float) -> None:

@@ -12,6 +12,8 @@
 {{- fail (printf "%s.file, %s.existingConfigMap: give one of the two" $file $file) }}{{ end -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.host: is missing" }}{{ end -}}
+{{- if ge (int $v.migration.wait) (int $v.migration.deadline) }}
+{{- fail "migration.wait: should be less than deadline" }}{{ end -}}
 {{- include "crofai.checkScalers" . -}}
 {{- $catalogue := include "crofai.catalogue" . | fromYaml -}}
 {{- range $id, $given := $v.models -}}
@@ -55,10 +57,26 @@
 {{- fail (printf "%s.gpus: should be %d, as the catalogue's tensor_parallel says, got %d" $at (int $model.catalogueGpus) (int $model.gpus)) }}{{ end -}}
 {{- if gt (len (default dict $model.cache)) 1 }}
 {{- fail (printf "%s.cache: should be one of emptyDir, hostPath and persistentVolumeClaim" $at) }}{{ end -}}
+{{- $most := add (int (default (default 1 $model.replicas) (get (default dict $model.autoscaling) "max"))) (int $model.surge) -}}
+{{- $claim := default dict (get (default dict $model.cache) "persistentVolumeClaim") -}}
+{{- if and $claim (not $claim.claimName) (hasPrefix "ReadWriteOnce" (default "ReadWriteOnce" $claim.accessMode)) (gt $most 1) }}
+{{- fail (printf "%s.cache.persistentVolumeClaim.accessMode: should be ReadWriteMany, as there may be %d workers, those of surge with them: the volume would be at one node" $at $most) }}{{ end -}}
 {{- with $model.autoscaling -}}
-{{- if hasKey $.given "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
-{{- if gt (int .min) (int .max) }}{{ fail (printf "%s.autoscaling.min: should be at most max" $at) }}{{ end -}}
-{{- if and $.root.Values.hpa.enabled (eq (int .min) 0) }}
-{{- fail (printf "%s.autoscaling.min: should be at least 1: hpa cannot start the first worker, keda can" $at) }}{{ end -}}
+{{- if hasKey $model "replicas" }}{{ fail (printf "%s.replicas, %s.autoscaling: give one of the two" $at $at) }}{{ end -}}
+{{- include "crofai.checkScaling" (dict "at" (printf "%s.autoscaling" $at) "hpa" $.root.Values.hpa.enabled "scaling" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "crofai.checkScaling" -}}
+{{- $at := .at -}}
+{{- $scaling := .scaling -}}
+{{- if gt (int $scaling.min) (int $scaling.max) }}{{ fail (printf "%s.min: should be at most max" $at) }}{{ end -}}
+{{- if and .hpa (eq (int $scaling.min) 0) }}
+{{- fail (printf "%s.min: should be at least 1: hpa cannot start the first worker, keda can" $at) }}{{ end -}}
+{{- if and .hpa $scaling.schedule }}{{ fail (printf "%s.schedule: needs keda: hpa has no clock" $at) }}{{ end -}}
+{{- range $number, $entry := $scaling.schedule -}}
+{{- $one := printf "%s.schedule[%d]" $at $number -}}
+{{- if ge (int .from) (int .to) }}{{ fail (printf "%s.from: should be less than to; write a night as two entries" $one) }}{{ end -}}
+{{- if gt (int .min) (int $scaling.max) }}{{ fail (printf "%s.min: should be at most max" $one) }}{{ end -}}
 {{- end -}}
 {{- end -}}

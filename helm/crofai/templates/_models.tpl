@@ -1,33 +1,43 @@
 {{- /* What the catalogue says of a model: ours, with the operator's file over it, as far as the chart reads them. */ -}}
 
 {{- define "crofai.catalogue" -}}
-{{- $shipped := (.Files.Get "files/models.yaml" | fromYaml).models -}}
+{{- $all := (.Files.Get "files/models.yaml" | fromYaml).models -}}
 {{- $own := dict -}}
 {{- with .Values.catalogue.file -}}
 {{- $parsed := fromYaml . -}}
 {{- if hasKey $parsed "Error" }}{{ fail (printf "catalogue.file: is no YAML: %s" $parsed.Error) }}{{ end -}}
 {{- $own = default dict $parsed.models -}}
 {{- end -}}
-{{- $all := dict -}}
-{{- range $id, $entry := $shipped }}{{ $_ := set $all $id $entry }}{{ end -}}
 {{- range $id, $entry := $own -}}
-{{- if kindIs "invalid" $entry }}{{ $_ := unset $all $id }}
-{{- else -}}
-{{- $base := default dict (get $all $id) -}}
-{{- $args := default dict (get $base "engine_args") -}}
-{{- if and (hasKey $entry "engine") (ne $entry.engine (default "" (get $base "engine"))) }}{{ $args = dict }}{{ end -}}
-{{- $merged := merge (dict) (omit $entry "engine_args") (omit $base "engine_args") -}}
-{{- $_ := set $merged "engine_args" (merge (dict) (default dict $entry.engine_args) $args) -}}
-{{- $_ := set $all $id $merged -}}
+{{- $engine := get (default dict (get $all $id)) "engine" -}}
+{{- if and $engine $entry (ne $engine (default $engine $entry.engine)) }}{{ $_ := unset (get $all $id) "engine_args" }}{{ end -}}
 {{- end -}}
-{{- end -}}
+{{- include "crofai.merge" (dict "base" $all "changes" $own) -}}
 {{ toYaml $all }}
+{{- end -}}
+
+{{- /* As shared/overlay.py merges, at every depth: a map key by key, null removes, anything else replaces. Changes `base`;
+       takes a dict: base, changes. */ -}}
+{{- define "crofai.merge" -}}
+{{- range $key, $value := .changes -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $.base $key -}}
+{{- else if kindIs "map" $value -}}
+{{- $deeper := ternary (get $.base $key) dict (kindIs "map" (get $.base $key)) -}}
+{{- $_ := set $.base $key $deeper -}}
+{{- include "crofai.merge" (dict "base" $deeper "changes" $value) -}}
+{{- else -}}
+{{- $_ := set $.base $key $value -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* A model with everything that its pods need. Takes a dict: root, model (its id), catalogue. */ -}}
 {{- define "crofai.model" -}}
 {{- $values := .root.Values -}}
-{{- $given := default dict (get $values.models .model) -}}
+{{- /* Null is what a later file of values says to take away what an earlier one had. */ -}}
+{{- $given := dict -}}
+{{- include "crofai.merge" (dict "base" $given "changes" (default dict (get $values.models .model))) -}}
 {{- $entry := default dict (get .catalogue .model) -}}
 {{- $args := default dict $entry.engine_args -}}
 {{- $engine := default (default "" $entry.engine) $given.engine -}}

@@ -1,4 +1,5 @@
-{{- /* Names and labels. `crofai.labels` and `crofai.selector` take a dict: root, component, and a worker's model. */ -}}
+{{- /* Names and labels. `crofai.labels` and `crofai.selector` take a dict: root, component, and a worker's model. Templates
+       of pods have the selector's alone: with the chart's version, each new one would start all pods anew. */ -}}
 
 {{- define "crofai.fullname" -}}
 {{- if .Values.fullnameOverride -}}

@@ -40,6 +40,17 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
+{{- /* The replicas of what an autoscaler scales: as many as there are, or the least. Left out, Helm would take the number
+       of a Deployment that had one, and Kubernetes make it 1. Without a cluster to look at none is said: whoever
+       renders so, such as Argo CD, would set each pool back to it. Takes a dict: root, name, least. */ -}}
+{{- define "crofai.scaledReplicas" -}}
+{{- with lookup "apps/v1" "Deployment" .root.Release.Namespace "" -}}
+{{- $replicas := $.least -}}
+{{- range .items }}{{ if eq .metadata.name $.name }}{{ $replicas = max $.least .spec.replicas }}{{ end }}{{ end -}}
+replicas: {{ int $replicas }}
+{{- end -}}
+{{- end -}}
+
 {{- define "crofai.redisSecret" -}}
 {{- if not .Values.valkey.enabled }}{{ .Values.redis.existingSecret }}
 {{- else }}{{ default (printf "%s-valkey" (include "crofai.fullname" .)) .Values.valkey.password.existingSecret }}
@@ -74,24 +85,26 @@ imagePullSecrets:
   valueFrom: {secretKeyRef: {name: {{ include "crofai.adminSecret" . }}, key: {{ .Values.adminKey.key }}}}
 {{- end -}}
 
-{{- /* Of gateways and workers alike. HOME is for what libraries write there. */ -}}
+{{- /* Of gateways and workers alike. HOME is for what libraries write there. Takes a dict: root, and the operator's
+       files that there are for it. */ -}}
 {{- define "crofai.env" -}}
 - {name: HOME, value: /tmp}
 - {name: CROFAI_DATA_DIR, value: /var/lib/crofai}
 - {name: CROFAI_METRICS_HOST, value: 0.0.0.0}
 - {name: CROFAI_METRICS_PORT, value: "9090"}
-{{- range $file := list "catalogue" "tiers" }}
-{{- $given := get $.Values $file }}
+{{- range $file := .files }}
+{{- $given := get $.root.Values $file }}
 {{- if or $given.file $given.existingConfigMap }}
 - {name: {{ ternary "CROFAI_MODELS_FILE" "CROFAI_TIERS_FILE" (eq $file "catalogue") }}, value: {{ printf "/etc/crofai/%s/%s" $file $given.key }}}
 {{- end }}
 {{- end }}
-{{- include "crofai.redisEnv" . }}
+{{- include "crofai.redisEnv" .root }}
 {{- end -}}
 
+{{- /* These two take such a dict, too. */ -}}
 {{- define "crofai.fileMounts" -}}
-{{- range $file := list "catalogue" "tiers" }}
-{{- $given := get $.Values $file }}
+{{- range $file := .files }}
+{{- $given := get $.root.Values $file }}
 {{- if or $given.file $given.existingConfigMap }}
 - {name: {{ $file }}, mountPath: {{ printf "/etc/crofai/%s" $file }}, readOnly: true}
 {{- end }}
@@ -99,22 +112,32 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "crofai.fileVolumes" -}}
-{{- range $file := list "catalogue" "tiers" }}
-{{- $given := get $.Values $file }}
+{{- range $file := .files }}
+{{- $given := get $.root.Values $file }}
 {{- if or $given.file $given.existingConfigMap }}
 - name: {{ $file }}
-  configMap: {name: {{ default (printf "%s-%s" (include "crofai.fullname" $) $file) $given.existingConfigMap }}}
+  configMap: {name: {{ default (printf "%s-%s" (include "crofai.fullname" $.root) $file) $given.existingConfigMap }}}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- /* A change of these starts new pods. Secrets and ConfigMaps of others do not: see "Rotate secrets". */ -}}
-{{- define "crofai.checksums" -}}
+{{- define "crofai.gatewayChecksums" -}}
 checksum/settings: {{ toJson .Values.settings | sha256sum }}
-{{- with .Values.catalogue.file }}
-checksum/catalogue: {{ sha256sum . }}
+{{- range $file := list "catalogue" "tiers" }}
+{{- with get (get $.Values $file) "file" }}
+checksum/{{ $file }}: {{ sha256sum . }}
 {{- end }}
-{{- with .Values.tiers.file }}
-checksum/tiers: {{ sha256sum . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Loading takes minutes, so workers start anew only for what they read: of the settings these, and of the catalogue
+       their own entry, less what only gateways and people look at. Takes a dict: root, m, catalogue. */ -}}
+{{- define "crofai.workerChecksums" -}}
+{{- $settings := pick .root.Values.settings "job_timeout" "lease" "max_attempts" "log_ttl" "drain_timeout" "stall_timeout"
+  "report_interval" "otlp_endpoint" "log_level" "log_format" -}}
+checksum/settings: {{ toJson $settings | sha256sum }}
+{{- if .root.Values.catalogue.file }}
+checksum/model: {{ omit (default dict (get .catalogue .m.id)) "description" "aliases" "gpus" "price" | toJson | sha256sum }}
 {{- end }}
 {{- end -}}

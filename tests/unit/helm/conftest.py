@@ -1,9 +1,12 @@
 """Each example is rendered once."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from tests.apiserver import ApiServer
 from tests.chart import EXAMPLES, Chart, Object, example
 
 
@@ -27,3 +30,13 @@ def file(request: pytest.FixtureRequest) -> Path:
 def objects(examples: dict[str, list[Object]], file: Path) -> list[Object]:
     """An example's."""
     return examples[file.stem]
+
+
+@pytest.fixture
+def cluster() -> Iterator[ApiServer]:
+    with ApiServer() as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

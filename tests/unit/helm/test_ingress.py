@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.chart import FEWEST, Chart, Object, one, variables
 
 HOST = {"enabled": True, "host": "api.example"}
@@ -24,8 +26,35 @@ def test_streams_are_not_held_back_nor_cut_off(chart: Chart) -> None:
 
 def test_who_polls_comes_back_to_the_same_gateway(chart: Chart) -> None:
     assert nginx(ingress(chart))["affinity"] == "cookie"
-    service = one(chart.objects(FEWEST), "Service", "demo-crofai-gateway")
-    assert service["spec"]["sessionAffinity"] == "ClientIP"
+    spec = service(chart)
+    assert spec["sessionAffinity"] == "ClientIP"
+    # Longer than it is silent, and no longer than new gateways should be without clients.
+    assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
+
+
+def service(chart: Chart, **values: Any) -> Object:
+    spec: Object = one(chart.objects(FEWEST | values), "Service", "demo-crofai-gateway")["spec"]
+    return spec
+
+
+AFFINITY = "nginx.ingress.kubernetes.io/affinity"
+
+
+@pytest.mark.parametrize(
+    "given, affinity",
+    [
+        ({"ingress": HOST}, "None"),
+        ({"ingress": HOST | {"nginx": False}}, "ClientIP"),
+        ({"ingress": HOST | {"nginx": False, "annotations": {AFFINITY: "cookie"}}}, "None"),
+        ({"ingress": HOST | {"annotations": {AFFINITY: "none"}}}, "ClientIP"),
+        ({"ingress": HOST, "gateway": {"service": {"sessionAffinity": "ClientIP"}}}, "ClientIP"),
+        ({"gateway": {"service": {"sessionAffinity": "None"}}}, "None"),
+    ],
+)
+def test_an_ingress_that_keeps_clients_by_cookies_is_no_client(chart: Chart, given: Object, affinity: str) -> None:
+    spec = service(chart, **given)
+    assert spec["sessionAffinity"] == affinity
+    assert ("sessionAffinityConfig" in spec) == (affinity == "ClientIP")
 
 
 def test_bodies_may_be_as_large_as_the_gateway_takes(chart: Chart) -> None:
@@ -46,3 +75,19 @@ def test_behind_an_ingress_its_word_on_addresses_counts(chart: Chart) -> None:
     assert gateway(ingress=HOST)["CROFAI_TRUSTED_PROXIES"] == "1"
     assert "CROFAI_TRUSTED_PROXIES" not in gateway()
     assert "CROFAI_TRUSTED_PROXIES" not in gateway(ingress=HOST, settings={"trusted_proxies": 2})
+
+
+@pytest.mark.parametrize(
+    "values, warned",
+    [
+        ({"ingress": HOST}, True),
+        ({"settings": {"trusted_proxies": 1}}, True),
+        ({"ingress": HOST, "networkPolicy": {"enabled": False, "gatewayFrom": [{"podSelector": {}}]}}, True),
+        ({"ingress": HOST, "networkPolicy": {"gatewayFrom": [{"podSelector": {}}]}}, False),
+        ({"ingress": HOST, "settings": {"trusted_proxies": 0}}, False),
+        ({}, False),
+    ],
+)
+def test_notes_warn_where_any_pod_may_name_an_address(chart: Chart, values: Object, warned: bool) -> None:
+    notes = chart.texts(FEWEST | values)["crofai/templates/NOTES.txt"]
+    assert ("networkPolicy.gatewayFrom" in notes) == warned

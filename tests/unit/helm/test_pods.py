@@ -115,7 +115,7 @@ def test_what_is_written_is_a_volume(objects: list[Object]) -> None:
 def test_a_gateway_is_out_of_the_service_before_it_stops(objects: list[Object]) -> None:
     spec = one(objects, "Deployment", "demo-crofai-gateway")["spec"]["template"]["spec"]
     delay = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert delay >= 5 and spec["terminationGracePeriodSeconds"] >= delay + 20
+    assert delay >= 5 and spec["terminationGracePeriodSeconds"] >= delay + Settings().job_timeout + 20
 
 
 @pytest.mark.parametrize("drain", [120, 900, 0.5])
@@ -181,15 +181,6 @@ def test_the_operators_catalogue_counts(models: Any) -> None:
     assert variables(container)["CROFAI_MODELS_FILE"] == "/etc/crofai/catalogue/models.yaml"
 
 
-def test_a_change_of_the_catalogue_starts_new_pods(models: Any) -> None:
-    def annotations(file: str) -> Object:
-        [deployment] = models({"llama3": {}}, catalogue={"file": file})
-        found: Object = deployment["spec"]["template"]["metadata"]["annotations"]
-        return found
-
-    assert annotations("models: {}") != annotations("models: {llama3: {context: 4096}}")
-
-
 def test_a_models_own_values_come_before_all_models(models: Any) -> None:
     workers = {"nodeSelector": {"gpu": "a"}, "runtimeClassName": "nvidia", "cache": {"hostPath": {"path": "/m"}}}
     own = {"nodeSelector": {"gpu": "b"}, "cache": {"persistentVolumeClaim": {"claimName": "c"}}}
@@ -214,19 +205,17 @@ def test_a_simulated_worker_needs_no_engine(models: Any) -> None:
     assert container["image"] == "crofai-gateway:0.1.0" and "limits" not in container["resources"]
 
 
-def test_the_migration_needs_nothing_that_the_chart_makes(objects: list[Object]) -> None:
-    """It runs before anything else of a first install is there."""
-    jobs = of_kind(objects, "Job")
-    database = any("CROFAI_DATABASE_URL" in variables(each) for each in containers(objects))
-    assert bool(jobs) == database
-    made = {
-        each["metadata"]["name"]
-        for each in objects
-        if "helm.sh/hook" not in each["metadata"].get("annotations", {})
-    }
-    for job in jobs:
-        said = json.dumps(job["spec"]["template"]["spec"])
-        assert not [name for name in made if f'"{name}"' in said]
+def test_a_node_can_be_emptied_while_pods_are_not_ready(objects: list[Object]) -> None:
+    budgets = of_kind(objects, "PodDisruptionBudget")
+    assert budgets
+    assert {each["spec"]["unhealthyPodEvictionPolicy"] for each in budgets} == {"AlwaysAllow"}
+
+
+def test_a_folder_of_the_node_is_not_made(models: Any) -> None:
+    """By kubelets, as root's: workers could not write it."""
+    [deployment] = models({"llama3": {"cache": {"hostPath": {"path": "/m"}}}})
+    [data] = [each for each in deployment["spec"]["template"]["spec"]["volumes"] if each["name"] == "data"]
+    assert data["hostPath"] == {"path": "/m", "type": "Directory"}
 
 
 def test_the_chart_and_the_project_have_one_catalogue(chart: Chart) -> None:

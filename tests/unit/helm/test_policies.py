@@ -63,5 +63,15 @@ def test_only_gateways_workers_and_keda_reach_valkey(chart: Chart) -> None:
     assert [set(peer) for peer in rule["from"]] == [{"podSelector"}, {"podSelector"}, {"namespaceSelector"}]
 
 
+def test_helms_own_test_reaches_the_gateways_beside_others(chart: Chart) -> None:
+    peers = [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    values = {"models": {"llama3": {}}, "networkPolicy": {"gatewayFrom": peers}}
+    objects = chart.objects(FEWEST | values)
+    [*others, test] = named(objects, "gateway")["ingress"][0]["from"]
+    assert others == peers
+    found = [pod for pod in pods(objects) if chosen({"spec": test}, pod)]
+    assert [pod["metadata"]["name"] for pod in found] == ["demo-crofai-test"]
+
+
 def test_they_can_be_left_out(chart: Chart) -> None:
     assert not of_kind(chart.objects(FEWEST | {"networkPolicy": {"enabled": False}}), "NetworkPolicy")

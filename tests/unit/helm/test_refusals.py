@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart import Chart, Object
+from tests.chart import FEWEST, Chart, Object
 
 KEDA = {"keda": {"enabled": True}}
 HPA = {"hpa": {"enabled": True}}
@@ -13,6 +13,19 @@ HPA = {"hpa": {"enabled": True}}
 
 def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
     return {"models": {"llama3": {"autoscaling": {"min": least, "max": most}} | more}}
+
+
+def hours(begin: int, end: int, least: int = 2, **more: Any) -> Object:
+    entry = {"days": [1], "from": begin, "to": end, "min": least} | more
+    return {"models": {"llama3": {"autoscaling": {"min": 1, "max": 2, "schedule": [entry]}}}}
+
+
+CACHE = "models.llama3.cache.persistentVolumeClaim.accessMode"
+
+
+def cached(mode: str = "", **more: Any) -> Object:
+    claim = {"size": "50Gi"} | ({"accessMode": mode} if mode else {})
+    return {"models": {"llama3": {"cache": {"persistentVolumeClaim": claim}} | more}}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +53,8 @@ def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
         ({"metrics": {"rules": {"lag": 1}}}, "at '/metrics/rules': additional properties 'lag'"),
         ({"gateway": {"replicas": "two"}}, "at '/gateway/replicas': got string, want integer"),
         ({"gateway": {"replicas": 0}}, "at '/gateway/replicas': minimum"),
+        ({"gateway": {"pdb": {"maxUnavailable": 0}}}, "at '/gateway/pdb/maxUnavailable': minimum"),
+        ({"gateway": {"pdb": {"maxUnavailable": "0%"}}}, "at '/gateway/pdb/maxUnavailable'"),
         ({"settings": {"lease": "20"}}, "at '/settings/lease': got string, want number"),
         ({"models": {"llama3": {"gpus": -1}}}, "at '/models/llama3/gpus': minimum"),
         ({"models": {"a/b": {}}}, "at '/models': additional properties 'a/b'"),
@@ -52,6 +67,10 @@ def scaled(least: int = 1, most: int = 2, **more: Any) -> Object:
         ),
         ({"models": {"llama3": {"cache": {"persistentVolumeClaim": {}}}}}, "/cache/persistentVolumeClaim'"),
         ({"models": {"llama3": {"autoscaling": {"min": 1}}}}, "missing property 'max'"),
+        (hours(8, 25), "at '/models/llama3/autoscaling/schedule/0/to': maximum"),
+        (hours(8, 20, days=[]), "at '/models/llama3/autoscaling/schedule/0/days': minItems"),
+        (hours(8, 20, days=["Monday"]), "at '/models/llama3/autoscaling/schedule/0/days/0'"),
+        (hours(8, 20, hours=2), "at '/models/llama3/autoscaling/schedule/0': additional properties 'hours'"),
     ],
 )
 def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> None:
@@ -83,6 +102,14 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
         (scaled(), "models.llama3.autoscaling: needs keda.enabled or hpa.enabled"),
         (KEDA | scaled(3, 2), "models.llama3.autoscaling.min: should be at most max"),
         (HPA | scaled(0), "models.llama3.autoscaling.min: should be at least 1"),
+        (HPA | hours(8, 20), "models.llama3.autoscaling.schedule: needs keda"),
+        (KEDA | hours(20, 8), "models.llama3.autoscaling.schedule[0].from: should be less than to"),
+        (KEDA | hours(8, 20, 3), "models.llama3.autoscaling.schedule[0].min: should be at most max"),
+        (cached(replicas=2), f"{CACHE}: should be ReadWriteMany, as there may be 2"),
+        (cached(surge=1), f"{CACHE}: should be ReadWriteMany, as there may be 2"),
+        (cached("ReadWriteOncePod", replicas=3, surge=1), f"{CACHE}: should be ReadWriteMany, as there may be 4"),
+        (KEDA | cached(autoscaling={"min": 0, "max": 5}), f"{CACHE}: should be ReadWriteMany, as there may be 5"),
+        ({"migration": {"wait": 300}}, "migration.wait: should be less than deadline"),
         (KEDA | scaled(replicas=1), "models.llama3.replicas, models.llama3.autoscaling: give one"),
         (
             KEDA | scaled() | {"valkey": {"enabled": False}, "redis": {"existingSecret": "x"}},
@@ -92,6 +119,20 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
 )
 def test_what_does_not_go_together(chart: Chart, values: Object, told: str) -> None:
     assert told in chart.refusal(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        cached(),
+        cached("ReadWriteMany", replicas=3, surge=1),
+        KEDA | cached(autoscaling={"min": 0, "max": 1}),
+        {"models": {"llama3": {"cache": {"persistentVolumeClaim": {"claimName": "mine"}}, "replicas": 3}}},
+        {"gateway": {"pdb": {"maxUnavailable": "10%"}}},
+    ],
+)
+def test_what_goes_together_is_taken(chart: Chart, values: Object) -> None:
+    assert chart.texts(FEWEST | values)
 
 
 def test_the_schema_is_closed_at_every_depth(chart: Chart) -> None:

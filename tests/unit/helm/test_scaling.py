@@ -1,9 +1,11 @@
 """How pools of workers grow and shrink."""
 
+import random
 from typing import Any
 
 import pytest
 
+from gateway.planning.report import schedule
 from shared import redis_keys
 from shared.catalog import load_catalog
 from tests.chart import EXAMPLES, FEWEST, Chart, Object, example, of_kind, one
@@ -39,6 +41,52 @@ def test_a_picture_in_hand_and_one_that_waits(chart: Chart) -> None:
     assert trigger["metadata"]["listLength"] == "8"
 
 
+WEEK = 168  # hours
+
+
+def next_time(cron: str, hour: int) -> int:
+    """The first whole hour after this one of the week, which begins on Sunday, that `cron` names."""
+    minute, hours, *dates, days = cron.split()
+    assert (minute, dates) == ("0", ["*", "*"])
+    named = {24 * int(day) + int(hours) for day in days.split(",")}
+    return next(each for each in range(hour + 1, hour + WEEK + 1) if each % WEEK in named)
+
+
+def by_clock(triggers: list[Object], hour: int) -> int:
+    """Replicas that KEDA's cron triggers want: one whose next start is before its next end is not active."""
+    wanted = [0]
+    for trigger in triggers:
+        told = trigger["metadata"]
+        assert told["timezone"] == "Etc/UTC"
+        assert told["start"] != told["end"], "KEDA refuses it"
+        if next_time(told["start"], hour) >= next_time(told["end"], hour):
+            wanted.append(int(told["desiredReplicas"]))
+    return max(wanted)
+
+
+def weeks() -> dict[str, tuple[int, ...]]:
+    """Least replicas hour by hour, from Monday on."""
+    chance = random.Random(1)
+    working = [0] * 8 + [3] * 12 + [0] * 4
+    return {
+        "office": (*working * 5, *[0] * 48),
+        "night": ((*[2] * 6, *[0] * 16, *[2] * 2) * 7),
+        "always": (2,) * WEEK,
+        "Sunday": (*[0] * 144, *[2] * 24),
+        "any": tuple(chance.choice((0, 0, 1, 3)) for _ in range(WEEK)),
+    }
+
+
+@pytest.mark.parametrize("floors", weeks().values(), ids=weeks())
+def test_minima_follow_the_clock_as_the_plan_has_them(chart: Chart, floors: tuple[int, ...]) -> None:
+    entries = list(schedule(floors, 0))
+    jobs, *clocks = scaled(chart, "llama3", "ScaledObject", min=0, schedule=entries)["triggers"]
+    assert jobs["type"] == "redis"
+    assert {each["type"] for each in clocks} == {"cron"}
+    monday = 24
+    assert tuple(by_clock(clocks, (monday + hour) % WEEK) for hour in range(WEEK)) == floors
+
+
 def test_keda_knows_the_password(chart: Chart) -> None:
     [file] = [each for each in EXAMPLES if each.stem == "many-models"]
     objects = chart.objects(example(file))
@@ -47,7 +95,7 @@ def test_keda_knows_the_password(chart: Chart) -> None:
         {"parameter": "password", "name": "crofai-valkey", "key": "password"}
     ]
     for each in of_kind(objects, "ScaledObject"):
-        [trigger] = each["spec"]["triggers"]
+        trigger = each["spec"]["triggers"][0]
         assert trigger["authenticationRef"] == {"name": authentication["metadata"]["name"]}
 
 
@@ -68,8 +116,8 @@ def test_an_hpa_reads_the_same_number(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_who_is_scaled_has_no_number_of_its_own(chart: Chart, file: Any) -> None:
-    """Helm would set it back at each upgrade."""
+def test_who_is_scaled_has_no_number_without_a_cluster(chart: Chart, file: Any) -> None:
+    """Whoever applies what was rendered so would set it back each time. Of Helm, test_kept_replicas tells."""
     objects = chart.objects(example(file))
     targets = [
         each["spec"]["scaleTargetRef"]["name"]

@@ -2,6 +2,7 @@
 
 {{- define "crofai.workerContainer" -}}
 {{- $m := .m -}}
+{{- $files := dict "root" .root "files" (list "catalogue") -}}
 name: worker
 image: {{ $m.image }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -16,7 +17,7 @@ ports:
 envFrom:
   - configMapRef: {name: {{ include "crofai.fullname" .root }}-settings}
 env:
-  {{- include "crofai.env" .root | nindent 2 }}
+  {{- include "crofai.env" $files | nindent 2 }}
   - {name: CROFAI_LOAD_TIMEOUT, value: {{ int $m.loadTimeout | quote }}}
   {{- if ne $m.engine "simulated" }}
   - {name: HF_HOME, value: /var/lib/crofai/huggingface}
@@ -58,7 +59,7 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: shm, mountPath: /dev/shm}
   - {name: data, mountPath: /var/lib/crofai}
-  {{- include "crofai.fileMounts" .root | nindent 2 }}
+  {{- include "crofai.fileMounts" $files | nindent 2 }}
   {{- with $m.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -76,7 +77,7 @@ volumeMounts:
 
 {{- define "crofai.workerCache" -}}
 {{- if .cache.hostPath -}}
-hostPath: {path: {{ .cache.hostPath.path }}, type: DirectoryOrCreate}
+hostPath: {path: {{ .cache.hostPath.path }}, type: Directory}
 {{- else if .cache.persistentVolumeClaim -}}
 persistentVolumeClaim: {claimName: {{ default (printf "%s-cache" .name) .cache.persistentVolumeClaim.claimName }}}
 {{- else -}}

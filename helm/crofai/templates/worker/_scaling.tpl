@@ -44,6 +44,25 @@ spec:
       {{- if or $own $redis.passwordKey $redis.caKey }}
       authenticationRef: {name: {{ include "crofai.fullname" .root }}-redis}
       {{- end }}
+    {{- range .m.autoscaling.schedule }}
+    - type: cron
+      metricType: AverageValue
+      metadata:
+        {{- include "crofai.hours" . | nindent 8 }}
+    {{- end }}
+{{- end }}
+
+{{- /* The hour 24 is the first of the days after. KEDA refuses a start that is written as its end is; every day's
+       24 hours pass, as the days of their end are in another order. */ -}}
+{{- define "crofai.hours" -}}
+{{- $over := div (int .to) 24 -}}
+{{- $starts := list -}}
+{{- $ends := list -}}
+{{- range .days }}{{ $starts = append $starts (int .) }}{{ $ends = append $ends (mod (add (int .) $over) 7) }}{{ end -}}
+timezone: Etc/UTC
+start: {{ printf "0 %d * * %s" (int .from) (join "," $starts) | quote }}
+end: {{ printf "0 %d * * %s" (mod (int .to) 24) (join "," $ends) | quote }}
+desiredReplicas: {{ int .min | quote }}
 {{- end }}
 
 {{- define "crofai.workerHpa" }}

@@ -1,15 +1,24 @@
 """From rows of usage to the replicas that each hour needs."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.planning.demand import UsageError, by_hour, from_rows, monday, needed
+from gateway.planning.demand import Usage, UsageError, by_hour, monday, needed
 from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, pool, promised_models, usual_startup
 from shared.catalog import load_catalog
+from shared.ledger import CANARIES
 from tests.factories import make_usage
 from tests.unit.gateway.planning.traffic import make_pool, steady
+
+
+def arrivals(rows: Iterable[Mapping[str, Any]], origin: float) -> dict[str, Arrivals]:
+    usage = Usage()
+    usage.add(rows)
+    return usage.arrivals(origin)
 
 
 def test_requests_come_from_the_ledgers_rows() -> None:
@@ -19,14 +28,31 @@ def test_requests_come_from_the_ledgers_rows() -> None:
         make_usage("3", created=1001.0, begun=1001.0, ended=1009.0, model="n"),
         make_usage("4", created=1060.0, ended=1100.0, state="cancelled"),
     ]
-    found = from_rows(map(msgspec.structs.asdict, rows), 1000.0)
+    found = arrivals(map(msgspec.structs.asdict, rows), 1000.0)
     # What never began counts as one of usual length: somebody asked for it.
     assert found == {"m": Arrivals([0.0, 30.0, 60.0], [30.0, 10.0, 20.0]), "n": Arrivals([1.0], [8.0])}
 
 
 def test_rows_of_a_table_are_text() -> None:
     row = {"model": "m", "created": "5.5", "begun": "", "ended": "8"}
-    assert from_rows([row], 5.0) == {"m": Arrivals([0.5], [1.0])}
+    assert arrivals([row], 5.0) == {"m": Arrivals([0.5], [1.0])}
+
+
+def test_usage_can_be_kept_and_added_again() -> None:
+    rows = [make_usage("1", created=1000.0, begun=1005.0, ended=1035.0), make_usage("2", created=1.0, ended=2.0)]
+    usage, again = Usage(), Usage()
+    usage.add(map(msgspec.structs.asdict, rows))
+    again.add(usage.rows())
+    assert (len(again), again.begin) == (2, 1.0)
+    assert again.arrivals(0) == usage.arrivals(0)
+
+
+def test_canaries_are_nobodys_demand() -> None:
+    rows = [
+        make_usage("1", account=CANARIES, created=1.0, ended=5.0),
+        make_usage("2", model="n", created=1.0, ended=5.0),
+    ]
+    assert list(arrivals(map(msgspec.structs.asdict, rows), 0)) == ["n"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +67,7 @@ def test_rows_of_a_table_are_text() -> None:
 def test_a_row_without_times_is_named(row: dict[str, object]) -> None:
     good = {"model": "m", "created": 1, "begun": 1, "ended": 2}
     with pytest.raises(UsageError, match="row 2: should have model, and created"):
-        from_rows([good, row], 0.0)
+        arrivals([good, row], 0.0)
 
 
 def test_weeks_begin_on_monday() -> None:

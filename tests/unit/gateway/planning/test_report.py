@@ -9,6 +9,7 @@ import yaml
 from gateway.planning import report
 from gateway.planning.planner import Plan, plan
 from gateway.planning.pools import DAY, HOUR, WEEK, Arrivals, Goal
+from tests.chart import FEWEST, Chart, of_kind
 from tests.unit.gateway.planning.traffic import make_pool, noisy, steady
 
 
@@ -30,14 +31,42 @@ def test_values_are_what_the_chart_takes(made: Plan) -> None:
     assert values["settings"] == {"hold": 135}
     assert values["keda"] == {"enabled": True, "cooldownPeriod": 60}
     assert values["scaleDown"] == {"stabilization": 300, "pods": 1, "every": 60}
-    assert values["models"]["large"] == {"replicas": 0}
+    assert values["models"]["large"] == {"replicas": 0, "autoscaling": None}
     assert values["models"]["idle"]["autoscaling"]["min"] == 1
     assert values["models"]["rare"]["autoscaling"]["min"] == 0
     for each in made.models[:1]:
         scaling = values["models"][each.pool.model]["autoscaling"]
-        assert set(scaling) == {"min", "max", "factor"}
+        assert scaling["schedule"] is None
         # The chart's own sum.
         assert math.floor(each.pool.slots * scaling["factor"]) == each.scaling.target
+
+
+def test_they_go_over_those_that_were_there(made: Plan) -> None:
+    """Whatever a model had before: a number, or an autoscaler with its hours."""
+    names = {"busy": "llama3", "idle": "smollm2-135m", "rare": "mistral-7b-instruct", "large": "llama3.3-70b"}
+    planned = [replace(each, pool=replace(each.pool, model=names[each.pool.model])) for each in made.models]
+    hours = {"min": 1, "max": 9, "schedule": [{"days": [1], "from": 9, "to": 17, "min": 8}]}
+    before = {
+        "llama3": {"replicas": 2, "resources": {"requests": {"cpu": "4"}}},
+        "smollm2-135m": {"autoscaling": hours},
+        "llama3.3-70b": {"autoscaling": hours},
+    }
+    over = yaml.safe_load(report.values(replace(made, models=planned)))
+    models = {name: before.get(name, {}) | given for name, given in over["models"].items()}
+    objects = Chart().objects(FEWEST | over | {"models": models})
+    scaled = {
+        each["metadata"]["name"].removeprefix("demo-crofai-"): each for each in of_kind(objects, "ScaledObject")
+    }
+    assert scaled.keys() == {"llama3", "smollm2-135m", "mistral-7b-instruct"}
+    assert all(len(each["spec"]["triggers"]) == 1 for each in scaled.values())
+    [large] = [each for each in of_kind(objects, "Deployment") if "llama3-3-70b" in each["metadata"]["name"]]
+    assert large["spec"]["replicas"] == 0
+
+
+def test_a_plan_by_which_nothing_fits_can_be_installed(made: Plan) -> None:
+    large = [replace(e, pool=replace(e.pool, model="llama3")) for e in made.models if e.pool.model == "large"]
+    values = yaml.safe_load(report.values(replace(made, models=large)))
+    assert of_kind(Chart().objects(FEWEST | values), "ScaledObject") == []
 
 
 def test_reasons_are_said(made: Plan) -> None:
@@ -69,11 +98,14 @@ def test_a_schedule_says_days_and_hours() -> None:
 
 
 def test_a_schedule_is_in_the_values(made: Plan) -> None:
-    first = made.models[0]
+    first = replace(made.models[0], pool=make_pool("llama3"))
     floors = tuple(2 if hour % 24 == 9 else 1 for hour in range(168))
     by_hour = replace(first, scaling=replace(first.scaling, least=1, floors=floors))
     values = report.values(replace(made, models=[by_hour]))
-    found = yaml.safe_load(values)["models"][first.pool.model]["autoscaling"]["schedule"]
+    taken = Chart().objects(FEWEST | yaml.safe_load(values))
+    [scaled] = of_kind(taken, "ScaledObject")
+    assert [each["type"] for each in scaled["spec"]["triggers"]] == ["redis", "cron"]
+    found = yaml.safe_load(values)["models"]["llama3"]["autoscaling"]["schedule"]
     assert found == [{"days": [1, 2, 3, 4, 5, 6, 0], "from": 9, "to": 10, "min": 2}]
     assert "*" not in values
     assert "1 to 2 stay, by the hour" in report.why(by_hour)
