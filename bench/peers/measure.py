@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.peers.contenders import LONGEST, Contender
-from bench.peers.load import Readers, Silent, percentile, readers, saturate
+from bench.peers.load import PATIENCE, Readers, Silent, percentile, readers, saturate
 
 RAMP = 500.0  # streams opened a second, at most
 SHORT = 64  # tokens of an answer whose beginning is measured
+SOON = 10.0  # seconds in which streams begin at a system that can serve them
 KEPT = 0.95  # of the pace: below it, streams are held up
 COUNTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 Figures = dict[str, float]
 
 
-def streams(contender: Contender, count: int, pace: float, seconds: float) -> Figures:
-    """So many streams that go on. What cannot begin them all in a minute has the figures of nothing but that."""
+def streams(contender: Contender, count: int, pace: float, seconds: float, patience: float = PATIENCE) -> Figures:
+    """So many streams that go on. What cannot begin them all in time has the figures of nothing but that."""
     empty = contender.memory()
     with readers(contender.url) as load:
         load.open(contender.asking(stream=True, max_tokens=LONGEST), [1 / RAMP] * count)
         try:
-            load.begin()
+            load.begin(patience)
         except Silent:
             return {"begun": float(sum(bool(each.first) for each in load.streams))}
         load.read(1)
@@ -73,7 +74,7 @@ def capacity(contender: Contender, pace: float, seconds: float) -> int:
     """The most streams, of those that are tried, which it serves at their pace."""
     kept = 0
     for count in COUNTS:
-        if streams(contender, count, pace, seconds).get("of_the_pace", 0.0) < KEPT:
+        if streams(contender, count, pace, seconds, SOON).get("of_the_pace", 0.0) < KEPT:
             break
         kept = count
     return kept
