@@ -23,9 +23,12 @@ RUNTIME := .venv/.runtime
 PROJECT := .venv/.project
 DEV := .venv/.dev
 
+# What this system is measured beside, in an environment of its own.
+PEERS := .bench/litellm
+
 .PHONY: up test check audit chaos parity setup dev clients lock clean help
-.PHONY: bench-batching bench-estimates bench-failover bench-leaving bench-plan bench-relay bench-sharing bench-slow-reader
-.PHONY: bench-soak bench-spending bench-stalled
+.PHONY: bench bench-batching bench-estimates bench-failover bench-leaving bench-plan bench-relay bench-scaling bench-sharing
+.PHONY: bench-slow-reader bench-soak bench-spending bench-stalled
 
 up: setup ## set up, and run the gateway, a language model and an image model
 	@$(BIN)/crofai up $(ARGS)
@@ -49,6 +52,9 @@ chaos: setup dev ## kill everything under load, two minutes, and look at every a
 parity: setup dev ## every kind of request to vLLM's own server and to this system: the answers must be the same
 	$(BIN)/python -W ignore -m tests.parity $(ARGS)
 
+bench: setup dev $(PEERS)/.made ## this system, LiteLLM's proxy and the engine alone, in turn; writes docs/benchmarks.md
+	$(BIN)/python -m bench.peers $(ARGS)
+
 bench-batching: setup dev ## the cluster's throughput against the same engine alone, 16 streams
 	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.batching $(ARGS)
 
@@ -57,6 +63,9 @@ bench-estimates: setup dev ## what those who wait are told of their time, agains
 
 bench-failover: setup dev ## kill workers, gateways and Valkey, try after try; half an hour
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.failover $(ARGS)
+
+bench-scaling: setup dev ## how cost grows with models, gateways, workers and waiting jobs
+	$(BIN)/python -m bench.scaling $(ARGS)
 
 bench-sharing: setup dev ## how accounts and tiers share a model when all come at once
 	$(BIN)/python -m bench.sharing $(ARGS)
@@ -86,7 +95,7 @@ lock: setup ## pin the newest packages that pyproject.toml allows
 	@scripts/phase "Resolving packages" $(BIN)/python scripts/lock.py
 
 clean: ## remove what set-up and tests made; data/ stays
-	rm -rf .venv .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf $(CLIENTS)/node_modules $(SCHEMAS)/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -115,6 +124,12 @@ $(PROJECT): pyproject.toml $(RUNTIME)
 
 $(DEV): requirements/dev.txt $(RUNTIME)
 	@$(call PIP,Installing test tools) --no-deps --only-binary=:all: -r requirements/dev.txt
+	@touch $@
+
+$(PEERS)/.made: bench/peers/litellm.txt $(VENV)
+	@scripts/phase "Making $(PEERS)" $(BIN)/python -m venv $(PEERS)
+	@scripts/phase "Installing LiteLLM" $(PEERS)/bin/python -m pip install --disable-pip-version-check --no-input \
+		--no-deps --only-binary=:all: -r bench/peers/litellm.txt
 	@touch $@
 
 # Clients in JavaScript, for the tests that use the API as the users of Node do, and schemas for those of the chart.

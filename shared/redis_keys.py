@@ -27,6 +27,7 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | recovery                      | string  | gateway | who looks for lost messages; expires before the next look   |
 | usage:mutex                   | string  | gateway | who moves it there; expires after 10 s                      |
 | usage:rejected                | list    | gateway | entries that are no usage, JSON; until dropped              |
+| speeds:<model>                | hash    | gateway | of its streams, JSON by hour, and ever; for ever            |
 | canary                        | hash    | gateway | what came of each model's last canary, JSON; expires later  |
 | canary:mutex                  | string  | gateway | who sends them; expires before the next                     |
 | worker:<id>                   | string  | worker  | what a worker reports, JSON; expires when it stops          |
@@ -65,6 +66,10 @@ def lease_mutex(model: str) -> str:
 
 def pool(model: str) -> str:
     return f"pool:{model}"
+
+
+def speeds(model: str) -> str:
+    return f"speeds:{model}"
 
 
 def waiting(model: str, tier: str) -> str:

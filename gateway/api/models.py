@@ -1,11 +1,13 @@
-"""GET /v1/models: the catalogue, and what its workers say of themselves."""
+"""GET /v1/models: the catalogue, what its workers say of themselves, and how fast their streams were."""
 
+import time
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
 from gateway.outages import reaching_queue
 from gateway.roster import Roster
+from gateway.speeds import HOUR, WINDOW, Speed, Speeds
 from shared.catalog import Catalog, Model
 from shared.lines import Lines
 from shared.registry import Report
@@ -14,7 +16,7 @@ CREATED = 1_795_564_800
 """2026-11-25, the catalogue's first day, in Unix seconds. OpenAI has a time for each; all gateways tell this."""
 
 
-def models_api(catalog: Catalog, lines: Lines, roster: Roster) -> Blueprint:
+def models_api(catalog: Catalog, lines: Lines, roster: Roster, speeds: Speeds) -> Blueprint:
     api = Blueprint("models", __name__)
 
     def entries(models: list[Model]) -> list[dict[str, Any]]:
@@ -30,7 +32,28 @@ def models_api(catalog: Catalog, lines: Lines, roster: Roster) -> Blueprint:
     def one(name: str) -> Response:
         return jsonify(entries([catalog.find(name)])[0])
 
+    @api.get("/v1/models/<path:name>/stats")
+    def stats(name: str) -> Response:
+        model = catalog.find(name)
+        with reaching_queue():
+            day, ever = speeds.read(model.id, time.time())
+        return jsonify(
+            id=model.id,
+            object="model.stats",
+            window_seconds=WINDOW * HOUR,
+            tokens_per_second=_speed(day),
+            ever=_speed(ever) | {"since": int(ever.since) if ever else None},
+        )
+
     return api
+
+
+def _speed(speed: Speed | None) -> dict[str, Any]:
+    """Of streams from their first token to their last; nothing is told that was not measured."""
+    if speed is None:
+        return {"streams": 0, "average": None, "low": None, "high": None}
+    told = {"average": speed.average, "low": speed.low, "high": speed.high}
+    return {"streams": speed.streams} | {name: round(value, 1) for name, value in told.items()}
 
 
 def _entry(model: Model, workers: list[Report], waiting: int) -> dict[str, Any]:

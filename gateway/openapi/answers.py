@@ -10,6 +10,7 @@ TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 NUMBER: Schema = {"type": "number"}
+NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 SECONDS: Schema = {"type": "number", "description": "Seconds since 1970."}
 
 
@@ -32,6 +33,7 @@ def answer_schemas() -> dict[str, Schema]:
         ),
         "Model": _model(),
         "Models": object_of("", object={"const": "list"}, data=list_of(ref("Model"))),
+        "ModelStats": _stats(),
         "Job": _job(),
         "Place": object_of(
             "Where a job that waits stands in its model's line: 1 is served next.",
@@ -119,6 +121,24 @@ def _model() -> Schema:
         running=COUNT,
         waiting=COUNT,
         tokens_per_second=NUMBER,
+    )
+
+
+def _stats() -> Schema:
+    speeds = {
+        "streams": COUNT | {"description": "So many streams, of 16 tokens or more, were measured."},
+        "average": NUMBER_OR_NULL,
+        "low": NUMBER_OR_NULL,
+        "high": NUMBER_OR_NULL,
+    }
+    since = COUNT_OR_NULL | {"description": "When the first of them ended, in Unix seconds."}
+    return object_of(
+        "Tokens per second of single streams, each from its first token to its last, by real traffic.",
+        id=TEXT,
+        object={"const": "model.stats"},
+        window_seconds=COUNT,
+        tokens_per_second=object_of("Of the last hours.", **speeds),
+        ever=object_of("Of all time.", **speeds, since=since),
     )
 
 

@@ -213,6 +213,16 @@ def _models() -> list[Operation]:
             (errors.ModelNotFound,),
             keyed=False,
         ),
+        Operation(
+            "get",
+            "/v1/models/{name}/stats",
+            "read_model_stats",
+            "Models",
+            "How fast one model's streams were",
+            ref("ModelStats"),
+            (errors.ModelNotFound,),
+            keyed=False,
+        ),
         *(_health(*each) for each in HEALTH),
     ]
 

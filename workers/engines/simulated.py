@@ -67,7 +67,7 @@ class SimulatedEngine:
         steps = min(self._args.steps, bounds.max_steps)
         self._image_args = bounds.model_copy(update={"steps": steps, "size": SIMULATED.size})
         self._slots = asyncio.Semaphore(self._args.capacity)
-        self._steps = _Steps(1 / self._args.tokens_per_second)
+        self._steps = Steps(1 / self._args.tokens_per_second)
         self._hung = False
 
     @property
@@ -166,7 +166,7 @@ class SimulatedEngine:
         yield Done(finish_reason="stop", usage=image_answer.usage(specs))
 
 
-class _Steps:
+class Steps:
     """The engine's step: one token for every stream at the same moment, as batching engines give it."""
 
     def __init__(self, seconds: float) -> None:

@@ -1,0 +1,1 @@
+"""This system beside its peers, on the same machine in the same minutes."""
