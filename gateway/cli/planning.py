@@ -62,10 +62,10 @@ def plan_replicas(
         pools, known, tried = _made_up(week, seed, gpus)
     else:
         settings = load_settings()
-        found, running = (_read(usage), set[str]()) if usage else _ask(url, _seconds(since))
+        used, running = (_read(usage), set[str]()) if usage else _ask(url, _seconds(since))
         if save:
-            save.write_text(json.dumps(list(found.rows())), encoding="utf-8")
-        pools, known, tried = _recorded(found, running, settings, promise or [], _startups(startup or []), gpus)
+            save.write_text(json.dumps(list(used.rows())), encoding="utf-8")
+        pools, known, tried = _recorded(used, running, settings, promise or [], _startups(startup or []), gpus)
         if simulate:
             known, tried = _halves(known)
     made = plan(pools, known.arrivals, goal, gpus, known.begin, known.end, by_hours=by_hour)
