@@ -22,7 +22,6 @@ NAMED: dict[str, sql.Table] = {"key": KEYS, "account": ACCOUNTS}
 
 COUNTS = ("prompt_tokens", "completion_tokens", "image_steps", "images", "units")
 RECENT = 10_000
-BATCH = 500  # rows of one statement: SQLite takes 32,766 values
 
 
 Text = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]{1,200}\Z")]
@@ -92,10 +91,11 @@ class Ledger(Tables):
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         # Of rows of one job in one statement, PostgreSQL would complain: the first is as good as any.
         once = list({row.job: msgspec.structs.asdict(row) for row in reversed(rows)}.values())
-        with self._database.begin() as connection:
-            for start in range(0, len(once), BATCH):
-                statement = insert(_usage).values(once[start : start + BATCH])
-                connection.execute(statement.on_conflict_do_nothing(index_elements=["job"]))
+        # A statement with its values in it is compiled anew each time, which takes longer than to carry it out.
+        statement = insert(_usage).on_conflict_do_nothing(index_elements=["job"])
+        if once:
+            with self._database.begin() as connection:
+                connection.execute(statement, once)
 
     def report(self, account: str | None, since: float, until: float, by: Sequence[By]) -> list[Sum]:
         """Sums of one account's jobs, or of all, by these in this order; the oldest day first."""

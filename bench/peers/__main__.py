@@ -41,7 +41,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="crofai-bench-") as folder:
         found = run(Path(folder), args)
     save(args.out, found)
-    write(args.out)
+    if args.out == RESULTS:
+        write(RESULTS)
 
 
 def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:

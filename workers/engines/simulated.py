@@ -172,6 +172,7 @@ class Steps:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next: asyncio.Future[None] | None = None
+        self._last = 0.0  # the number of the step that was waited for last
         self._closed = False
 
     async def next(self) -> None:
@@ -180,8 +181,10 @@ class Steps:
         loop = asyncio.get_running_loop()
         if self._next is None or self._next.done():
             self._next = loop.create_future()
-            # Steps fall on multiples of their length, so that pace does not drift with the work between them.
-            loop.call_at((loop.time() // self._seconds + 1) * self._seconds, self._end, self._next)
+            # Steps fall on multiples of their length, so that pace does not drift with the work between them. A
+            # timer may be early, by what its clock does not show.
+            self._last = max(loop.time() // self._seconds, self._last) + 1
+            loop.call_at(self._last * self._seconds, self._end, self._next)
         await asyncio.shield(self._next)
 
     def _end(self, step: "asyncio.Future[None]") -> None:
