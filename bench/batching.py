@@ -1,9 +1,10 @@
 """Does the queue cost the engine its batching?  `make bench-batching`
 
 The same prompts, the same weights and arguments, in turn: vLLM's AsyncLLM driven in this process, and the whole
-cluster (HTTP client, gateway, queue, worker with its vLLM, job log, relay). Both are loaded all the time and run
-in alternate rounds, so that a busy minute of the machine hurts both; the engine whose turn it is not is suspended,
-because an idle one spins for a while on the core that both are bound to. Prints medians and their ratio.
+cluster (HTTP client, gateway, queue, worker with its vLLM, job log, relay); with `--peers` also vLLM's own server,
+and LiteLLM's proxy before it. All are loaded all the time and run in alternate rounds, so that a busy minute of the
+machine hurts all; the engines whose turn it is not are suspended, because an idle one spins for a while on the cores
+that all are bound to. Prints medians, and their ratios to the engine in this process.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,14 @@ import httpx
 import psutil
 
 from bench.machine import save
+from bench.peers.contenders import litellm
 from shared.catalog import Model, load_catalog
-from tests.cluster import ROOT, Cluster, cluster
+from tests.cluster import ROOT, cluster
+from tests.parity.server import vllm_server
 
 MODEL = "smollm2-135m"
+ENGINE = "in-process"  # the engine alone, which all are held against
+TTFT = ("ttft_batched_ms", "ttft_alone_ms")
 SUBJECTS = """
 queues rivers bread glaciers compilers bees tides violins maps moss lighthouses salt comets weaving ferries owls
 """.split()
@@ -72,34 +77,24 @@ class Contender:
             process.suspend()
 
 
-async def measure(running: Cluster, llm: Any, args: argparse.Namespace) -> dict[str, Any]:
-    async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=256)) as client:
-        workers = {child.pid for process in running.processes for child in _engine_processes(process.pid)}
-        contenders = {
-            "in-process": Contender(in_process(llm), [p for p in _engine_processes() if p.pid not in workers]),
-            "cluster": Contender(
-                over_http(client, running.url, running.key()), [psutil.Process(pid) for pid in workers]
-            ),
-        }
-        batched: dict[str, list[Round]] = {name: [] for name in contenders}
-        alone: dict[str, list[float]] = {name: [] for name in contenders}
-        for contender in contenders.values():
+async def measure(contenders: dict[str, Contender], args: argparse.Namespace) -> dict[str, Any]:
+    batched: dict[str, list[Round]] = {name: [] for name in contenders}
+    alone: dict[str, list[float]] = {name: [] for name in contenders}
+    for contender in contenders.values():
+        with contender.turn() as ask:
+            await run_round(ask, args.streams, 16)
+    for number in range(args.rounds):
+        for name, contender in contenders.items():
             with contender.turn() as ask:
-                await run_round(ask, args.streams, 16)
-        for number in range(args.rounds):
-            for name, contender in contenders.items():
-                with contender.turn() as ask:
-                    batched[name].append(await run_round(ask, args.streams, args.tokens))
-                print(
-                    f"round {number + 1}: {name:11} {batched[name][-1].tokens_per_second:7.1f} tok/s",
-                    file=sys.stderr,
-                )
-        for _ in range(args.singles):
-            for name, contender in contenders.items():
-                with contender.turn() as ask:
-                    alone[name].append((await ask(_prompt(0), 4)).ttft)
-        for contender in contenders.values():
-            contender.wake()
+                batched[name].append(await run_round(ask, args.streams, args.tokens))
+            speed = batched[name][-1].tokens_per_second
+            print(f"round {number + 1}: {name:11} {speed:7.1f} tok/s", file=sys.stderr)
+    for _ in range(args.singles):
+        for name, contender in contenders.items():
+            with contender.turn() as ask:
+                alone[name].append((await ask(_prompt(0), 4)).ttft)
+    for contender in contenders.values():
+        contender.wake()
     return {"batched": {n: [asdict(r) for r in rounds] for n, rounds in batched.items()}, "alone": alone}
 
 
@@ -178,20 +173,22 @@ async def _timed(pieces: AsyncIterator[int]) -> Answer:
 
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
-    """Medians and ratios of what `measure` brings."""
+    """Medians and ratios, by contender, of what `measure` brings."""
     batched = result["batched"]
-    speed = {name: statistics.median(r["tokens_per_second"] for r in rounds) for name, rounds in batched.items()}
-    # Rounds are paired: each ratio compares two that ran one after the other.
-    pairs = zip(batched["cluster"], batched["in-process"], strict=True)
-    ratios = [c["tokens_per_second"] / e["tokens_per_second"] for c, e in pairs]
-    ttft = {name: [t for r in rounds for t in r["ttft"]] for name, rounds in batched.items()}
-    return {
-        "tokens_per_second": speed,
-        "ratio": statistics.median(ratios),
-        "ratio_range": [min(ratios), max(ratios)],
-        "ttft_batched_ms": {name: _percentiles(values) for name, values in ttft.items()},
-        "ttft_alone_ms": {name: _percentiles(values) for name, values in result["alone"].items()},
-    }
+    engine = batched[ENGINE]
+    found = {}
+    for name, rounds in batched.items():
+        # Rounds are paired: each ratio compares two that ran one after the other.
+        pairs = zip(rounds, engine, strict=True)
+        ratios = [mine["tokens_per_second"] / alone["tokens_per_second"] for mine, alone in pairs]
+        found[name] = {
+            "tokens_per_second": statistics.median(each["tokens_per_second"] for each in rounds),
+            "ratio": statistics.median(ratios),
+            "ratio_range": [min(ratios), max(ratios)],
+            "ttft_batched_ms": _percentiles([time for each in rounds for time in each["ttft"]]),
+            "ttft_alone_ms": _percentiles(result["alone"][name]),
+        }
+    return found
 
 
 def _percentiles(seconds: list[float]) -> dict[str, float]:
@@ -200,25 +197,27 @@ def _percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 def show(figures: dict[str, Any], args: argparse.Namespace) -> None:
-    speed, batched, alone = figures["tokens_per_second"], figures["ttft_batched_ms"], figures["ttft_alone_ms"]
-    low, high = figures["ratio_range"]
     print(f"{args.streams} streams x {args.tokens} tokens, {MODEL}, {args.rounds} rounds in turn")
-    print(f"  in-process {speed['in-process']:7.1f} tok/s")
-    print(f"  cluster    {speed['cluster']:7.1f} tok/s")
-    print(f"  ratio      {figures['ratio']:7.3f}         (rounds: {low:.3f} to {high:.3f})")
-    for title, ttft in ((f"TTFT, {args.streams} at once", batched), ("TTFT, one alone", alone)):
-        for point in ("p50", "p99"):
-            engine, whole = ttft["in-process"][point], ttft["cluster"][point]
-            print(f"  {title}, {point}: {engine:7.1f} ms -> {whole:7.1f} ms, added {whole - engine:+.1f} ms")
+    print("              tok/s   ratio (rounds)           TTFT, all at once: p50, p99   TTFT, one alone: p50, p99")
+    for name, found in figures.items():
+        low, high = found["ratio_range"]
+        batched, alone = ([found[which][point] for point in ("p50", "p99")] for which in TTFT)
+        print(
+            f"  {name:10}{found['tokens_per_second']:7.1f}   {found['ratio']:.3f} ({low:.3f} to {high:.3f})"
+            f"   {batched[0]:11.1f} ms {batched[1]:9.1f} ms   {alone[0]:9.1f} ms {alone[1]:9.1f} ms"
+        )
 
 
 def _prompt(number: int) -> str:
     return f"Tell me a long story about {SUBJECTS[number % len(SUBJECTS)]}, part {number // len(SUBJECTS) + 1}."
 
 
-def _engine_processes(pid: int | None = None) -> list[psutil.Process]:
-    """vLLM's processes among the descendants of a process, by default this one."""
-    return [p for p in psutil.Process(pid).children(recursive=True) if p.name().startswith("VLLM")]
+def _engine_processes(known: set[int]) -> list[psutil.Process]:
+    """vLLM's processes that have come since among the descendants of this one; from now on they are known."""
+    found = [each for each in psutil.Process().children(recursive=True) if each.name().startswith("VLLM")]
+    new = [each for each in found if each.pid not in known]
+    known.update(each.pid for each in new)
+    return new
 
 
 def _engine(model: Model) -> Any:
@@ -235,20 +234,31 @@ def _engine(model: Model) -> Any:
 
 async def _main(args: argparse.Namespace) -> dict[str, Any]:
     model = load_catalog().find(MODEL)
-    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as running:
+    known: set[int] = set()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        limits = httpx.Limits(max_connections=256)
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=300, limits=limits))
+        running = stack.enter_context(cluster(folder))
         running.share_weights()
         running.start_gateway()
         running.start_worker(MODEL, engine=None, timeout=300)
+        found = {"cluster": Contender(over_http(client, running.url, running.key()), _engine_processes(known))}
+        if args.peers:
+            server = stack.enter_context(vllm_server(model, folder, folder / "vllm.log"))
+            engine = _engine_processes(known)
+            found["server"] = Contender(over_http(client, server.url, "none"), engine)
+            proxy = stack.enter_context(litellm(folder, server.url, MODEL))
+            found["litellm"] = Contender(over_http(client, proxy.url, proxy.key), engine)
         llm = _engine(model)
-        try:
-            return await measure(running, llm, args)
-        finally:
-            llm.shutdown()
+        stack.callback(llm.shutdown)
+        return await measure({ENGINE: Contender(in_process(llm), _engine_processes(known))} | found, args)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=16)
+    parser.add_argument("--peers", action="store_true", help="vLLM's own server and LiteLLM's proxy, too")
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--singles", type=int, default=50)

@@ -90,7 +90,7 @@ def contenders(folder: Path, names: list[str], pace: float, capacity: int) -> It
             if name == "engine":
                 found[name] = engine
             elif name == "litellm":
-                found[name] = stack.enter_context(_litellm(folder, engine))
+                found[name] = stack.enter_context(litellm(folder, engine.url, "m"))
             else:
                 found[name] = stack.enter_context(_crofai(folder, pace, capacity))
         for contender in found.values():
@@ -110,15 +110,15 @@ def _engine(folder: Path, pace: float) -> Iterator[Contender]:
 
 
 @contextmanager
-def _litellm(folder: Path, engine: Contender) -> Iterator[Contender]:
-    """Its proxy with a key, in front of the engine, and with a Redis."""
+def litellm(folder: Path, engine: str, model: str) -> Iterator[Contender]:
+    """Its proxy with a key and a Redis, before the engine of that URL, which serves that model."""
     valkey = Valkey(folder / "litellm-valkey", append_only=False).start()
     port = free_port()
     config = {
         "model_list": [
             {
-                "model_name": "m",
-                "litellm_params": {"model": "openai/m", "api_base": f"{engine.url}/v1", "api_key": "none"},
+                "model_name": model,
+                "litellm_params": {"model": f"openai/{model}", "api_base": f"{engine}/v1", "api_key": "none"},
             }
         ],
         "general_settings": {"master_key": KEY},
