@@ -2,9 +2,9 @@
 
 The same prompts, the same weights and arguments, in turn: vLLM's AsyncLLM driven in this process, and the whole
 cluster (HTTP client, gateway, queue, worker with its vLLM, job log, relay); with `--peers` also vLLM's own server,
-and LiteLLM's proxy before it. All are loaded all the time and run in alternate rounds, so that a busy minute of the
-machine hurts all; the engines whose turn it is not are suspended, because an idle one spins for a while on the cores
-that all are bound to. Prints medians, and their ratios to the engine in this process.
+and LiteLLM's proxy before it. All are loaded all the time and run in alternate rounds, so that a busy minute of
+the machine hurts all; the engines whose turn it is not are suspended, because an idle one spins for a while on the
+cores that all are bound to. Prints medians, and their ratios to the engine in this process.
 """
 
 import argparse
