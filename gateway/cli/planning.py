@@ -107,7 +107,7 @@ def _recorded(
     if not found:
         raise CommandFailed("there is no usage in that time to plan from. See: crofai usage")
     catalog = load_catalog(settings.models_file)
-    used = found.arrivals(monday(found.begin))
+    used = found.arrivals(monday(found.begin()))
     tiers = load_tiers(settings.tiers_file, catalog.models)
     promised = promised_models([tier.models for tier in tiers.all]) | {_find(catalog, name) for name in promise}
     given = {_find(catalog, name): seconds for name, seconds in startups.items()}

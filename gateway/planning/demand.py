@@ -4,8 +4,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from heapq import heappop, heappush
-from math import isnan, nan
+from math import isfinite, isinf, isnan, nan
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ from shared.errors import SetupError
 from shared.ledger import CANARIES
 
 HOURS = 168  # of a week
+LONGEST = 366 * DAY  # that can be planned from
 MONDAY = 4 * DAY  # the first of Unix time
 
 
@@ -54,9 +56,9 @@ class Usage:
             self._count += 1
             try:
                 model, created, begun, ended = str(row["model"]), *(_time(row[name]) for name in TIMES)
-                if isnan(created) or isnan(ended):
+                if not (isfinite(created) and isfinite(ended)) or isinf(begun) or min(created, ended) < 0:
                     raise ValueError
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 raise UsageError(
                     f"row {self._count}: should have model, and created, begun and ended in Unix seconds"
                 ) from None
@@ -66,10 +68,15 @@ class Usage:
     def __len__(self) -> int:
         return sum(len(times) // len(TIMES) for times in self._times.values())
 
-    @property
     def begin(self) -> float:
-        """When the first job came, in Unix seconds. There is one."""
-        return min(min(times[:: len(TIMES)]) for times in self._times.values())
+        """When the first job came, in Unix seconds. There is one. Raises UsageError if others came years later."""
+        begin = min(min(times[:: len(TIMES)]) for times in self._times.values())
+        end = max(max(times[2 :: len(TIMES)]) for times in self._times.values())
+        if end - begin > LONGEST:
+            raise UsageError(
+                f"the jobs are from {_day(begin)} to {_day(end)}: give those of {LONGEST // DAY:.0f} days at most"
+            )
+        return begin
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """As they may be added again."""
@@ -87,6 +94,13 @@ class Usage:
 
 
 TIMES = ("created", "begun", "ended")
+
+
+def _day(time: float) -> str:
+    try:
+        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return f"{time:g} s"
 
 
 def _time(value: Any) -> float:

@@ -43,7 +43,7 @@ def test_usage_can_be_kept_and_added_again() -> None:
     usage, again = Usage(), Usage()
     usage.add(map(msgspec.structs.asdict, rows))
     again.add(usage.rows())
-    assert (len(again), again.begin) == (2, 1.0)
+    assert (len(again), again.begin()) == (2, 1.0)
     assert again.arrivals(0) == usage.arrivals(0)
 
 
@@ -62,12 +62,24 @@ def test_canaries_are_nobodys_demand() -> None:
         {"model": "m"},
         {"model": "m", "created": "soon", "begun": 1, "ended": 2},
         {"model": "m", "created": None, "begun": None, "ended": 2},
+        {"model": "m", "created": 1, "begun": None, "ended": "inf"},
+        {"model": "m", "created": 1, "begun": "-inf", "ended": 2},
+        {"model": "m", "created": "nan", "begun": 1, "ended": 2},
+        {"model": "m", "created": -1, "begun": 1, "ended": 2},
     ],
 )
 def test_a_row_without_times_is_named(row: dict[str, object]) -> None:
     good = {"model": "m", "created": 1, "begun": 1, "ended": 2}
     with pytest.raises(UsageError, match="row 2: should have model, and created"):
         arrivals([good, row], 0.0)
+
+
+def test_jobs_of_years_are_refused() -> None:
+    usage = Usage()
+    usage.add({"model": "m", "created": at, "begun": at, "ended": at + 1} for at in (0.0, 1_790_000_000.0))
+    told = "the jobs are from 1970-01-01 to 2026-09-21: give those of 366 days at most"
+    with pytest.raises(UsageError, match=told):
+        usage.begin()
 
 
 def test_weeks_begin_on_monday() -> None:
