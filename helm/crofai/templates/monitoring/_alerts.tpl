@@ -34,10 +34,10 @@ such as the number of open jobs, the largest is taken. docs/alerts.md says what 
   severity: critical
   summary: Usage waits for the database, which is away or slow.
 {{- /* A pod that crashes while it loads says that it loads each time it starts: waits between are up to 5 minutes. Jobs
-       that are refused after CROFAI_HOLD leave gaps, too. */}}
+       that are refused after CROFAI_HOLD leave gaps, too. Anybody may ask for a model that is not served here. */}}
 - alert: CrofaiModelWithoutWorker
   expr: |-
-    max by (model) (max_over_time(crofai_open_jobs{{ $all }}[5m])) > 0
+    max by (model) (max_over_time(crofai_open_jobs{model=~{{ keys .Values.models | sortAlpha | join "|" | quote }},{{ $own }}}[5m])) > 0
     unless on (model) max by (model) (crofai_workers{state="ready",{{ $own }}}) > 0
     unless on (model) min by (model) (min_over_time(crofai_workers{state="loading",{{ $own }}}[5m])) > 0
   for: 10m
