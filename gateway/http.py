@@ -203,11 +203,19 @@ class Handler(WebSocketHandler):
         if self.command != "HEAD":
             super()._write(data)
 
+    def _send_piece(self, piece: bytes) -> None:
+        """Most go in one call. `sendall` first asks the system for the size of its buffer, each time: for a token,
+        that costs as much as to send it."""
+        sent = self.socket.send(piece)
+        self.response_length += sent
+        if sent < len(piece):
+            super()._sendall(piece[sent:])
+
     def _sendall(self, data: bytes) -> None:
         try:
             # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
             for start in range(0, len(data), PIECE):
-                super()._sendall(data[start : start + PIECE])
+                self._send_piece(data[start : start + PIECE])
         except OSError as error:
             # One that takes nothing has left as well; of this error pywsgi knows that it is the client's.
             raise BrokenPipeError(errno.EPIPE, f"the client takes no more: {error}") from error

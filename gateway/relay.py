@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 IDLE = 5.0  # seconds without a message after which a reader looks into the log
 PAGE = 16  # chunks read at a time: a slow reader has to come back before the log expires
 ENDED = get_args(EndState)
+QUIET = 1.0  # seconds without a message, after which the connection is looked at
 LOOK = 1.0  # seconds between looks whether the client is still there
 BESIDE = 300  # bytes that a chunk takes beside its payload, more or less
 
@@ -259,7 +260,7 @@ class Relay:
         with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
             pubsub.subscribe(self._channel)
             while True:
-                self._receive(pubsub.get_message(timeout=1.0))
+                self._receive(_message(pubsub))
 
     def _receive(self, message: dict[str, Any] | None) -> None:
         if message is None:
@@ -285,6 +286,21 @@ class Relay:
         for frame in frames:
             for inbox in self._inboxes.get(frame.job, ()):
                 inbox.deliver(frame.first, frame.chunks)
+
+
+def _message(pubsub: Any) -> dict[str, Any] | None:
+    """The next message, or None. As `get_message` does, which asks the system before it reads whether there is
+    one: a sixth of what relaying takes."""
+    try:
+        response = pubsub.connection.read_response(disconnect_on_error=False, push_request=True, timeout=QUIET)
+    except redis.TimeoutError:
+        pubsub.check_health()
+        return None
+    if pubsub.is_health_check_response(response):
+        pubsub.health_check_response_counter -= 1
+        return None
+    message: dict[str, Any] | None = pubsub.handle_message(response)
+    return message
 
 
 def _alone(chunk: Chunk) -> Chunk:

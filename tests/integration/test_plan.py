@@ -21,7 +21,7 @@ MINUTE = 60.0
 
 
 def test_replicas_are_planned_from_what_the_ledger_has(tmp_path: Path) -> None:
-    models = {name: simulated_model(capacity=2, startup=30) for name in ("busy", "rare", "idle", "unused", "off")}
+    models = {name: simulated_model(capacity=2) for name in ("busy", "rare", "idle", "unused", "off")}
     tiers = tmp_path / "tiers.yaml"
     tiers.write_text(yaml.safe_dump({"tiers": {"premium": {"models": ["busy", "idle"]}}}))
     with cluster(tmp_path, models, tiers_file=tiers) as running:
