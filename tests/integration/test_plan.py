@@ -58,6 +58,6 @@ def test_replicas_are_planned_from_what_the_ledger_has(tmp_path: Path) -> None:
     assert (found["rare"]["promised"], found["rare"]["min"]) == (False, 0)
     assert (found["idle"]["promised"], found["idle"]["min"]) == (True, 1)
     # It has a worker that nobody but a canary has asked.
-    assert (found["unused"]["min"], found["unused"]["max"]) == (0, 1)
+    assert (found["unused"]["promised"], found["unused"]["min"]) == (False, 0)
     assert sum(each["min"] * each["gpus"] for each in found.values()) <= 6
     assert set(yaml.safe_load(values.read_text())["models"]) == {"busy", "rare", "idle", "unused"}
