@@ -77,6 +77,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"ssl_cert_reqs should be one of {', '.join(CHECKS)}")
         return url
 
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
+            raise ValueError("should be an HTTP address, such as http://collector:4318")
+        return url
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, text: str) -> str:

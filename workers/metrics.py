@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import pynvml
 from prometheus_client import REGISTRY, Counter, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -21,6 +20,11 @@ from prometheus_client.registry import Collector
 from shared.errors import SetupError
 from shared.settings import Settings
 from workers import reporter
+
+try:
+    import pynvml
+except ImportError:  # the gateway's image, in which simulated workers run
+    pynvml = None
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +82,8 @@ class _OfWork(Collector):
 
 def _gpus() -> Iterator[Metric]:
     """What NVIDIA's library tells, where there is one: torch would take memory of the GPU to answer."""
+    if pynvml is None:
+        return
     try:
         pynvml.nvmlInit()  # once is enough, and more do no harm
         count = pynvml.nvmlDeviceGetCount()

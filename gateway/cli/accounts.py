@@ -8,7 +8,8 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import USUAL_TIER, AsJson, Url, connect, date
+from gateway.cli.admin import USUAL_TIER, AsJson, connect, date
+from gateway.cli.api import Url
 
 app = typer.Typer(help="Make, list, change and suspend accounts.", invoke_without_command=True)
 
@@ -16,9 +17,9 @@ Account = Annotated[str, typer.Argument(metavar="NAME", help="An account's name 
 
 
 @app.callback()
-def default(context: typer.Context) -> None:
+def default(context: typer.Context, as_json: AsJson = False, url: Url = None) -> None:
     if context.invoked_subcommand is None:
-        list_accounts()
+        list_accounts(as_json=as_json, url=url)
 
 
 @app.command("list")

@@ -15,7 +15,6 @@ from gateway.cli.failures import CommandFailed
 from shared.errors import InvalidKey, LastAdminKey
 from shared.settings import Settings, load_settings
 
-Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; default: this machine's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")]
 
 PAGE = 1000  # entries

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+import typer
 
 from gateway.cli import instance
 from gateway.cli.demo import demo_key_file
 from gateway.cli.failures import CommandFailed, NotReady
 from shared.settings import Settings
+
+Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; default: this machine's.")]
 
 
 def base_url(settings: Settings) -> str:

@@ -24,7 +24,7 @@ Messages = list[dict[str, str]]
 def chat(
     model: Annotated[str, typer.Argument(help="A name or alias; see: crofai models")],
     once: Annotated[str | None, typer.Option(metavar="PROMPT", help="Ask this, print the answer, end.")] = None,
-    url: Annotated[str | None, typer.Option(help="The server; default: this machine's.")] = None,
+    url: api.Url = None,
     key: Annotated[
         str | None, typer.Option(envvar="CROFAI_KEY", help="The API key; default: this machine's demo key.")
     ] = None,

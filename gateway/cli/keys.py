@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import USUAL_TIER, Admin, AsJson, Url, connect, date
+from gateway.cli.admin import USUAL_TIER, Admin, AsJson, connect, date
+from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
 from shared.accounts import MOST_NAME
 
@@ -32,9 +33,9 @@ Expires = Annotated[str | None, typer.Option(metavar="WHEN", help="Such as 30d, 
 
 
 @app.callback()
-def default(context: typer.Context) -> None:
+def default(context: typer.Context, as_json: AsJson = False, url: Url = None) -> None:
     if context.invoked_subcommand is None:
-        list_keys()
+        list_keys(as_json=as_json, url=url)
 
 
 @app.command()

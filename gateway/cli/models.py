@@ -15,7 +15,7 @@ COLOURS = {"ready": "green", "loading": "yellow", "draining": "yellow", "cold": 
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="The server's own answer, for programs.")] = False,
-    url: Annotated[str | None, typer.Option(help="The server; default: this machine's.")] = None,
+    url: api.Url = None,
 ) -> None:
     """List the models: those with workers first."""
     base = url or api.base_url(load_settings())

@@ -7,17 +7,19 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli import tables
-from gateway.cli.admin import Admin, Url, connect
+from gateway.cli.admin import Admin, connect
+from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
 from gateway.planning import report, workload
 from gateway.planning.comparison import Week, compare
-from gateway.planning.demand import TIMES, Usage, monday
+from gateway.planning.demand import TIMES, Usage, UsageError, monday
 from gateway.planning.planner import Plan, plan
 from gateway.planning.pools import WEEK, Arrivals, Goal, Pool, pool, promised_models
 from shared.catalog import Catalog, load_catalog
@@ -55,6 +57,8 @@ def plan_replicas(
     url: Url = None,
 ) -> None:
     """Plan each model's replicas from its usage."""
+    for file in (values, save):
+        _check_writable(file)
     goal = Goal(share, within)
     if week is not None:
         if not simulate or usage or save:
@@ -83,6 +87,16 @@ def plan_replicas(
         _show_results(report.results_json(results))
 
 
+def _check_writable(file: Path | None) -> None:
+    """Now, and not once all is computed."""
+    if file is None:
+        return
+    if not file.absolute().parent.is_dir():
+        raise CommandFailed(f"{file}: cannot be written: there is no folder {file.absolute().parent}")
+    if file.is_dir():
+        raise CommandFailed(f"{file}: cannot be written: it is a folder")
+
+
 def _made_up(week: str, seed: int, gpus: int) -> tuple[dict[str, Pool], Week, Week]:
     """A week to plan from, and the next to try it on. That a model goes viral, nobody had known."""
     kind = next((name for name in workload.WEEKS if name == week), None)
@@ -107,12 +121,14 @@ def _recorded(
     if not found:
         raise CommandFailed("there is no usage in that time to plan from. See: crofai usage")
     catalog = load_catalog(settings.models_file)
-    used = found.arrivals(monday(found.begin()))
+    used = found.arrivals(monday(found.begin()), partial(_id, catalog))
     tiers = load_tiers(settings.tiers_file, catalog.models)
     promised = promised_models([tier.models for tier in tiers.all]) | {_find(catalog, name) for name in promise}
     given = {_find(catalog, name): seconds for name, seconds in startups.items()}
     for name in sorted(used.keys() - catalog.models.keys()):
         print(f"crofai: warning: {name} was used, and is no model of the catalogue: not planned", file=sys.stderr)
+    if not used.keys() & catalog.models.keys():
+        raise CommandFailed("no model of the catalogue was used in that time")
     pools = {
         name: pool(model, promised=name in promised, startup=given.get(name))
         for name, model in catalog.models.items()
@@ -162,22 +178,26 @@ def _read(file: Path) -> Usage:
     """A list of jobs, or an answer of /v1/usage/jobs; or a table with such columns."""
     found = Usage()
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # as spreadsheets write it
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     try:
-        if file.suffix.lower() == ".csv":
-            rows: Any = list(csv.DictReader(io.StringIO(text)))
-        else:
-            rows = json.loads(text)
+        if text.lstrip()[:1] in ("[", "{"):
+            rows: Any = json.loads(text)
             rows = rows["data"] if isinstance(rows, dict) else rows
+        else:
+            head = text.partition("\n")[0]
+            rows = list(csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=head.count)))
         if not all(isinstance(row, dict) for row in rows):
             raise ValueError
     except (ValueError, KeyError, TypeError, csv.Error):
         raise CommandFailed(
             f"{file}: should be a JSON list of jobs, or CSV, each with model, {', '.join(TIMES)}"
         ) from None
-    found.add(rows)
+    try:
+        found.add(rows)
+    except UsageError as error:
+        raise CommandFailed(f"{file}: {error}") from None
     return found
 
 
@@ -196,6 +216,14 @@ def _startups(given: list[str]) -> dict[str, float]:
             raise CommandFailed(f"--startup should be such as llama3=90, in seconds, got {text!r}")
         found[name] = float(seconds)
     return found
+
+
+def _id(catalog: Catalog, name: str) -> str:
+    """A model's id by any name of it; of what is no model, the name."""
+    try:
+        return catalog.find(name).id
+    except ModelNotFound:
+        return name
 
 
 def _find(catalog: Catalog, name: str) -> str:

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from gateway.cli import tables
-from gateway.cli.admin import AsJson, Url, connect
+from gateway.cli.admin import AsJson, connect
+from gateway.cli.api import Url
 from shared.tiers import Limits, Tier
 
 BESIDE = {"object", "id", "limits", "description"}  # fields that have no line in the table

@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.table import Table
 
 from gateway.cli import tables
-from gateway.cli.admin import AsJson, Url, connect
+from gateway.cli.admin import AsJson, connect
+from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed, NotReady
 
 COLUMNS = ("model", "workers", "in flight", "waiting", "tokens/s", "TTFT p50", "p99")

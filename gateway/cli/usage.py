@@ -7,7 +7,8 @@ import typer
 from rich.markup import escape
 
 from gateway.cli import api, tables
-from gateway.cli.admin import Admin, Url, find_key
+from gateway.cli.admin import Admin, find_key
+from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
 from shared.settings import load_settings
 

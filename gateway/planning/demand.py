@@ -2,11 +2,11 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from math import isfinite, isinf, isnan, nan
+from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +16,9 @@ from shared.ledger import CANARIES
 
 HOURS = 168  # of a week
 LONGEST = 366 * DAY  # that can be planned from
+SKEW = 60.0  # seconds by which clocks may differ
+MILLISECONDS = 1e11  # Unix seconds of the year 5138
+ENDLESS = 1e15
 MONDAY = 4 * DAY  # the first of Unix time
 
 
@@ -55,15 +58,11 @@ class Usage:
         for row in rows:
             self._count += 1
             try:
-                model, created, begun, ended = str(row["model"]), *(_time(row[name]) for name in TIMES)
-                if not (isfinite(created) and isfinite(ended)) or isinf(begun) or min(created, ended) < 0:
-                    raise ValueError
-            except (KeyError, TypeError, ValueError, OverflowError):
-                raise UsageError(
-                    f"row {self._count}: should have model, and created, begun and ended in Unix seconds"
-                ) from None
+                times = _times(row)
+            except ValueError as error:
+                raise UsageError(f"row {self._count}: {error}") from None
             if row.get("account") != CANARIES:
-                self._times.setdefault(model, array("d")).extend((created, begun, ended))
+                self._times.setdefault(str(row["model"]), array("d")).extend(times)
 
     def __len__(self) -> int:
         return sum(len(times) // len(TIMES) for times in self._times.values())
@@ -85,12 +84,16 @@ class Usage:
                 known = (None if isnan(time) else time for time in job)
                 yield {"model": model} | dict(zip(TIMES, known, strict=True))
 
-    def arrivals(self, origin: float) -> dict[str, Arrivals]:
-        """The requests of each model, in seconds after `origin` (Unix seconds), the oldest first.
+    def arrivals(self, origin: float, name: Callable[[str], str] = str) -> dict[str, Arrivals]:
+        """The requests of each model, in seconds after `origin` (Unix seconds), the oldest first; `name` makes one
+        of a model's names.
 
         A job that never began is taken for one of usual length.
         """
-        return {model: _arrivals(times, origin) for model, times in sorted(self._times.items())}
+        found: dict[str, array[float]] = {}
+        for model, times in sorted(self._times.items()):
+            found.setdefault(name(model), array("d")).extend(times)
+        return {model: _arrivals(times, origin) for model, times in found.items()}
 
 
 TIMES = ("created", "begun", "ended")
@@ -103,8 +106,35 @@ def _day(time: float) -> str:
         return f"{time:g} s"
 
 
-def _time(value: Any) -> float:
-    return nan if value in (None, "") else float(value)
+def _times(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """When a job came, was begun (nan, if it never was) and ended. Raises ValueError, which names the field."""
+    for name in ("model", *TIMES):
+        if name not in row or (name != "begun" and row[name] in (None, "")):
+            raise ValueError(f"{name}: is missing; a row has model, and {', '.join(TIMES)} in Unix seconds")
+    created, begun, ended = (_time(name, row[name]) for name in TIMES)
+    if ended < created - SKEW or begun > ended + SKEW:
+        raise ValueError(f"ended: is before {'created' if ended < created - SKEW else 'begun'}")
+    return created, begun, ended
+
+
+def _time(name: str, value: Any) -> float:
+    if value in (None, ""):
+        return nan
+    try:
+        time = float(value) if not isinstance(value, bool) else nan
+    except (TypeError, ValueError):
+        try:
+            moment = datetime.fromisoformat(str(value))
+            time = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except ValueError:
+            time = nan
+    if not 0 <= time < ENDLESS:
+        raise ValueError(
+            f"{name}: should be in Unix seconds, or such as 2026-01-31T12:00:00Z, got {str(value)[:40]!r}"
+        )
+    if time > MILLISECONDS:
+        raise ValueError(f"{name}: should be in seconds; {str(value)[:40]} looks like milliseconds")
+    return time
 
 
 def _arrivals(times: "array[float]", origin: float) -> Arrivals:
@@ -150,16 +180,15 @@ def by_hour(pool: Pool, arrivals: Arrivals, begin: float, end: float) -> list[Ho
         needs.setdefault(place, []).append(need)
         work[place] = work.get(place, 0.0) + service
     spans = _seconds(begin, end, kinds)
-    hours = []
-    for hour in range(HOURS):
-        place = _kind(hour * HOUR, kinds)
+    hours: dict[tuple[bool, int], Hour] = {}
+    for place in {_kind(hour * HOUR, kinds) for hour in range(HOURS)}:
         span = max(spans.get(place, 0.0), 1.0)
         found = sorted(needs.get(place, ()))
         # Little's law: what comes in a second, times the seconds that each takes.
-        hours.append(
-            Hour(requests=round(len(found) * HOUR / span), work=work.get(place, 0.0) / span, needs=tuple(found))
+        hours[place] = Hour(
+            requests=round(len(found) * HOUR / span), work=work.get(place, 0.0) / span, needs=tuple(found)
         )
-    return hours
+    return [hours[_kind(hour * HOUR, kinds)] for hour in range(HOURS)]
 
 
 def _kind(time: float, kinds: int) -> tuple[bool, int]:

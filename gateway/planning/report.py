@@ -14,19 +14,17 @@ from gateway.planning.planner import Plan, Planned
 USUAL_HOLD, USUAL_TIMEOUT = 60, 600  # seconds: CROFAI_HOLD and CROFAI_JOB_TIMEOUT of themselves
 MARGIN = 30.0  # seconds, to see that a job waits and to place a pod
 
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
 
 def why(planned: Planned) -> str:
     """The reasons for a model's numbers."""
     pool, scaling = planned.pool, planned.scaling
     if not scaling.most:
-        return f"does not fit: one replica takes {pool.gpus} GPUs, and what is promised leaves fewer"
+        return f"does not fit: one replica takes {pool.gpus} GPUs, and there are fewer beside what is promised"
     if not planned.requests:
         return "promised, so one stays; no request came" if pool.promised else "no request came, so none stays"
     busiest = planned.busiest
     work, start = planned.hours[busiest].work / pool.slots, f"a start takes {pool.startup:.0f} s"
-    hour = f"{DAYS[busiest // 24]} {busiest % 24:02}:00"
+    hour = f"{busiest % 24:02}:00 {_days(planned, busiest)}"
     peak = f"{hour} has work for {work:.1f} replicas, at its peak for {planned.peak}"
     if scaling.floors:
         said = f"{peak}; {start}, so {min(scaling.floors)} to {max(scaling.floors)} stay, by the hour"
@@ -36,6 +34,12 @@ def why(planned: Planned) -> str:
         said = f"{peak}; not promised, so none stays, and {start}"
     others = f"; beyond {planned.reserved}, if others leave them" if planned.reserved < scaling.most else ""
     return said + others
+
+
+def _days(planned: Planned, hour: int) -> str:
+    """The days whose demand is that of this hour's: they were taken together."""
+    alike = [day for day in range(7) if planned.hours[24 * day + hour % 24] is planned.hours[hour]]
+    return {7: "of any day", 5: "of a working day"}.get(len(alike), "of the weekend")
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -87,15 +91,15 @@ def most_held(plan: Plan) -> int:
 def values(plan: Plan) -> str:
     """A file of values for the Helm chart."""
     models = {each.pool.model: _pool(each) for each in plan.models}
-    scaled = any(each.scaling.most for each in plan.models)
-    found = _settings(plan) | {
-        "keda": {"enabled": scaled, "cooldownPeriod": int(COOLDOWN)},
-        "scaleDown": {"stabilization": int(STABILIZATION), "pods": 1, "every": int(EVERY)},
-        "models": models,
-    }
+    found = _settings(plan)
+    if any(each.scaling.most for each in plan.models):
+        found["keda"] = {"enabled": True, "cooldownPeriod": int(COOLDOWN)}
+        found["scaleDown"] = {"stabilization": int(STABILIZATION), "pods": 1, "every": int(EVERY)}
+    found["models"] = models
     head = (
         f"# From crofai plan --gpus {plan.gpus}: {plan.goal.share:.1%} of requests are to begin within "
         f"{plan.goal.wait:g} s.\n# Maxima overlap: together they may want more GPUs than there are.\n"
+        "# What is not of a model holds for all: where you have more seconds for them, keep yours.\n"
     )
     return head + yaml.dump(found, Dumper=_Dumper, sort_keys=False, default_flow_style=None)
 

@@ -95,6 +95,19 @@ def test_models_as_json_is_the_servers_answer(server: Server) -> None:
     assert json.loads(models(server, "--json").stdout) == answer
 
 
+@pytest.mark.parametrize(
+    "command", [["models"], ["chat", "llama3", "hello"], ["accounts"], ["keys"]], ids=" ".join
+)
+def test_the_server_may_be_named_by_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("CROFAI_URL", server.url)
+    monkeypatch.setenv("CROFAI_KEY", "sk-crof-x")
+    monkeypatch.setenv("CROFAI_ADMIN_KEY", "sk-crof-y")
+    runner.invoke(app, command)
+    assert server.requests
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": [{"id": "x"}]}', b""])
 def test_another_kind_of_server_is_told_apart(server: Server, body: bytes) -> None:
     server.body = body

@@ -80,6 +80,38 @@ def test_it_reads_more_than_a_page(data_dir: Path) -> None:
     assert json.loads(plan("--gpus", "4", "--json").stdout)["models"][0]["requests"] == 1300
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_it_reads_what_a_spreadsheet_writes(tmp_path: Path, separator: str) -> None:
+    file = tmp_path / "usage.txt"
+    head = ["model", "created", "begun", "ended"]
+    rows = [head, ["LLAMA3", "2026-11-28T12:00:00Z", "", "2026-11-28T12:00:09Z"]]
+    file.write_text("\r\n".join(separator.join(row) for row in rows), encoding="utf-8-sig")
+    [model] = json.loads(plan("--gpus", "1", "--usage", str(file), "--json").stdout)["models"]
+    assert (model["model"], model["requests"]) == ("llama3", 1)
+
+
+def test_a_row_that_is_wrong_is_named_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "usage.csv"
+    file.write_text("model,created,begun,ended\nllama3,1,1,2\nllama3,now,1,2\n")
+    assert plan("--gpus", "1", "--usage", str(file)).stderr.startswith(
+        f"crofai: {file}: row 2: created: should be"
+    )
+
+
+@pytest.mark.parametrize("option", ["--values", "--save"])
+def test_what_cannot_be_written_is_told_at_once(tmp_path: Path, option: str) -> None:
+    result = plan("--gpus", "1", option, str(tmp_path / "nothing" / "file"))
+    assert (result.exit_code, "cannot be written: there is no folder" in result.stderr) == (1, True)
+    assert "it is a folder" in plan("--gpus", "1", option, str(tmp_path)).stderr
+
+
+def test_unknown_models_alone_are_no_plan(tmp_path: Path) -> None:
+    file = tmp_path / "usage.json"
+    file.write_text(json.dumps(used("gone")))
+    result = plan("--gpus", "1", "--usage", str(file))
+    assert (result.exit_code, "no model of the catalogue was used" in result.stderr) == (1, True)
+
+
 def test_without_usage_there_is_no_plan() -> None:
     result = plan("--gpus", "4")
     assert result.exit_code == 1

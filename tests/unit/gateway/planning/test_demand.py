@@ -1,5 +1,6 @@
 """From rows of usage to the replicas that each hour needs."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -56,22 +57,42 @@ def test_canaries_are_nobodys_demand() -> None:
 
 
 @pytest.mark.parametrize(
-    "row",
+    "changes, told",
     [
-        {},
-        {"model": "m"},
-        {"model": "m", "created": "soon", "begun": 1, "ended": 2},
-        {"model": "m", "created": None, "begun": None, "ended": 2},
-        {"model": "m", "created": 1, "begun": None, "ended": "inf"},
-        {"model": "m", "created": 1, "begun": "-inf", "ended": 2},
-        {"model": "m", "created": "nan", "begun": 1, "ended": 2},
-        {"model": "m", "created": -1, "begun": 1, "ended": 2},
+        ({"created": None}, "created: is missing; a row has model, and created, begun, ended in Unix seconds"),
+        ({"model": ""}, "model: is missing"),
+        ({"created": "soon"}, "created: should be in Unix seconds, or such as 2026-01-31T12:00:00Z, got 'soon'"),
+        ({"ended": "inf"}, "ended: should be in Unix seconds"),
+        ({"begun": float("inf")}, "begun: should be in Unix seconds"),
+        ({"created": "nan"}, "created: should be in Unix seconds"),
+        ({"created": -1}, "created: should be in Unix seconds"),
+        ({"created": True}, "created: should be in Unix seconds"),
+        ({"created": 1_790_000_000_000}, "created: should be in seconds; 1790000000000 looks like milliseconds"),
+        ({"created": 500}, "ended: is before created"),
+        ({"begun": 500}, "ended: is before begun"),
     ],
 )
-def test_a_row_without_times_is_named(row: dict[str, object]) -> None:
+def test_a_row_that_says_nothing_of_times_is_named(changes: dict[str, object], told: str) -> None:
     good = {"model": "m", "created": 1, "begun": 1, "ended": 2}
-    with pytest.raises(UsageError, match="row 2: should have model, and created"):
-        arrivals([good, row], 0.0)
+    with pytest.raises(UsageError, match=re.escape(f"row 2: {told}")):
+        arrivals([good, good | changes], 0.0)
+
+
+def test_a_row_needs_all_columns() -> None:
+    with pytest.raises(UsageError, match="row 1: begun: is missing"):
+        arrivals([{"model": "m", "created": 1, "ended": 2}], 0.0)
+
+
+def test_times_may_be_written_for_people() -> None:
+    row = {"model": "m", "created": "2026-01-31T12:00:00Z", "begun": "2026-01-31 12:00:01", "ended": 1769860805}
+    assert arrivals([row], 1769860000.0) == {"m": Arrivals([800.0], [4.0])}
+
+
+def test_models_may_have_several_names() -> None:
+    usage = Usage()
+    usage.add({"model": model, "created": 1, "begun": 1, "ended": 2} for model in ("Llama3", "llama3", "other"))
+    found = usage.arrivals(0, str.lower)
+    assert {name: len(each.times) for name, each in found.items()} == {"llama3": 2, "other": 1}
 
 
 def test_jobs_of_years_are_refused() -> None:

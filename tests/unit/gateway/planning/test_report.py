@@ -115,5 +115,5 @@ def test_the_busiest_hour_is_named() -> None:
     wednesday = noisy(1, 0.4, 20, HOUR)
     times = [2 * DAY + 14 * HOUR + time for time in wednesday.times]
     made = plan({"m": make_pool()}, {"m": Arrivals(times, wednesday.services)}, Goal(), 8, 0, WEEK)
-    assert report.why(made.models[0]).startswith("Monday 14:00 has work for 0.4 replicas")
+    assert report.why(made.models[0]).startswith("14:00 of a working day has work for 0.4 replicas")
     assert report.most_held(made) >= 1
