@@ -96,7 +96,7 @@ def test_models_as_json_is_the_servers_answer(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["models"], ["chat", "llama3", "hello"], ["accounts"], ["keys"]], ids=" ".join
+    "command", [["models"], ["chat", "llama3", "--once", "hi"], ["accounts"], ["keys"]], ids=" ".join
 )
 def test_the_server_may_be_named_by_the_environment(
     server: Server, monkeypatch: pytest.MonkeyPatch, command: list[str]
