@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -129,3 +130,27 @@ def modules(tree: ast.AST) -> set[str]:
 def ours(module: str) -> list[Path]:
     path = ROOT / module.replace(".", "/")
     return [path.with_suffix(".py") if path.suffix == "" else path, path / "__init__.py"]
+
+
+REFUSING = """
+import sys
+class Gate:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {refused}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Gate())
+import workers.__main__, workers.worker, workers.engines.simulated
+"""
+
+
+def test_a_simulated_worker_runs_in_the_gateways_image() -> None:
+    lacking = set(pins("runtime.txt")) - set(pins("gateway.txt"))
+    refused = {
+        module
+        for module, packages in packages_distributions().items()
+        if {canonicalize_name(package) for package in packages} <= lacking
+    }
+    assert {"torch", "vllm", "pynvml"} <= refused
+    code = REFUSING.format(refused=refused)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
