@@ -71,11 +71,15 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 def _rounds(
     running: dict[str, Contender], rounds: int, title: str, one: Callable[[Contender], measure.Figures]
 ) -> dict[str, dict[str, list[float]]]:
-    """Each contender's figures, round by round, in turn."""
+    """Each contender's figures, round by round, in turn. Who cannot serve the load is asked once, and then stands
+    still: what it has not come to would weigh on the others."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in running}
+    able = dict(running)
     for number in range(rounds):
-        for name, contender in running.items():
+        for name, contender in list(able.items()):
             figures = one(contender)
+            if figures.keys() == {"begun"}:
+                able.pop(name).suspend()
             for figure, value in figures.items():
                 found[name].setdefault(figure, []).append(round(value, 4))
             said = ", ".join(f"{figure} {value:.4g}" for figure, value in list(figures.items())[:4])

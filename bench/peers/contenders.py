@@ -49,6 +49,11 @@ class Contender:
         body = json.dumps({"model": "m", "messages": messages} | fields).encode()
         return request(path="/v1/chat/completions", body=body, Authorization=f"Bearer {self.key}")
 
+    def suspend(self) -> None:
+        """Its gateway stands still from now on."""
+        for process in _with_family(self.gateway):
+            process.suspend()
+
     def cpu(self) -> dict[str, float]:
         """Processor seconds of each part so far."""
         return {name: part.cpu() for name, part in self.parts.items()}
