@@ -46,7 +46,7 @@
 {{- $hold := float64 (ternary $settings.hold 60 (hasKey $settings "hold")) -}}
 {{- $most := float64 (default 600 $settings.job_timeout) -}}
 {{- if ge $hold $most }}
-{{- fail (printf "settings.hold: should be less than settings.job_timeout, which is %v, got %v: raise that" $most $hold) }}{{ end -}}
+{{- fail (printf "settings.hold: should be less than settings.job_timeout, which is %s, got %s: raise that" (include "crofai.number" $most) (include "crofai.number" $hold)) }}{{ end -}}
 {{- if ge (int .Values.migration.wait) (int .Values.migration.deadline) }}
 {{- fail "migration.wait: should be less than deadline" }}{{ end -}}
 {{- end -}}

@@ -139,6 +139,7 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
             "settings.hold: should be less than settings.job_timeout, which is 600, got 1000",
         ),
         ({"settings": {"hold": 600}}, "settings.hold: should be less than settings.job_timeout, which is 600"),
+        ({"settings": {"hold": 2000000, "job_timeout": 1000000}}, "which is 1000000, got 2000000: raise that"),
         ({"settings": {"job_timeout": 30}}, "settings.job_timeout, which is 30, got 60"),
         ({"valkey": {"maxMemory": "7gb"}}, "valkey.maxMemory: should be less than valkey.resources.limits.memory"),
         ({"valkey": {"maxMemory": "6gb"}}, "limits.memory, which is 6Gi, got 6gb"),
