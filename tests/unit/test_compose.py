@@ -96,6 +96,15 @@ def make_secrets(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder)): file.read_text() for file in folder.glob("*/*")}
 
 
+@pytest.mark.parametrize("folders", [[], ["."], [".", "missing"], ["missing", "."], [".", ".", "."]])
+def test_secrets_need_both_folders(tmp_path: Path, folders: list[str]) -> None:
+    command = [sys.executable, ROOT / "docker" / "make-secrets", *folders]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: make-secrets FOLDER QUEUE, two folders that are there\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_workers_are_given_the_queues_password_alone() -> None:
     for name, each in OURS.items():
         mounted = {volume.split(":")[1] for volume in each["volumes"]}

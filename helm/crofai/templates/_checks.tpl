@@ -11,14 +11,59 @@
 {{- if and $given.file $given.existingConfigMap }}
 {{- fail (printf "%s.file, %s.existingConfigMap: give one of the two" $file $file) }}{{ end -}}
 {{- end -}}
+{{- $_ := include "crofai.entries" (dict "at" "tiers.file" "text" $v.tiers.file "root" "tiers") -}}
+{{- include "crofai.checkNames" . -}}
+{{- include "crofai.checkTimes" . -}}
+{{- include "crofai.checkMemory" . -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.host: is missing" }}{{ end -}}
-{{- if ge (int $v.migration.wait) (int $v.migration.deadline) }}
-{{- fail "migration.wait: should be less than deadline" }}{{ end -}}
+{{- if and $v.test.model (not (hasKey $v.models $v.test.model)) }}
+{{- fail (printf "test.model: should be one of models (%s), got %s" (keys $v.models | sortAlpha | join ", ") $v.test.model) }}{{ end -}}
 {{- include "crofai.checkScalers" . -}}
 {{- $catalogue := include "crofai.catalogue" . | fromYaml -}}
 {{- range $id, $given := $v.models -}}
 {{- include "crofai.checkModel" (dict "root" $ "model" $id "given" $given "catalogue" $catalogue) -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "crofai.checkNames" -}}
+{{- $v := .Values -}}
+{{- $label := "[a-z0-9]([a-z0-9-]*[a-z0-9])?" -}}
+{{- range $each := list
+  (list "nameOverride" $v.nameOverride $label "small letters, digits and -, with no - at either end")
+  (list "fullnameOverride" $v.fullnameOverride "[a-z]([a-z0-9-]*[a-z0-9])?" "small letters, digits and -, a letter first and no - last")
+  (list "ingress.host" $v.ingress.host (printf "([*][.])?%s([.]%s)*" $label $label) "a host's name alone, in small letters, such as api.example")
+  (list "image.registry" $v.image.registry "[^/\\s]+(/[^/\\s]+)*/?" "what stands before an image's name, without https://, such as registry.example/team")
+}}
+{{- $text := default "" (index $each 1) -}}
+{{- if and $text (not (regexMatch (printf "^%s$" (index $each 2)) $text)) }}
+{{- fail (printf "%s: should be %s, got %s" (first $each) (last $each) $text) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "crofai.checkTimes" -}}
+{{- $settings := include "crofai.settings" . | fromJson -}}
+{{- /* What they are where nothing is said: shared/settings.py. */ -}}
+{{- $hold := float64 (ternary $settings.hold 60 (hasKey $settings "hold")) -}}
+{{- $most := float64 (default 600 $settings.job_timeout) -}}
+{{- if ge $hold $most }}
+{{- fail (printf "settings.hold: should be less than settings.job_timeout, which is %s, got %s: raise that" (include "crofai.number" $most) (include "crofai.number" $hold)) }}{{ end -}}
+{{- if ge (int .Values.migration.wait) (int .Values.migration.deadline) }}
+{{- fail "migration.wait: should be less than deadline" }}{{ end -}}
+{{- end -}}
+
+{{- /* Valkey's maxmemory has units of its own: k is 1000, kb 1024. */ -}}
+{{- define "crofai.checkMemory" -}}
+{{- $valkey := .Values.valkey -}}
+{{- $limit := toString (default "" (get (default dict (default dict $valkey.resources).limits) "memory")) -}}
+{{- if and $valkey.enabled $limit (ge (float64 (include "crofai.bytes" $valkey.maxMemory)) (float64 (include "crofai.bytes" $limit))) }}
+{{- fail (printf "valkey.maxMemory: should be less than valkey.resources.limits.memory, which is %s, got %s" $limit $valkey.maxMemory) }}{{ end -}}
+{{- end -}}
+
+{{- define "crofai.bytes" -}}
+{{- $units := dict "" 1 "k" 1e3 "m" 1e6 "g" 1e9 "kb" 1024 "mb" 1048576 "gb" 1073741824
+  "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18
+  "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{ mulf (float64 (regexFind "^[0-9.]+" .)) (float64 (get $units (regexFind "[A-Za-z]*$" .))) }}
 {{- end -}}
 
 {{- define "crofai.checkDatabase" -}}

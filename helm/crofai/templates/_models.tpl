@@ -2,18 +2,29 @@
 
 {{- define "crofai.catalogue" -}}
 {{- $all := (.Files.Get "files/models.yaml" | fromYaml).models -}}
-{{- $own := dict -}}
-{{- with .Values.catalogue.file -}}
-{{- $parsed := fromYaml . -}}
-{{- if hasKey $parsed "Error" }}{{ fail (printf "catalogue.file: is no YAML: %s" $parsed.Error) }}{{ end -}}
-{{- $own = default dict $parsed.models -}}
-{{- end -}}
+{{- $own := include "crofai.entries" (dict "at" "catalogue.file" "text" .Values.catalogue.file "root" "models") | fromYaml -}}
 {{- range $id, $entry := $own -}}
 {{- $engine := get (default dict (get $all $id)) "engine" -}}
 {{- if and $engine $entry (ne $engine (default $engine $entry.engine)) }}{{ $_ := unset (get $all $id) "engine_args" }}{{ end -}}
 {{- end -}}
 {{- include "crofai.merge" (dict "base" $all "changes" $own) -}}
 {{ toYaml $all }}
+{{- end -}}
+
+{{- /* Of an operator's file, as shared/overlay.py reads it: nothing but comments changes nothing. Takes a dict: at (its
+       path in the values), text, and root, the file's one key. */ -}}
+{{- define "crofai.entries" -}}
+{{- $at := .at -}}
+{{- $parsed := fromYaml (default "" .text) -}}
+{{- if hasKey $parsed "Error" }}{{ fail (printf "%s: is no YAML, or no map: %s" $at $parsed.Error) }}{{ end -}}
+{{- $entries := default dict (get $parsed .root) -}}
+{{- if or (and $parsed (ne (keys $parsed | sortAlpha | join ", ") .root)) (not (kindIs "map" $entries)) }}
+{{- fail (printf "%s: should be a map with the one key '%s', and under it a map of ids to entries" $at .root) }}{{ end -}}
+{{- range $id, $entry := $entries -}}
+{{- if not (or (kindIs "map" $entry) (kindIs "invalid" $entry)) }}
+{{- fail (printf "%s: %s: should be a map of fields, or null" $at $id) }}{{ end -}}
+{{- end -}}
+{{ toYaml $entries }}
 {{- end -}}
 
 {{- /* As shared/overlay.py merges, at every depth: a map key by key, null removes, anything else replaces. Changes `base`;

@@ -51,6 +51,14 @@ replicas: {{ int $replicas }}
 {{- end -}}
 {{- end -}}
 
+{{- /* As JSON. A key without anything under it takes Helm's defaults away, and is to mean none of one's own: values.yaml
+       has these. */ -}}
+{{- define "crofai.settings" -}}
+{{- $given := .Values.settings -}}
+{{- if kindIs "invalid" $given }}{{ $given = dict "drain_timeout" 120 "gateway_drain_timeout" 600 }}{{ end -}}
+{{- toJson $given -}}
+{{- end -}}
+
 {{- define "crofai.redisSecret" -}}
 {{- if not .Values.valkey.enabled }}{{ .Values.redis.existingSecret }}
 {{- else }}{{ default (printf "%s-valkey" (include "crofai.fullname" .)) .Values.valkey.password.existingSecret }}
@@ -123,7 +131,7 @@ replicas: {{ int $replicas }}
 
 {{- /* A change of these starts new pods. Secrets and ConfigMaps of others do not: see "Rotate secrets". */ -}}
 {{- define "crofai.gatewayChecksums" -}}
-checksum/settings: {{ toJson .Values.settings | sha256sum }}
+checksum/settings: {{ include "crofai.settings" . | sha256sum }}
 {{- range $file := list "catalogue" "tiers" }}
 {{- with get (get $.Values $file) "file" }}
 checksum/{{ $file }}: {{ sha256sum . }}
@@ -134,7 +142,7 @@ checksum/{{ $file }}: {{ sha256sum . }}
 {{- /* Loading takes minutes, so workers start anew only for what they read: of the settings these, and of the catalogue
        their own entry, less what only gateways and people look at. Takes a dict: root, m, catalogue. */ -}}
 {{- define "crofai.workerChecksums" -}}
-{{- $settings := pick .root.Values.settings "job_timeout" "lease" "max_attempts" "log_ttl" "drain_timeout" "stall_timeout"
+{{- $settings := pick (include "crofai.settings" .root | fromJson) "job_timeout" "lease" "max_attempts" "log_ttl" "drain_timeout" "stall_timeout"
   "report_interval" "otlp_endpoint" "log_level" "log_format" -}}
 checksum/settings: {{ toJson $settings | sha256sum }}
 {{- if .root.Values.catalogue.file }}

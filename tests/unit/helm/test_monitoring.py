@@ -74,6 +74,11 @@ def test_every_alert_is_explained(alerts: list[Object]) -> None:
         assert each["annotations"]["runbook_url"].endswith(f"#{each['alert'].lower()}")
 
 
+def test_alerts_are_disabled_by_their_names(chart: Chart, alerts: list[Object]) -> None:
+    rules_of = chart.schema["properties"]["metrics"]["properties"]["rules"]["properties"]
+    assert rules_of["disabled"]["items"]["enum"] == list(dict.fromkeys(each["alert"] for each in alerts))
+
+
 def test_summaries_are_templates_of_prometheus(alerts: list[Object]) -> None:
     said = " ".join(each["annotations"]["summary"] for each in alerts)
     assert "{{ $labels.model }}" in said and "%!" not in said and "<no value>" not in said

@@ -67,6 +67,17 @@ def cached(mode: str = "", **more: Any) -> Object:
         ),
         ({"models": {"llama3": {"cache": {"persistentVolumeClaim": {}}}}}, "/cache/persistentVolumeClaim'"),
         ({"models": {"llama3": {"autoscaling": {"min": 1}}}}, "missing property 'max'"),
+        ({"valkey": {"persistence": {"size": "20"}}}, "at '/valkey/persistence/size': '20' does not match"),
+        ({"valkey": {"persistence": {"size": 20}}}, "at '/valkey/persistence/size': got number, want string"),
+        ({"database": {"sqlite": {"size": "5"}}}, "at '/database/sqlite/size'"),
+        ({"workers": {"sharedMemory": "8"}}, "at '/workers/sharedMemory'"),
+        ({"workers": {"cache": {"emptyDir": {"sizeLimit": "50K"}}}}, "at '/workers/cache/emptyDir/sizeLimit'"),
+        (
+            {"models": {"llama3": {"cache": {"persistentVolumeClaim": {"size": "50"}}}}},
+            "at '/models/llama3/cache/persistentVolumeClaim/size'",
+        ),
+        ({"metrics": {"rules": {"refused": 5}}}, "at '/metrics/rules/refused': maximum: got 5, want 1"),
+        ({"metrics": {"rules": {"disabled": ["CrofaiNope"]}}}, "at '/metrics/rules/disabled/0': value must be"),
         (hours(8, 25), "at '/models/llama3/autoscaling/schedule/0/to': maximum"),
         (hours(8, 20, days=[]), "at '/models/llama3/autoscaling/schedule/0/days': minItems"),
         (hours(8, 20, days=["Monday"]), "at '/models/llama3/autoscaling/schedule/0/days/0'"),
@@ -111,6 +122,34 @@ def test_what_the_schema_refuses(chart: Chart, values: Object, path: str) -> Non
         (KEDA | cached(autoscaling={"min": 0, "max": 5}), f"{CACHE}: should be ReadWriteMany, as there may be 5"),
         ({"migration": {"wait": 300}}, "migration.wait: should be less than deadline"),
         (KEDA | scaled(replicas=1), "models.llama3.replicas, models.llama3.autoscaling: give one"),
+        ({"nameOverride": "Bad_Name"}, "nameOverride: should be small letters, digits and -"),
+        ({"fullnameOverride": "Bad_Name"}, "fullnameOverride: should be small letters, digits and -"),
+        ({"fullnameOverride": "1st"}, "fullnameOverride: should be small letters, digits and -, a letter first"),
+        ({"fullnameOverride": "a-"}, "fullnameOverride: should be small letters"),
+        ({"ingress": {"enabled": True, "host": "https://a.b/"}}, "ingress.host: should be a host's name alone"),
+        ({"ingress": {"enabled": True, "host": "a.b:443"}}, "ingress.host: should be a host's name alone"),
+        ({"image": {"registry": "https://r"}}, "image.registry: should be what stands before an image's name"),
+        ({"image": {"registry": "r//"}}, "image.registry: should be what stands before an image's name"),
+        (
+            {"models": {"llama3": {}, "sdxl": {}}, "test": {"model": "llama9"}},
+            "test.model: should be one of models (llama3, sdxl), got llama9",
+        ),
+        (
+            {"settings": {"hold": 1000, "job_timeout": 600}},
+            "settings.hold: should be less than settings.job_timeout, which is 600, got 1000",
+        ),
+        ({"settings": {"hold": 600}}, "settings.hold: should be less than settings.job_timeout, which is 600"),
+        ({"settings": {"hold": 2000000, "job_timeout": 1000000}}, "which is 1000000, got 2000000: raise that"),
+        ({"settings": {"job_timeout": 30}}, "settings.job_timeout, which is 30, got 60"),
+        ({"valkey": {"maxMemory": "7gb"}}, "valkey.maxMemory: should be less than valkey.resources.limits.memory"),
+        ({"valkey": {"maxMemory": "6gb"}}, "limits.memory, which is 6Gi, got 6gb"),
+        ({"catalogue": {"file": "models: [a]"}}, "catalogue.file: should be a map with the one key 'models'"),
+        ({"catalogue": {"file": "llama3: {}"}}, "catalogue.file: should be a map with the one key 'models'"),
+        ({"catalogue": {"file": "[a]"}}, "catalogue.file: is no YAML, or no map"),
+        ({"catalogue": {"file": "models: {llama3: 5}"}}, "catalogue.file: llama3: should be a map of fields"),
+        ({"tiers": {"file": "tiers: ["}}, "tiers.file: is no YAML"),
+        ({"tiers": {"file": "free: {}"}}, "tiers.file: should be a map with the one key 'tiers'"),
+        ({"tiers": {"file": "tiers: [free]"}}, "tiers.file: should be a map with the one key 'tiers'"),
         (
             KEDA | scaled() | {"valkey": {"enabled": False}, "redis": {"existingSecret": "x"}},
             "redis.address: is missing: KEDA reads no URL",
@@ -129,10 +168,27 @@ def test_what_does_not_go_together(chart: Chart, values: Object, told: str) -> N
         KEDA | cached(autoscaling={"min": 0, "max": 1}),
         {"models": {"llama3": {"cache": {"persistentVolumeClaim": {"claimName": "mine"}}, "replicas": 3}}},
         {"gateway": {"pdb": {"maxUnavailable": "10%"}}},
+        {"nameOverride": "", "fullnameOverride": "my-own-2", "ingress": {"host": ""}},
+        {"ingress": {"enabled": True, "host": "llm-1.api.example"}},
+        {"ingress": {"enabled": True, "host": "*.example"}},
+        {"image": {"registry": "registry.example:5000/team/"}},
+        {"settings": {"hold": 0, "job_timeout": 30}},
+        {"valkey": {"maxMemory": "6g"}},
+        {"valkey": {"maxMemory": "7gb", "resources": {"limits": {"memory": None}}}},
+        {"valkey": {"maxMemory": "7gb", "enabled": False}, "redis": {"existingSecret": "x"}},
+        {"models": {"llama3": {}}, "test": {"model": "llama3"}},
+        {"catalogue": {"file": "# nothing yet"}, "tiers": {"file": "tiers:"}},
+        {"tiers": {"file": "tiers: {premium: null, free: {reserved: 0.2}}"}},
     ],
 )
 def test_what_goes_together_is_taken(chart: Chart, values: Object) -> None:
     assert chart.texts(FEWEST | values)
+
+
+def test_settings_without_any_are_those_of_the_chart(chart: Chart) -> None:
+    secrets = {"valkey": {"password": {"existingSecret": "a"}}, "adminKey": {"existingSecret": "b"}}
+    values = FEWEST | secrets | {"models": {"llama3": {}}, "ingress": {"enabled": True, "host": "api.example"}}
+    assert chart.texts(values | {"settings": None}) == chart.texts(values)
 
 
 def test_the_schema_is_closed_at_every_depth(chart: Chart) -> None:
