@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from bench.peers.contenders import LONGEST, Contender
@@ -18,14 +19,12 @@ Figures = dict[str, float]
 
 
 def streams(contender: Contender, count: int, pace: float, seconds: float, patience: float = PATIENCE) -> Figures:
-    """So many streams that go on. What cannot begin them all in time has the figures of nothing but that."""
+    """So many streams that go on; those that have not begun in time count as none."""
     empty = contender.memory()
     with readers(contender.url) as load:
         load.open(contender.asking(stream=True, max_tokens=LONGEST), [1 / RAMP] * count)
-        try:
+        with suppress(Silent):
             load.begin(patience)
-        except Silent:
-            return {"begun": float(sum(bool(each.first) for each in load.streams))}
         load.read(1)
         cpu, commands = contender.cpu(), contender.commands()
         tokens = load.read(seconds, keep=True)
@@ -33,9 +32,11 @@ def streams(contender: Contender, count: int, pace: float, seconds: float, patie
         asked = contender.commands() - commands
         held = contender.memory()
         gaps = sorted(abs(gap - 1 / pace) for gap in _gaps(load))
-        firsts = sorted(each.first - each.asked for each in load.streams)
+        firsts = sorted(each.first - each.asked for each in load.streams if each.first)
+    if not gaps:
+        return {"begun": float(len(firsts))}
     found = {
-        "begun": float(count),
+        "begun": float(len(firsts)),
         "tokens_per_second": tokens / seconds,
         "of_the_pace": tokens / seconds / (count * pace),
         "tokens_per_gateway_cpu_second": tokens / max(spent["gateway"], 0.01),

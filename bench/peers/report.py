@@ -96,7 +96,7 @@ def _page(record: dict[str, Any]) -> Iterator[str]:
 def goals(figures: dict[str, Any]) -> Iterator[Goal]:
     """What was to be reached, and what was."""
     streams, whole = figures["streams"], figures["whole"]
-    for count in ("64", "512"):
+    for count in ("16", "64", "512"):
         yield from _relayed(count, streams.get(count, {}))
     requests = {name: _median(found["requests_per_gateway_cpu_second"]) for name, found in whole.items()}
     if requests.keys() >= {"crofai", "litellm"}:
