@@ -6,9 +6,6 @@ project is measured in turn, round by round, so that a busy minute of the machin
 """
 
 import argparse
-import json
-import selectors
-import socket
 import statistics
 import tempfile
 import time
@@ -18,57 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import save
+from bench.peers.load import asking, readers
 from tests.cluster import ROOT, Cluster, Process, cluster
 from tests.conftest import simulated_model
-from tests.wire import request
 
-EVENT = b'"delta":{"content":'
-PATIENCE = 60.0  # seconds in which all streams begin
+REST = 0.01  # seconds between two looks at what has come: this process shares the machine with those it measures
 LONGEST = 4_000  # words: no answer ends while it is measured
-
-
-class Readers:
-    """Streams that are open together, read as fast as they come; only their events are counted."""
-
-    def __init__(self, running: Cluster, count: int) -> None:
-        self.events = 0
-        self._silent: set[socket.socket] = set()
-        self._selector = selectors.DefaultSelector()
-        asking, address = _asking(running), ("127.0.0.1", int(running.url.rsplit(":", 1)[1]))
-        for _ in range(count):
-            connection = socket.create_connection(address, timeout=10)
-            connection.sendall(asking)
-            self._selector.register(connection, selectors.EVENT_READ)
-            self._silent.add(connection)
-
-    def begin(self) -> None:
-        """Until all streams have had a token: what a request costs is not what a token does."""
-        until = time.monotonic() + PATIENCE
-        while self._silent:
-            assert time.monotonic() < until, f"{len(self._silent)} streams have not begun"
-            self.read(0.5)
-
-    def read(self, seconds: float) -> int:
-        """How many tokens came in that time."""
-        before, until = self.events, time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                assert isinstance(key.fileobj, socket.socket)
-                data = key.fileobj.recv(65536)
-                if not data or b'{"error"' in data:
-                    raise AssertionError(f"a stream has ended: {data[-300:]!r}")
-                if events := data.count(EVENT):
-                    self.events += events
-                    self._silent.discard(key.fileobj)
-            # Often enough, and not for every packet: this process shares the machine with those it measures.
-            time.sleep(0.01)
-        return self.events - before
-
-    def close(self) -> None:
-        for key in list(self._selector.get_map().values()):
-            assert isinstance(key.fileobj, socket.socket)
-            key.fileobj.close()
-        self._selector.close()
 
 
 class Contender:
@@ -80,24 +32,17 @@ class Contender:
         self.worker = running.start_worker("m")
 
     def measure(self, count: int, seconds: float) -> dict[str, float]:
-        readers = Readers(self._running, count)
-        try:
-            readers.begin()
+        with readers(self._running.url, REST) as load:
+            load.open(asking("m", self._running.key(), stream=True), [0.0] * count)
+            load.begin()
             processes = {"gateway": self.gateway, "worker": self.worker, "valkey": self._running.valkey.process}
             before, start = _cpu(processes), time.monotonic()
-            tokens = readers.read(seconds)
+            tokens = load.read(seconds)
             took, used = time.monotonic() - start, _cpu(processes)
-        finally:
-            readers.close()
+            assert not load.ended, "a stream has ended"
         spent = {name: used[name] - before[name] for name in processes}
         per_token = {f"{name}_us_per_token": 1e6 * spent[name] / tokens for name in processes}
         return {"tokens_per_second": tokens / took, "tokens_per_cpu_second": tokens / spent["gateway"]} | per_token
-
-
-def _asking(running: Cluster) -> bytes:
-    messages = [{"role": "user", "content": "Tell me a long story."}]
-    body = json.dumps({"model": "m", "stream": True, "messages": messages}).encode()
-    return request(path="/v1/chat/completions", body=body, X_API_Key=running.key())
 
 
 def _cpu(processes: dict[str, Process]) -> dict[str, float]:

@@ -7,7 +7,6 @@ system costs all the same is counted. How cost grows is the slope in a double lo
 """
 
 import argparse
-import json
 import math
 import statistics
 import tempfile
@@ -19,11 +18,10 @@ from typing import Any
 
 from bench.flood import Flood
 from bench.machine import save
-from bench.peers.load import readers
+from bench.peers.load import asking, commands, readers
 from shared import redis_keys as keys
 from tests.cluster import ROOT, Cluster, Process, cluster, wait_for
 from tests.conftest import simulated_model
-from tests.wire import request
 
 STREAMS = 256
 PACE = 20.0  # tokens a second of each
@@ -56,18 +54,19 @@ class System:
         with ExitStack() as stack:
             loads = [stack.enter_context(readers(url)) for url in self.urls]
             for number in range(STREAMS):
-                asking = self._asking(self.models[number % len(self.models)])
-                loads[number % len(loads)].open(asking, [0.002])
+                model = self.models[number % len(self.models)]
+                question = asking(model, self._key, stream=True, max_tokens=LONGEST)
+                loads[number % len(loads)].open(question, [0.002])
             for load in loads:
                 load.begin()
-            before, start, commands = self._cpu(), time.perf_counter(), self._commands()
+            before, start, done = self._cpu(), time.perf_counter(), self._commands()
             counted = [load.tokens for load in loads]
             while time.perf_counter() < start + seconds:
                 for load in loads:
                     load.read(0.02 / len(loads))
             tokens = sum(load.tokens - earlier for load, earlier in zip(loads, counted, strict=True))
             took, spent = time.perf_counter() - start, self._since(before)
-            asked = self._commands() - commands
+            asked = self._commands() - done
         figures = {f"{name}_us_per_token": 1e6 * used / tokens for name, used in spent.items()}
         return figures | {
             "redis_commands_per_token": asked / tokens,
@@ -77,21 +76,16 @@ class System:
     def idle(self) -> Figures:
         """What each part costs while nobody asks, in milliseconds of processor time a second."""
         self.wait_until_empty()
-        before, commands = self._cpu(), self._commands()
+        before, done = self._cpu(), self._commands()
         time.sleep(IDLE)
         figures = {f"{name}_idle_ms_per_s": 1000 * used / IDLE for name, used in self._since(before).items()}
-        return figures | {"redis_idle_commands_per_s": (self._commands() - commands) / IDLE}
+        return figures | {"redis_idle_commands_per_s": (self._commands() - done) / IDLE}
 
     def wait_until_empty(self) -> None:
         client = self._running.valkey.client
         wait_for(
             lambda: not any(client.zcard(keys.open_jobs(model)) for model in self.models), 30, "the jobs' end"
         )
-
-    def _asking(self, model: str) -> bytes:
-        messages = [{"role": "user", "content": "Tell me a long story."}]
-        body = json.dumps({"model": model, "messages": messages, "stream": True, "max_tokens": LONGEST}).encode()
-        return request(path="/v1/chat/completions", body=body, X_API_Key=self._key)
 
     def _ready(self) -> int:
         return sum(report.state == "ready" for report in self._running.registry.workers())
@@ -103,8 +97,7 @@ class System:
         return {name: after - before[name] for name, after in self._cpu().items()}
 
     def _commands(self) -> int:
-        stats: Any = self._running.valkey.client.info("stats")
-        return int(stats["total_commands_processed"])
+        return commands(self._running.valkey)
 
 
 def streamed(folder: Path, *, gateways: int = 1, models: int = 1, workers: int = 1, seconds: float) -> Figures:

@@ -50,7 +50,7 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"streams": {}, "versions": {}}
     for count in args.streams:
         pace = LOADS[count]
-        with contenders(_new(folder, f"streams-{count}"), args.contenders, pace, capacity=4096) as running:
+        with contenders(_new(folder, f"streams-{count}"), args.contenders, pace) as running:
             found["versions"] |= {name: each.version for name, each in running.items() if each.version}
             found["streams"][str(count)] = _rounds(
                 running,
@@ -60,11 +60,11 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 enough=count,
             )
             _peaks(found, running, count)
-    with contenders(_new(folder, "whole"), args.contenders, QUICK, capacity=4096) as running:
+    with contenders(_new(folder, "whole"), args.contenders, QUICK) as running:
         found["whole"] = _rounds(
             running, args.rounds, "whole answers", lambda each: measure.whole(each, CLIENTS, WORDS, args.seconds)
         )
-    with contenders(_new(folder, "first"), args.contenders, PACE, capacity=4096) as running:
+    with contenders(_new(folder, "first"), args.contenders, PACE) as running:
         found["first_tokens"] = _first_tokens(running, args)
     return found
 
@@ -108,7 +108,7 @@ def _first_tokens(running: dict[str, Contender], args: argparse.Namespace) -> di
         seconds: dict[str, list[list[float]]] = {name: [] for name in able}
         for number in range(args.rounds):
             for name, each in able.items():
-                seconds[name].append(measure.first_tokens(each, load, PACE, args.requests, number).seconds)
+                seconds[name].append(measure.first_tokens(each, load, PACE, args.requests, number))
         found["loads"][str(load)] = {
             name: {
                 f"p{part}_ms": [round(1000 * percentile(one, part / 100), 2) for one in rounds]

@@ -4,12 +4,11 @@ All three answer with the same words at the same pace. Each is one process of a 
 default, on loopback.
 """
 
-import json
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ import httpx
 import psutil
 import yaml
 
+from bench.peers import load
 from tests.cluster import ROOT, Cluster, Process, Valkey, cluster, free_port, wait_for
 from tests.conftest import simulated_model
-from tests.wire import request
 
 LITELLM = ROOT / ".bench" / "litellm" / "bin"
 KEY = "sk-bench-0123456789abcdef0123456789abcdef"
 LONGEST = 8_000  # tokens of an answer
 STARTS = 120.0  # seconds
+PLACES = 4096  # streams at once: no contender waits for one
 
 
 @dataclass
@@ -37,7 +37,6 @@ class Contender:
     parts: dict[str, Process]
     redis: Valkey | None = None
     version: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def gateway(self) -> Process:
@@ -45,9 +44,7 @@ class Contender:
 
     def asking(self, **fields: Any) -> bytes:
         """A request for a chat of the one model."""
-        messages = [{"role": "user", "content": "Tell me a long story."}]
-        body = json.dumps({"model": "m", "messages": messages} | fields).encode()
-        return request(path="/v1/chat/completions", body=body, Authorization=f"Bearer {self.key}")
+        return load.asking("m", self.key, **fields)
 
     def suspend(self) -> None:
         """Its gateway stands still from now on."""
@@ -68,10 +65,7 @@ class Contender:
 
     def commands(self) -> int:
         """Commands that its Redis has processed."""
-        if self.redis is None:
-            return 0
-        stats: Any = self.redis.client.info("stats")
-        return int(stats["total_commands_processed"])
+        return load.commands(self.redis) if self.redis else 0
 
 
 def _with_family(process: Process) -> list[psutil.Process]:
@@ -86,7 +80,7 @@ def _high_water(pid: int) -> int:
 
 
 @contextmanager
-def contenders(folder: Path, names: list[str], pace: float, capacity: int) -> Iterator[dict[str, Contender]]:
+def contenders(folder: Path, names: list[str], pace: float) -> Iterator[dict[str, Contender]]:
     """Those of these names, each started and warmed up; one engine's stream says `pace` tokens a second."""
     with ExitStack() as stack:
         found = {}
@@ -97,7 +91,7 @@ def contenders(folder: Path, names: list[str], pace: float, capacity: int) -> It
             elif name == "litellm":
                 found[name] = stack.enter_context(litellm(folder, engine.url, "m"))
             else:
-                found[name] = stack.enter_context(_crofai(folder, pace, capacity))
+                found[name] = stack.enter_context(_crofai(folder, pace))
         for contender in found.values():
             _warm(contender)
         yield found
@@ -153,8 +147,8 @@ def _litellm_version() -> str:
 
 
 @contextmanager
-def _crofai(folder: Path, pace: float, capacity: int) -> Iterator[Contender]:
-    model = simulated_model(tokens_per_second=pace, capacity=capacity, length=LONGEST)
+def _crofai(folder: Path, pace: float) -> Iterator[Contender]:
+    model = simulated_model(tokens_per_second=pace, capacity=PLACES, length=LONGEST)
     model |= {"context": 2 * LONGEST, "max_tokens": LONGEST}
     with cluster(folder / "crofai", {"m": model}) as running:
         yield _of(running)

@@ -4,6 +4,7 @@ This process shares the machine with those it measures, so it does as little as 
 counted by the empty line behind each.
 """
 
+import json
 import selectors
 import socket
 import statistics
@@ -11,8 +12,11 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from tests.cluster import Valkey
+from tests.wire import request
 
 END_OF_EVENT = b"\n\n"
 NEWEST = 65536  # bytes of one read
@@ -21,6 +25,19 @@ PATIENCE = 60.0  # seconds in which streams begin
 
 class Silent(Exception):
     """Streams that have not begun in time."""
+
+
+def asking(model: str, key: str, **fields: Any) -> bytes:
+    """A request for a chat."""
+    messages = [{"role": "user", "content": "Tell me a long story."}]
+    body = json.dumps({"model": model, "messages": messages} | fields).encode()
+    return request(path="/v1/chat/completions", body=body, Authorization=f"Bearer {key}")
+
+
+def commands(valkey: Valkey) -> int:
+    """How many it has processed."""
+    stats: Any = valkey.client.info("stats")
+    return int(stats["total_commands_processed"])
 
 
 class Stream:
@@ -37,9 +54,11 @@ class Stream:
 
 
 class Readers:
-    """Streams that are open together, read as fast as they come. All times are in seconds."""
+    """Streams that are open together, read as fast as they come, or with a rest between: this process shares the
+    machine with those it measures. All times are in seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, rest: float = 0.0) -> None:
+        self._rest = rest
         address = urlsplit(url)
         self._address = (address.hostname or "", address.port or 0)
         self._selector = selectors.DefaultSelector()
@@ -47,14 +66,14 @@ class Readers:
         self.tokens = 0
         self.ended = 0
 
-    def open(self, request: bytes, gaps: Iterable[float]) -> None:
+    def open(self, asked: bytes, gaps: Iterable[float]) -> None:
         """One more before each of these gaps, in which those that are open are read."""
         due = time.perf_counter()
         for gap in gaps:
             connection = socket.create_connection(self._address, timeout=PATIENCE)
             connection.setblocking(False)
             stream = Stream(connection, time.perf_counter())
-            connection.sendall(request)
+            connection.sendall(asked)
             self._selector.register(connection, selectors.EVENT_READ, stream)
             self.streams.append(stream)
             due += gap
@@ -77,6 +96,8 @@ class Readers:
                 self._receive(key.data, keep)
             if left <= 0:
                 return self.tokens - before
+            if self._rest:
+                time.sleep(self._rest)
 
     def finish(self, patience: float = PATIENCE) -> None:
         """Until all streams have ended by themselves."""
@@ -115,8 +136,8 @@ class Readers:
 
 
 @contextmanager
-def readers(url: str) -> Iterator[Readers]:
-    found = Readers(url)
+def readers(url: str, rest: float = 0.0) -> Iterator[Readers]:
+    found = Readers(url, rest)
     try:
         yield found
     finally:
@@ -131,7 +152,7 @@ class Saturation(NamedTuple):
     latencies: list[float]
 
 
-def saturate(url: str, request: bytes, clients: int, seconds: float) -> Saturation:
+def saturate(url: str, question: bytes, clients: int, seconds: float) -> Saturation:
     """Connections are kept. Raises AssertionError where an answer is none."""
     address = urlsplit(url)
     selector = selectors.DefaultSelector()
@@ -142,7 +163,7 @@ def saturate(url: str, request: bytes, clients: int, seconds: float) -> Saturati
             connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=PATIENCE)
             selector.register(connection, selectors.EVENT_READ)
             asked[connection] = time.perf_counter()
-            connection.sendall(request)
+            connection.sendall(question)
         start = time.perf_counter()
         while (now := time.perf_counter()) < start + seconds:
             for key, _ in selector.select(start + seconds - now):
@@ -156,7 +177,7 @@ def saturate(url: str, request: bytes, clients: int, seconds: float) -> Saturati
                 now = time.perf_counter()
                 latencies.append(now - asked[connection])
                 asked[connection] = now
-                connection.sendall(request)
+                connection.sendall(question)
         return Saturation(len(latencies), time.perf_counter() - start, latencies)
     finally:
         for connection in asked:

@@ -4,7 +4,6 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from bench.peers.contenders import LONGEST, Contender
 from bench.peers.load import PATIENCE, Readers, Silent, percentile, readers, saturate
@@ -31,8 +30,8 @@ def streams(contender: Contender, count: int, pace: float, seconds: float, patie
         spent = {name: after - cpu[name] for name, after in contender.cpu().items()}
         asked = contender.commands() - commands
         held = contender.memory()
-        gaps = sorted(abs(gap - 1 / pace) for gap in _gaps(load))
-        firsts = sorted(each.first - each.asked for each in load.streams if each.first)
+        gaps = [abs(gap - 1 / pace) for gap in _gaps(load)]
+        firsts = [each.first - each.asked for each in load.streams if each.first]
     if not gaps:
         return {"begun": float(len(firsts))}
     found = {
@@ -61,12 +60,11 @@ def whole(contender: Contender, clients: int, words: int, seconds: float) -> Fig
     before = contender.cpu()
     done = saturate(contender.url, contender.asking(max_tokens=words), clients, seconds)
     spent = {name: after - before[name] for name, after in contender.cpu().items()}
-    latencies = sorted(done.latencies)
     found = {
         "requests_per_second": done.answers / done.seconds,
         "requests_per_gateway_cpu_second": done.answers / max(spent["gateway"], 0.01),
-        "latency_p50_ms": 1000 * percentile(latencies, 0.5),
-        "latency_p99_ms": 1000 * percentile(latencies, 0.99),
+        "latency_p50_ms": 1000 * percentile(done.latencies, 0.5),
+        "latency_p99_ms": 1000 * percentile(done.latencies, 0.99),
     }
     return found | {f"{name}_us_per_request": 1e6 * used / done.answers for name, used in spent.items()}
 
@@ -81,15 +79,9 @@ def capacity(contender: Contender, pace: float, seconds: float) -> int:
     return kept
 
 
-class Firsts(NamedTuple):
-    """Until the first token, of each request."""
-
-    seconds: list[float]
-    open_on_average: float
-
-
-def first_tokens(contender: Contender, open_streams: int, pace: float, requests: int, seed: int) -> Firsts:
-    """Of requests that come at random times, so that this many streams are open at once on average."""
+def first_tokens(contender: Contender, open_streams: int, pace: float, requests: int, seed: int) -> list[float]:
+    """Until the first token, of requests that come at random times, so that this many streams are open at once on
+    average."""
     chance = random.Random(seed)
     lasts = SHORT / pace
     with readers(contender.url) as load:
@@ -97,5 +89,4 @@ def first_tokens(contender: Contender, open_streams: int, pace: float, requests:
         load.open(asking, (chance.expovariate(open_streams / lasts) for _ in range(requests)))
         load.finish()
         # The first ones came to a system that had nothing to do.
-        measured = [each.first - each.asked for each in load.streams[requests // 5 :]]
-    return Firsts(sorted(measured), open_streams)
+        return [each.first - each.asked for each in load.streams[requests // 5 :]]
