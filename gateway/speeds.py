@@ -5,6 +5,8 @@ writes down (gateway/drain.py).
 """
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import add
 from typing import Any
 
 import msgspec
@@ -64,7 +66,7 @@ class Speeds:
         """Of the rolling day, and ever; None where no stream was fast enough to tell, or there was none."""
         found = self._all(model)
         recent = [speed for field, speed in found.items() if field != EVER and int(field) > now // HOUR - WINDOW]
-        return _sum(recent), found.get(EVER)
+        return reduce(add, recent) if recent else None, found.get(EVER)
 
     def _add(self, model: str, fields: dict[bytes, Speed]) -> None:
         found = self._all(model)
@@ -89,13 +91,6 @@ def _of(row: UsageRow) -> Speed | None:
         return None
     speed = (row.completion_tokens - 1) / (row.ended - row.first)
     return Speed(1, speed, speed, speed, row.ended)
-
-
-def _sum(speeds: list[Speed]) -> Speed | None:
-    total = None
-    for speed in speeds:
-        total = speed if total is None else total + speed
-    return total
 
 
 def _field(moment: float) -> bytes:
