@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from gateway.idempotency import ADMITTED
 from shared import redis_keys as keys
 from shared.joblog import JobLog
 from shared.lines import Lines
-from tests.cluster import Cluster, cluster, connects, wait_for
+from tests.cluster import Cluster, Process, cluster, connects, wait_for
 from tests.conftest import simulated_model
 
 pytestmark = pytest.mark.integration
@@ -340,17 +341,27 @@ def test_what_was_cancelled_by_its_id_stays_so(running: Cluster, key: str) -> No
     assert '"code":"cancelled"' in again.text.replace(" ", "")
 
 
+@contextmanager
+def unhurried(folder: Path, **settings: Any) -> Iterator[tuple[Cluster, Process, str]]:
+    """A cluster whose one model says 20 tokens a second, its gateway, and a key."""
+    with cluster(folder, {"m": simulated_model(tokens_per_second=20)}, **settings) as running:
+        gateway = running.start_gateway()
+        running.start_worker("m")
+        yield running, gateway, running.key()
+
+
+def wait_until_running(running: Cluster, jobs: int = 1) -> None:
+    wait_for(lambda: running.valkey.client.hlen(keys.lease("m")) == jobs, 10, "the jobs to run")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_gateway_that_stops_sends_its_clients_to_another(tmp_path: Path, stream: bool) -> None:
     words = " ".join(f"w{number}" for number in range(200))
     body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": f"echo {words}"}]}
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
-        first = running.start_gateway()
-        running.start_worker("m")
-        key, client = running.key(), running.valkey.client
+    with unhurried(tmp_path) as (running, first, key):
         with ThreadPoolExecutor() as pool:
             told = pool.submit(ask, running, key, body, "one")
-            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            wait_until_running(running)
             assert first.stop(12) == 0
         assert '"code":"gateway_stopping"' in told.result().text.replace(" ", "")
         if not stream:
@@ -360,17 +371,14 @@ def test_a_gateway_that_stops_sends_its_clients_to_another(tmp_path: Path, strea
         answer = ask(running, key, body, "one")
         found = job(running, answer.headers["X-Job-Id"], key)
         assert (found["state"], found["text"], found["attempt"]) == ("succeeded", words, 1)
-        assert len([name for name in client.keys("job:*") if not name.endswith(b":log")]) == 1
+        assert len([name for name in running.valkey.client.keys("job:*") if not name.endswith(b":log")]) == 1
 
 
 def test_so_does_one_that_cannot_reach_redis(tmp_path: Path) -> None:
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
-        gateway = running.start_gateway()
-        running.start_worker("m")
-        key, client = running.key(), running.valkey.client
+    with unhurried(tmp_path) as (running, gateway, key):
         with ThreadPoolExecutor() as pool:
             told = pool.submit(ask, running, key, BODY | {"stream": False}, "one")
-            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            wait_until_running(running)
             running.valkey.stop()
             assert gateway.stop(20) == 0
         assert (told.result().status_code, told.result().headers["Retry-After"]) == (503, "1")
@@ -378,14 +386,11 @@ def test_so_does_one_that_cannot_reach_redis(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_is_nearly_there_is_waited_for(tmp_path: Path) -> None:
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
-        gateway = running.start_gateway()
-        running.start_worker("m")
-        key, client = running.key(), running.valkey.client
+    with unhurried(tmp_path) as (running, gateway, key):
         body = {"model": "m", "messages": [{"role": "user", "content": "echo " + "a " * 50 + "z"}]}
         with ThreadPoolExecutor() as pool:
             told = pool.submit(ask, running, key, body, "one")
-            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            wait_until_running(running)
             assert gateway.stop(12) == 0
         assert told.result().status_code == 200
         assert told.result().json()["choices"][0]["message"]["content"] == "a " * 50 + "z"
@@ -397,15 +402,12 @@ LONG = "echo " + "a " * 140 + "z"
 
 def test_streams_are_waited_for_as_long_as_the_operator_says(tmp_path: Path) -> None:
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": LONG}]}
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}, gateway_drain_timeout=60) as running:
-        gateway = running.start_gateway()
-        running.start_worker("m")
-        key, client = running.key(), running.valkey.client
+    with unhurried(tmp_path, gateway_drain_timeout=60) as (running, gateway, key):
         with ThreadPoolExecutor() as pool, socketio.SimpleClient() as plain:
             plain.connect(running.url, transports=["websocket"])
             plain.emit("prompt", {"model": "m", "context": body["messages"], "token": key})
             told = pool.submit(ask, running, key, body, "one")
-            wait_for(lambda: client.hlen(keys.lease("m")) == 2, 10, "the jobs to run")
+            wait_until_running(running, 2)
             stopped = pool.submit(gateway.stop, 30)
             texts = []
             while (text := plain.receive(timeout=15)[1]) != "ENDOFMESSAGE":
@@ -417,13 +419,10 @@ def test_streams_are_waited_for_as_long_as_the_operator_says(tmp_path: Path) -> 
 
 def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": LONG}]}
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}, gateway_drain_timeout=60) as running:
-        gateway = running.start_gateway()
-        running.start_worker("m")
-        key, client = running.key(), running.valkey.client
+    with unhurried(tmp_path, gateway_drain_timeout=60) as (running, gateway, key):
         with ThreadPoolExecutor() as pool:
             told = pool.submit(ask, running, key, body, "one")
-            wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
+            wait_until_running(running)
             port = int(running.url.rsplit(":", 1)[1])
             gateway.signal(signal.SIGTERM)
             wait_for(lambda: not connects(port), 5, "the gateway to stop listening")
