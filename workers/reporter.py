@@ -52,6 +52,7 @@ class Reporter:
         """From now on tell of this work, too."""
         self._work = work
         self._change(replace(self._report, state="ready", progress=1.0, detail=""))
+        log.info("%s is ready: up to %d jobs at once", self._report.id, self._report.capacity)
 
     def draining(self) -> None:
         self._change(replace(self._report, state="draining"))

@@ -69,8 +69,6 @@ def serve(settings: Settings, model: Model, engine_kind: str | None) -> None:
             )
             watchdog.start()
             health.begin(crew.runner, lambda: watchdog.seen)
-            reporter.ready(crew.runner)
-            log.info("%s is ready: up to %d jobs at once", worker_id, engine.capacity)
             _consume(settings, model, engine, crew, loop, reporter, health)
             watchdog.stop()
             _call(loop, crew.leave())
@@ -173,6 +171,10 @@ def _consume(
         _after(settings.drain_timeout, lambda: _call(loop, crew.runner.hand_over(), timeout=None))
         _after(settings.drain_timeout + LAST, lambda: _give_up(reporter, "jobs could not be handed over"))
 
+    def ready(**_: Any) -> None:
+        reporter.ready(crew.runner)
+
+    celery.signals.worker_ready.connect(ready, weak=False)  # a signal drains from before this on
     celery.signals.worker_shutting_down.connect(drain, weak=False)
     consumer = make_consumer(app, model=model.id, concurrency=engine.capacity)
     garbage.settle()

@@ -67,12 +67,6 @@ def assert_as_before(bench: Bench) -> None:
     assert client.llen("model.m:p3") == 0
 
 
-def taken(running: Cluster) -> int:
-    """Messages that wait, and those that were delivered."""
-    client = running.valkey.client
-    return int(client.llen("model.m:p3") + client.hlen("lease:m"))
-
-
 def answers(running: Cluster) -> bool:
     body = {"messages": [{"role": "user", "content": "echo after all"}]}
     response = requests.post(
@@ -255,13 +249,14 @@ def test_connections_cut(bench: Bench) -> None:
 
 
 def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
-    """Messages that a worker had taken and not started, and those in the queue, go to the next one."""
+    """Messages that a worker had taken and not started, the one that was on its way to it, and those in the queue,
+    go to the next one."""
     with cluster(tmp_path, {"m": simulated_model(tokens_per_second=100)}, lease=LEASE) as running:
         running.start_gateway()
         worker = running.start_worker("m")
         worker.signal(signal.SIGSTOP)
         with streams(running, "m", "echo a b c", 4) as opened:
-            wait_for(lambda: taken(running) == 4, 10, "four jobs to be admitted")
+            wait_for(lambda: running.valkey.client.zcard(keys.open_jobs("m")) == 4, 10, "four jobs to be admitted")
             worker.kill()
             running.start_worker("m")
         assert [stream.text for stream in opened] == ["a b c"] * 4

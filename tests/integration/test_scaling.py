@@ -35,7 +35,7 @@ class Pool:
         self._leaving: list[Process] = []
         self._busy = 0.0
         self.sizes = [0]
-        self.statuses: list[int] = []
+        self.statuses: list[int] = []  # of those that had loaded their model
 
     def follow(self, over: threading.Event) -> None:
         """Look and act until it is over, and a little longer: until nobody is left."""
@@ -54,7 +54,8 @@ class Pool:
                 worker.signal(15)
             self._leaving += self._workers[wanted:]
             del self._workers[wanted:]
-        self.statuses += [worker.wait(0) for worker in self._leaving if not worker.alive]
+        served = [w for w in self._leaving if not w.alive and "is ready" in w.log.read_text()]
+        self.statuses += [worker.wait(0) for worker in served]
         self._leaving = [worker for worker in self._leaving if worker.alive]
         if len(self._workers) != self.sizes[-1]:
             self.sizes.append(len(self._workers))
