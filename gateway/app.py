@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import gevent
-import redis
 from flask import Flask, Response, request
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway import admin_key, orphans
+from gateway import admin_key, orphans, redis_pool
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
@@ -116,7 +113,7 @@ def create_gateway(settings: Settings) -> Gateway:
     gateway_id = uuid.uuid4().hex[:12]
     catalog = load_catalog(settings.models_file)
     tiers = load_tiers(settings.tiers_file, catalog.models)
-    client = _redis(settings)
+    client = redis_pool.connect(settings.redis_url)
     joblog, lines = JobLog(client, log_ttl=settings.log_ttl), Lines(client, log_ttl=settings.log_ttl)
     roster = Roster(client)
     relay = Relay(
@@ -170,27 +167,13 @@ def create_gateway(settings: Settings) -> Gateway:
     return Gateway(app, relay, admission, recovery, keyring, drain, canaries, namespaces, gauges, models)
 
 
-def _redis(settings: Settings) -> "redis.Redis":
-    """One pool for all greenlets: they queue for a connection. A stalled server costs 2 s, not a minute."""
-    pool = redis.BlockingConnectionPool.from_url(
-        settings.redis_url,
-        max_connections=32,
-        timeout=5,
-        socket_timeout=2,
-        socket_connect_timeout=2,
-        health_check_interval=10,
-        retry=Retry(NoBackoff(), 1),
-    )
-    return redis.Redis(connection_pool=pool)
-
-
 def _allow_origins(app: Flask, settings: Settings) -> None:
     """Let browsers on the configured origins call the API. Keys travel in headers, never in cookies."""
     origins = settings.origins
 
     @app.after_request
     def allow(response: Response) -> Response:
-        response.vary.add("Origin")  # without one, too: a cache may keep that for whoever asks next
+        response.headers.add("Vary", "Origin")  # without one, too: a cache may keep that for whoever asks next
         origin = request.headers.get("Origin")
         if origin and (origins == ["*"] or origin in origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if origins == ["*"] else origin

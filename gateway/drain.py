@@ -21,7 +21,7 @@ from shared.ledger import Ledger, UsageRow
 log = logging.getLogger(__name__)
 
 BATCH = 500  # entries
-IDLE = 1.0  # seconds until the next look at an empty stream
+IDLE = 1.0  # seconds until the next look at a stream that had less than a batch: few transactions, of many rows
 LONGEST = 30.0  # seconds between two tries while Redis or the database is away
 TURN = 10_000  # milliseconds after which another gateway takes over from one that has died
 MOST_REJECTED = 10_000  # entries that are kept for their operator
@@ -52,7 +52,7 @@ class Drain:
         wait = IDLE
         while True:
             try:
-                while self.drain():
+                while self.drain() == BATCH:
                     pass
                 wait = IDLE
             except (redis.RedisError, SetupError, AccountsUnreachable) as error:

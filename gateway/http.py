@@ -21,6 +21,7 @@ from typing import Any
 
 import gevent
 import h11
+from gevent.pywsgi import OldMessage
 from geventwebsocket.handler import WebSocketHandler
 
 from gateway import metrics, request_id, safety
@@ -49,6 +50,7 @@ class Handler(WebSocketHandler):
     most_bytes: int
     close_connection: bool
     response_headers: list[tuple[bytes, bytes]]
+    _gathered: bytearray | None = None
     environ: dict[str, Any]
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
@@ -146,7 +148,7 @@ class Handler(WebSocketHandler):
         self.command, self.path = head.method.decode(), path_of(head.target.decode())
         self.request_version = f"HTTP/{head.http_version.decode()}"
         self.requestline = f"{self.command} {self.path} {self.request_version}"
-        self.headers = self.MessageClass(io.BytesIO())
+        self.headers = OldMessage()
         for name, value in head.headers.raw_items():
             self.headers[name.decode()] = value.decode("latin-1")
         request_id.begin(self.headers.get(request_id.HEADER), self.headers.get("traceparent"))
@@ -203,7 +205,7 @@ class Handler(WebSocketHandler):
         if self.command != "HEAD":
             super()._write(data)
 
-    def _send_piece(self, piece: bytes) -> None:
+    def _send_piece(self, piece: bytes | bytearray) -> None:
         """Most go in one call. `sendall` first asks the system for the size of its buffer, each time: for a token,
         that costs as much as to send it."""
         sent = self.socket.send(piece)
@@ -211,7 +213,20 @@ class Handler(WebSocketHandler):
         if sent < len(piece):
             super()._sendall(piece[sent:])
 
-    def _sendall(self, data: bytes) -> None:
+    def _write_with_headers(self, data: bytes) -> None:
+        """In one call where both are small: each may wake the client."""
+        if len(data) > PIECE:
+            super()._write_with_headers(data)
+            return
+        self._gathered = bytearray()
+        super()._write_with_headers(data)
+        gathered, self._gathered = self._gathered, None
+        self._sendall(gathered)
+
+    def _sendall(self, data: bytes | bytearray) -> None:
+        if self._gathered is not None:
+            self._gathered += data
+            return
         try:
             # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
             for start in range(0, len(data), PIECE):

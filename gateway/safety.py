@@ -24,6 +24,13 @@ BY_TLS = {"Strict-Transport-Security": f"max-age={YEAR}"}
 def missing(headers: Iterable[tuple[bytes, bytes]], environ: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     """What a response with these headers still needs. ProxyFix has set the scheme of `environ` by then."""
     there = {name.lower() for name, _ in headers}
-    wanted = ALWAYS | (BY_TLS if environ.get("wsgi.url_scheme") == "https" else {})
-    pairs = [(name.encode(), value.encode()) for name, value in wanted.items()]
-    return [pair for pair in pairs if pair[0].lower() not in there]
+    return [pair for name, pair in _WANTED[environ.get("wsgi.url_scheme") == "https"] if name not in there]
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, tuple[bytes, bytes]]]:
+    """Headers as they are written, by how they are compared."""
+    return [(name.lower().encode(), (name.encode(), value.encode())) for name, value in headers.items()]
+
+
+_WANTED = {False: _encoded(ALWAYS), True: _encoded(ALWAYS | BY_TLS)}
+"""By whether the client's connection is TLS."""

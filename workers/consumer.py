@@ -1,4 +1,4 @@
-"""Hop 4: Celery's worker as this process runs it: threads, one queue, nothing of its own on the terminal."""
+"""Hop 4: Celery's worker as this process runs it: one queue, nothing of its own on the terminal."""
 
 import signal
 import warnings
@@ -8,19 +8,20 @@ import celery.apps.worker
 import celery.worker.state
 from celery import Celery
 from celery.apps.worker import install_worker_term_hard_handler
+from celery.concurrency.base import BasePool
 from celery.platforms import SecurityWarning
 
 from shared import redis_keys as keys
 
 
-def make_consumer(app: Celery, *, model: str, concurrency: int) -> Any:
+def make_consumer(app: Celery, *, model: str, pool: type[BasePool], concurrency: int) -> Any:
     """A consumer of one model's queue. Its `start` runs it, until a signal ends it."""
     # Celery warns of root because of pickle; we take JSON alone, and containers have one user.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     # It remembers the last thousand tasks, to drop what comes twice. Jobs have their own fences.
     celery.worker.state.successful_requests.maxlen = 1
     return app.subclass_with_self(_Consumer)(
-        pool="threads",
+        pool=pool,
         concurrency=concurrency,
         queues=[keys.queue(model)],
         without_gossip=True,

@@ -1,4 +1,4 @@
-"""One worker process: one model, one engine, one asyncio loop that owns it, and a Celery pool of threads.
+"""One worker process: one model, one engine, one asyncio loop that owns it, and a Celery pool of its tasks.
 
 The loop runs in a thread of its own; Celery's consumer has the main thread, where signals arrive. SIGTERM
 drains: no new job is taken, those in hand are finished within `drain_timeout`, then the process ends. What is
@@ -29,7 +29,7 @@ from shared.joblog import JobWriter
 from shared.queues import make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
-from workers import metrics, tasks
+from workers import metrics
 from workers.consumer import make_consumer
 from workers.control import Control
 from workers.engines import make_engine
@@ -37,6 +37,7 @@ from workers.engines.base import Engine, EngineDied
 from workers.lease import Lease
 from workers.leaving import leave
 from workers.outbox import Outbox
+from workers.pool import make_pool
 from workers.reporter import Reporter
 from workers.runner import Runner
 from workers.watchdog import Watchdog
@@ -160,7 +161,6 @@ def _consume(
 ) -> None:
     """Run Celery's consumer in this thread until a signal stops it."""
     app = make_celery(settings, model=model.id, keeper=crew.lease)
-    tasks.register(app, crew.runner, loop)
 
     def drain(how: str = "", **_: Any) -> None:
         if how == "Cold":  # a second signal; Celery would terminate jobs, which threads cannot
@@ -176,7 +176,8 @@ def _consume(
 
     celery.signals.worker_ready.connect(ready, weak=False)  # a signal drains from before this on
     celery.signals.worker_shutting_down.connect(drain, weak=False)
-    consumer = make_consumer(app, model=model.id, concurrency=engine.capacity)
+    pool = make_pool(app, crew.runner, loop)
+    consumer = make_consumer(app, model=model.id, pool=pool, concurrency=engine.capacity)
     garbage.settle()
     consumer.start()
     if consumer.exitcode != os.EX_OK:
