@@ -21,11 +21,8 @@ PRIORITY_STEPS = [0, 3, 6, 9]
 class LeaseKeeper(Protocol):
     """What becomes of delivered messages, by their delivery tags. May be called in any thread; never raises."""
 
-    def hold(self, tag: str) -> None:
-        """A message was delivered: extend its lease from now on."""
-
-    def adopt(self, tag: str, message: str) -> None:
-        """Its lease could not be noted: do it as soon as it can."""
+    def adopt(self, tag: str, message: bytes) -> None:
+        """A message was delivered: note its lease as soon as it can be, and extend it from now on."""
 
     def release(self, tag: str) -> None:
         """It was acknowledged: it needs no lease any more."""
@@ -56,7 +53,7 @@ def make_celery(settings: Settings, *, model: str | None = None, keeper: LeaseKe
             "unacked_mutex_key": keys.lease_mutex(model),
         }
     if keeper is not None:
-        options |= {"hold": keeper.hold, "adopt": keeper.adopt, "release": keeper.release}
+        options |= {"adopt": keeper.adopt, "release": keeper.release}
     app.conf.update(
         broker_url=settings.redis_url,
         broker_transport="shared.transport:LeasedTransport",

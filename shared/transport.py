@@ -6,8 +6,8 @@ Five things differ from kombu 5.7, whose own behaviour loses or doubles work whe
   the lease alone, which the worker extends from its engine's loop (workers/lease.py).
 * An acknowledgement never raises into the worker's event loop. It is handed to `release`, which removes the
   message from the lease when Redis can be reached.
-* A message that was taken off its queue, but whose lease could not be noted (Redis is full, was made a replica, or
-  went away in between), is delivered all the same. It is handed to `adopt`, which notes the lease later.
+* A message that was taken off its queue is delivered at once, and its lease is noted by `adopt`: together with
+  others, and also if Redis is full, was made a replica, or went away in between.
 * An error that Redis answers is cured as a lost connection is: by connecting again. A Redis made a replica sends
   one to each waiting consumer, and Celery would end the worker.
 * Priority queues have names that people can read: `model.llama3:p6`.
@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
-from kombu.utils.json import dumps
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +32,10 @@ class LeasedQoS(kombu_redis.QoS):
     """Bookkeeping of delivered messages: acknowledging one gives back its lease."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        # From now on, not from when a thread has time for it: what waits in this worker keeps its lease, too.
-        self.channel.hold(delivery_tag)
-        try:
-            super().append(message, delivery_tag)
-        except (RedisError, OSError) as error:
-            log.warning("message %s is delivered before its lease is noted: %s", delivery_tag, error)
-            info = message.delivery_info
-            self.channel.adopt(delivery_tag, dumps([message._raw, info["exchange"], info["routing_key"]]))
-            virtual.QoS.append(self, message, delivery_tag)
+        info = message.delivery_info
+        restored = [message._raw, info["exchange"], info["routing_key"]]  # as kombu gives back what has no lease
+        self.channel.adopt(delivery_tag, msgspec.json.encode(restored))
+        virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         self.channel.release(delivery_tag)
@@ -55,21 +50,20 @@ class LeasedQoS(kombu_redis.QoS):
 
 
 class LeasedChannel(kombu_redis.Channel):
-    """A channel whose consumers hold leases. The transport options set `hold`, `release` and `adopt`."""
+    """A channel whose consumers hold leases. The transport options set `adopt` and `release`."""
 
     QoS = LeasedQoS
     do_restore = False
     release: Callable[[str], None]
-    adopt: Callable[[str, str], None]
-    hold: Callable[[str], None]
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "release", "adopt", "hold")
+    adopt: Callable[[str, bytes], None]
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "release", "adopt")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.release = self.adopt = self.hold = self._never_consumes
+        self.release = self.adopt = self._never_consumes
         super().__init__(*args, **kwargs)
 
     @staticmethod
-    def _never_consumes(delivery_tag: str, message: str = "") -> None:
+    def _never_consumes(delivery_tag: str, message: bytes = b"") -> None:
         log.error("message %s was delivered on a channel that holds no lease", delivery_tag)
 
 

@@ -5,8 +5,8 @@ that hangs elsewhere, in a process or a thread of its own, is the watchdog's to 
 """
 
 import asyncio
+import contextlib
 import time
-from typing import Any
 
 import redis.asyncio
 
@@ -15,9 +15,9 @@ from workers.outbox import patiently
 
 
 class Lease:
-    """Extends the lease of held messages, and gives back those that were acknowledged.
+    """Notes and extends the lease of messages that were delivered, and gives back those that were acknowledged.
 
-    `hold`, `adopt` and `release` may be called from any thread, and never raise.
+    `adopt` and `release` may be called from any thread, and never raise.
     """
 
     def __init__(self, client: "redis.asyncio.Redis", model: str, seconds: float) -> None:
@@ -27,13 +27,9 @@ class Lease:
         self._beat = seconds / 4
         self._held: set[str] = set()
         self._released: set[str] = set()
-        self._adopted: dict[str, str] = {}
+        self._adopted: dict[str, bytes] = {}
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-
-    def hold(self, tag: str) -> None:
-        """Extend this message's lease from now on."""
-        self._loop.call_soon_threadsafe(self._held.add, tag)
 
     def forget(self, tag: str) -> None:
         """Somebody else has the message: its lease is not ours any more."""
@@ -44,15 +40,16 @@ class Lease:
         self._held.discard(tag)
         await self._redis.zadd(self._index, {tag: 0}, xx=True)
 
-    def adopt(self, tag: str, message: str) -> None:
-        """Note the lease of a message that was delivered without one."""
+    def adopt(self, tag: str, message: bytes) -> None:
+        """This message was delivered: its lease is ours."""
         self._loop.call_soon_threadsafe(self._adopt, tag, message)
 
     def release(self, tag: str) -> None:
         """Give this message back for good: it is done."""
         self._loop.call_soon_threadsafe(self._release, tag)
 
-    def _adopt(self, tag: str, message: str) -> None:
+    def _adopt(self, tag: str, message: bytes) -> None:
+        self._held.add(tag)
         self._adopted[tag] = message
         self._wake.set()
 
@@ -65,26 +62,28 @@ class Lease:
     async def keep(self) -> None:
         """Beat until cancelled."""
         while True:
-            await patiently(self._renew)
-            try:
-                async with asyncio.timeout(self._beat):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await patiently(lambda: self._write(set(self._held)))
+            due = self._loop.time() + self._beat
+            with contextlib.suppress(TimeoutError):
+                while self._loop.time() < due:
+                    async with asyncio.timeout_at(due):
+                        await self._wake.wait()
+                    await patiently(lambda: self._write(set()))
 
-    async def _renew(self) -> None:
+    async def _write(self, extended: set[str]) -> None:
+        """Note what is new, give back what is done, and extend these."""
         self._wake.clear()
-        held, released = set(self._held), set(self._released)
-        adopted: dict[Any, Any] = dict(self._adopted)
+        released, adopted = set(self._released), dict(self._adopted)
+        now = time.time()
         async with self._redis.pipeline(transaction=True) as pipe:
             if adopted:
-                pipe.zadd(self._index, dict.fromkeys(adopted, time.time()))
-                pipe.hset(self._messages, mapping=adopted)
+                pipe.zadd(self._index, dict.fromkeys(adopted, now))
+                pipe.hset(self._messages, mapping=adopted)  # type: ignore[arg-type]
             if released:
                 pipe.zrem(self._index, *released)
                 pipe.hdel(self._messages, *released)
-            if held:
-                pipe.zadd(self._index, dict.fromkeys(held, time.time()), xx=True)
+            if extended:
+                pipe.zadd(self._index, dict.fromkeys(extended, now), xx=True)
             await pipe.execute()
         self._released -= released
         for tag in adopted:

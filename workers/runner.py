@@ -81,14 +81,13 @@ class Runner:
         return self._ended, sum(each.completion_tokens + each.image_steps for each in used)
 
     async def run(self, job: Job, tag: str) -> bool:
-        """Run a job to its end, holding the lease of its message; `tag` is the message's delivery tag.
+        """Run a job to its end; `tag` is its message's delivery tag.
 
         False if the job goes on elsewhere: then its message must not be acknowledged.
 
         A job that is delivered again while it runs here (Redis came back after the lease had ended) is not
         started twice: the new message waits for the same end.
         """
-        self._lease.hold(tag)
         task = self._jobs.get(job.id)
         if task is None:
             task = self._jobs[job.id] = asyncio.create_task(self._attempt(job, tag))

@@ -224,7 +224,8 @@ def test_full_while_a_job_is_delivered(bench: Bench) -> None:
         wait_for(lambda: client.llen("model.m:p3") == 1, 10, "the job to be enqueued")
         client.config_set("maxmemory", 1)
         bench.worker.signal(signal.SIGCONT)
-        wait_for(lambda: "before its lease is noted" in bench.worker.log.read_text(), 10, "the delivery")
+        wait_for(lambda: client.llen("model.m:p3") == 0, 10, "the delivery")
+        assert client.hlen("lease:m") == 0
         client.config_set("maxmemory", 0)
         wait_for(lambda: client.hlen("lease:m") == 1 == client.zcard("lease:m:index"), 10, "the lease to be noted")
     assert_whole(opened)

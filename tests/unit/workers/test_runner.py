@@ -67,17 +67,13 @@ class FakeLog:
 
 class FakeLease:
     def __init__(self) -> None:
-        self.held: list[str] = []
+        self.forgotten: list[str] = []
         self.left: list[str] = []
 
-    def hold(self, tag: str) -> None:
-        self.held.append(tag)
-
     def forget(self, tag: str) -> None:
-        self.held.remove(tag)
+        self.forgotten.append(tag)
 
     async def hand_over(self, tag: str) -> None:
-        self.held.remove(tag)
         self.left.append(tag)
 
 
@@ -198,7 +194,7 @@ def test_who_leaves_hands_over_what_runs() -> None:
 def test_an_attempt_that_is_over_leaves_the_message_alone() -> None:
     """Another worker has it now, under the same tag."""
     bench = run_one(two_words, verdict="fenced")
-    assert (bench.done, bench.lease.held, bench.lease.left) == (False, [], [])
+    assert (bench.done, bench.lease.forgotten, bench.lease.left) == (False, ["tag"], [])
 
 
 def test_an_engine_that_stops_without_a_word_is_a_failure() -> None:
@@ -247,7 +243,7 @@ def test_a_message_delivered_twice_runs_once() -> None:
 
     bench = play(two_words, scenario)
     assert bench.log.begun == 1
-    assert bench.lease.held == ["tag1", "tag2"]
+    assert (bench.lease.forgotten, bench.lease.left) == ([], [])
     assert bench.log.end.state == "succeeded"
 
 
