@@ -33,6 +33,7 @@ PAGE = 16  # chunks read at a time: a slow reader has to come back before the lo
 ENDED = get_args(EndState)
 QUIET = 1.0  # seconds without a message, after which the connection is looked at
 LOOK = 1.0  # seconds between looks whether the client is still there
+TOGETHER = 50  # readers that look at the same moment
 BESIDE = 300  # bytes that a chunk takes beside its payload, more or less
 
 Told = tuple[int, list[Chunk]]
@@ -105,13 +106,16 @@ class Inbox:
         self._ready.set()
 
     def tick(self) -> None:
-        """Have the reader look around; it is quiet, at every other one, if nothing has come since the last."""
+        """Have the reader look around when it has read what comes next; at every other tick at once, if nothing
+        has come since the last, which is to be quiet."""
         self.quiet = not self._came
         self._came = self.quiet
-        self.stir()
+        self.stirred = True
+        if self.quiet:
+            self._ready.set()
 
     def wait(self) -> None:
-        """Wait for something to take, or to be stirred, which a tick does at the latest: a timeout for each chunk
+        """Wait for something to take, or to be stirred, which ticks do at the latest: a timeout for each chunk
         would be a fifth of what relaying it costs."""
         self._ready.wait()
 
@@ -242,8 +246,10 @@ class Relay:
         """Until killed, have readers look around."""
         while True:
             gevent.sleep(LOOK / 2)
-            for waiting in chain.from_iterable(list(self._inboxes.values())):
+            for number, waiting in enumerate(list(chain.from_iterable(self._inboxes.values()))):
                 waiting.tick()
+                if number % TOGETHER == 0:
+                    gevent.sleep(0)  # chunks come first
 
     def run(self) -> None:
         """Receive until killed, through any number of lost connections."""

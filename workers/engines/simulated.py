@@ -167,11 +167,15 @@ class SimulatedEngine:
 
 
 class Steps:
-    """The engine's step: one token for every stream at the same moment, as batching engines give it."""
+    """The engine's step: one token for every stream at the same moment, as batching engines give it.
+
+    Steps are counted from the first on: two engines do not step together.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._next: asyncio.Future[None] | None = None
+        self._start: float | None = None  # the loop's time at which steps are counted from
         self._last = 0.0  # the number of the step that was waited for last
         self._closed = False
 
@@ -181,10 +185,12 @@ class Steps:
         loop = asyncio.get_running_loop()
         if self._next is None or self._next.done():
             self._next = loop.create_future()
+            if self._start is None:
+                self._start = loop.time()
             # Steps fall on multiples of their length, so that pace does not drift with the work between them. A
             # timer may be early, by what its clock does not show.
-            self._last = max(loop.time() // self._seconds, self._last) + 1
-            loop.call_at(self._last * self._seconds, self._end, self._next)
+            self._last = max((loop.time() - self._start) // self._seconds, self._last) + 1
+            loop.call_at(self._start + self._last * self._seconds, self._end, self._next)
         await asyncio.shield(self._next)
 
     def _end(self, step: "asyncio.Future[None]") -> None:
