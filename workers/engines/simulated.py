@@ -119,14 +119,17 @@ class SimulatedEngine:
 
     def _answer(self, body: dict[str, Any], prompt: str) -> Answer:
         """All words of an answer, and why it ends."""
+        most = body.get("max_completion_tokens") or body.get("max_tokens")
         if prompt.startswith("echo "):
             said = prompt[5:].split(" ")
+            length = len(said)
         else:
-            said = random.Random(prompt).choices(WORDS, k=self._args.length)
-        words = [word if n == 0 else f" {word}" for n, word in enumerate(said)]
-        most = body.get("max_completion_tokens") or body.get("max_tokens")
-        finish_reason = "length" if most is not None and most < len(words) else "stop"
-        words, stop = until_stop(words[:most], body.get("stop") or [])
+            length = self._args.length
+            # The first of many choices are those of few: no more are made than are asked for.
+            said = random.Random(prompt).choices(WORDS, k=length if most is None else min(length, most))
+        words = [word if n == 0 else f" {word}" for n, word in enumerate(said[:most])]
+        finish_reason = "length" if most is not None and most < length else "stop"
+        words, stop = until_stop(words, body.get("stop") or [])
         if body.get("echo"):
             # As vLLM has it: the echo comes with a first token, even if none is asked for.
             words = [prompt + "".join(words[:1]), *words[1:]]
