@@ -202,8 +202,8 @@ class Handler(WebSocketHandler):
                 gevent.sleep(1e-6)
 
     def _write(self, data: bytes) -> None:
-        if self.command != "HEAD":
-            super()._write(data)
+        if data and self.command != "HEAD":
+            self._sendall(b"%x\r\n%b\r\n" % (len(data), data) if self.response_use_chunked else data)
 
     def _send_piece(self, piece: bytes | bytearray) -> None:
         """Most go in one call. `sendall` first asks the system for the size of its buffer, each time: for a token,

@@ -98,7 +98,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-class Chunk(msgspec.Struct, frozen=True, array_like=True):
+class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One numbered piece of a job's log. Its number is its place in the log, counted from 1.
 
     `tokens` are the ids of the model's tokens this piece stands for; `payload` is an OpenAI chunk as JSON
@@ -123,7 +123,7 @@ def ending(state: EndState, failure: Failure) -> bytes:
     return Chunk(0, [], end=End(state=state, failure=failure)).encode()
 
 
-class Frame(msgspec.Struct, frozen=True, array_like=True):
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Consecutive chunks of one job, as published to its gateway; `first` is the first one's number."""
 
     job: str

@@ -29,7 +29,7 @@ from shared.joblog import JobWriter
 from shared.queues import make_celery
 from shared.registry import Registry, Report
 from shared.settings import Settings
-from workers import metrics
+from workers import metrics, packing
 from workers.consumer import make_consumer
 from workers.control import Control
 from workers.engines import make_engine
@@ -145,9 +145,11 @@ async def _hire(settings: Settings, model: Model, engine: Engine, worker_id: str
 
 def _client(settings: Settings) -> "redis.asyncio.Redis":
     # Retries are ours (outbox.patiently): redis-py's would repeat a call unseen.
-    return redis.asyncio.Redis.from_url(
+    client = redis.asyncio.Redis.from_url(
         settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=AsyncRetry(NoBackoff(), 0)
     )
+    packing.speed_up(client)
+    return client
 
 
 def _consume(

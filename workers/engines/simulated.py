@@ -177,7 +177,7 @@ class Steps:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._next: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._start: float | None = None  # the loop's time at which steps are counted from
         self._last = 0.0  # the number of the step that was waited for last
         self._closed = False
@@ -186,19 +186,22 @@ class Steps:
         if self._closed:
             raise EngineFailed("the engine was closed")
         loop = asyncio.get_running_loop()
-        if self._next is None or self._next.done():
-            self._next = loop.create_future()
+        if not self._waiting:
             if self._start is None:
                 self._start = loop.time()
             # Steps fall on multiples of their length, so that pace does not drift with the work between them. A
             # timer may be early, by what its clock does not show.
             self._last = max((loop.time() - self._start) // self._seconds, self._last) + 1
-            loop.call_at(self._start + self._last * self._seconds, self._end, self._next)
-        await asyncio.shield(self._next)
+            loop.call_at(self._start + self._last * self._seconds, self._end)
+        step = loop.create_future()
+        self._waiting.append(step)
+        await step
 
-    def _end(self, step: "asyncio.Future[None]") -> None:
-        if not step.done():
-            step.set_result(None)
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for step in waiting:
+            if not step.done():
+                step.set_result(None)
 
     def close(self) -> None:
         """No step follows the present one."""
