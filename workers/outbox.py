@@ -52,10 +52,14 @@ class Line:
 
     async def close(self, end: End) -> str:
         """Queue the last chunk and wait until the log has it, or refuses it. The verdict tells which."""
-        if not self.closed.done():
+        self.finish(end)
+        return await self.closed
+
+    def finish(self, end: End) -> None:
+        """Queue the last chunk; returns at once. Another end, after that, is too late."""
+        if self.end is None and not self.closed.done():
             self.end = end
             self.put(Chunk(self.attempt, [], end=end))
-        return await self.closed
 
     async def flushed(self) -> None:
         """Wait until the log has, or refuses, all that was put."""
@@ -123,8 +127,14 @@ class Outbox:
             await patiently(self._flush)
 
     async def _flush(self) -> None:
+        """Write all that waits: who waits for a first chunk does not wait for those that go on."""
         self._wake.clear()
         lines = list(self._waiting.values())
+        for some in ([line for line in lines if not line.written], [line for line in lines if line.written]):
+            if some:
+                await self._write(some)
+
+    async def _write(self, lines: list[Line]) -> None:
         batch = [line.next() for line in lines]
         try:
             verdicts = await self._writer.append(batch)

@@ -208,7 +208,9 @@ class Runner:
         async with aclosing(self._engine.generate(job, recorded, meter)) as stream:
             async for item in stream:
                 if isinstance(item, Done):
-                    return End(state="succeeded", finish_reason=item.finish_reason, usage=item.usage)
+                    end = End(state="succeeded", finish_reason=item.finish_reason, usage=item.usage)
+                    line.finish(end)  # together with what was said last
+                    return end
                 line.put(Chunk(line.attempt, item.tokens, msgspec.Raw(item.payload)))
         raise EngineFailed("the engine stopped without an end")
 

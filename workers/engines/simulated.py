@@ -232,10 +232,13 @@ async def _counted(
 async def _streamed(
     payloads: Completions, answers: Sequence[Answer], spoken: AsyncIterator[tuple[int, str]], usage: Usage
 ) -> AsyncIterator[Piece]:
-    for opening in payloads.opening(answers):
-        yield Piece(payload=opening)
+    openings = [Piece(payload=opening) for opening in payloads.opening(answers)]
     async for place, word in spoken:
+        while openings:  # with the first word, as vLLM has it
+            yield openings.pop(0)
         yield Piece(payload=payloads.piece(place, word), tokens=[_token(word)])
+    for opening in openings:
+        yield opening
     for place, answer in enumerate(answers):
         yield Piece(payload=payloads.end(place, answer))
     if payloads.counted:

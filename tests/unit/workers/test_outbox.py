@@ -87,9 +87,38 @@ def test_what_is_put_during_a_call_goes_into_the_next() -> None:
         assert await one.close(END) == "ok"
         assert await two.close(END) == "ok"
         assert len(log.calls[0]) == 1
-        assert len(log.calls) <= 3
+        assert len(log.calls) <= 4
         assert len(log.chunks["a"]) == 4
         assert len(log.chunks["b"]) == 2
+
+    run(scenario)
+
+
+def test_who_waits_for_a_first_chunk_goes_first() -> None:
+    async def scenario(log: FakeLog, box: Outbox) -> None:
+        old = [box.open(name, 1, 0, Stops()) for name in "ab"]
+        for line in old:
+            put(line, "1")
+            await line.flushed()
+        log.up.clear()
+        put(old[0], "2")
+        put(new := box.open("c", 1, 0, Stops()), "1")
+        put(old[1], "2")
+        log.up.set()
+        assert [await line.close(END) for line in (new, *old)] == ["ok"] * 3
+        later = [[item.job_id for item in call] for call in log.calls[2:]]
+        assert later[:2] == [["c"], ["a", "b"]]
+
+    run(scenario)
+
+
+def test_an_end_goes_with_what_was_said_last() -> None:
+    async def scenario(log: FakeLog, box: Outbox) -> None:
+        line = box.open("a", 1, 0, Stops())
+        put(line, "1")
+        line.finish(END)
+        assert await line.close(End(state="failed")) == "ok"
+        assert [[item.state for item in call] for call in log.calls] == [["succeeded"]], "the first end stands"
 
     run(scenario)
 
