@@ -25,9 +25,9 @@ from tests.conftest import simulated_model
 
 STREAMS = 256
 PACE = 20.0  # tokens a second of each
-IDLE = 5.0  # seconds without a request
+IDLE = 20.0  # seconds without a request
 LONGEST = 8_000  # tokens of an answer
-JOBS = 500  # whose way through the line is measured
+JOBS = 2_000  # whose way through the line is measured
 STARTS = 120.0  # seconds
 
 Figures = dict[str, float]
