@@ -27,7 +27,7 @@ DEV := .venv/.dev
 PEERS := .bench/litellm
 
 .PHONY: up test check audit chaos parity setup dev clients lock clean help
-.PHONY: bench bench-batching bench-estimates bench-failover bench-leaving bench-plan bench-relay bench-scaling bench-sharing
+.PHONY: bench bench-batching bench-estimates bench-failover bench-gpu bench-leaving bench-plan bench-relay bench-scaling bench-sharing
 .PHONY: bench-slow-reader bench-soak bench-spending bench-stalled
 
 up: setup ## set up, and run the gateway, a language model and an image model
@@ -60,6 +60,9 @@ bench-batching: setup dev ## the cluster's throughput against the same engine al
 
 bench-estimates: setup dev ## what those who wait are told of their time, against what happens
 	$(BIN)/python -m bench.estimates $(ARGS)
+
+bench-gpu: setup dev ## true architectures on a GPU, alone and through the cluster; needs vLLM's CUDA build
+	VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 $(BIN)/python -W ignore -m bench.gpu $(ARGS)
 
 bench-failover: setup dev ## kill workers, gateways and Valkey, try after try; half an hour
 	VLLM_LOGGING_LEVEL=ERROR $(BIN)/python -W ignore -m bench.failover $(ARGS)

@@ -129,12 +129,12 @@ def in_process(llm: Any) -> Ask:
     return ask
 
 
-def over_http(client: httpx.AsyncClient, url: str, key: str) -> Ask:
+def over_http(client: httpx.AsyncClient, url: str, key: str, model: str) -> Ask:
     """A streamed chat completion, as a client of the public API gets it."""
 
     async def ask(prompt: str, tokens: int) -> Answer:
         body = {
-            "model": MODEL,
+            "model": model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "max_tokens": tokens,
@@ -220,16 +220,21 @@ def _engine_processes(known: set[int]) -> list[psutil.Process]:
     return new
 
 
-def _engine(model: Model) -> Any:
+def start_engine(model: Model, weights: str, streams: int) -> Any:
+    """vLLM's AsyncLLM in this process, with the arguments that a worker would give it."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
     from workers.engines.vllm import parse_engine_args, set_environment
+
+    set_environment()
+    return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(parse_engine_args(model, weights, streams)))
+
+
+def _engine(model: Model) -> Any:
     from workers.weights import locate
 
-    weights = locate(model, ROOT / "data", lambda share, detail: None)
-    set_environment()
-    return AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(parse_engine_args(model, weights, 64)))
+    return start_engine(model, locate(model, ROOT / "data", lambda share, detail: None), 64)
 
 
 async def _main(args: argparse.Namespace) -> dict[str, Any]:
@@ -243,13 +248,15 @@ async def _main(args: argparse.Namespace) -> dict[str, Any]:
         running.share_weights()
         running.start_gateway()
         running.start_worker(MODEL, engine=None, timeout=300)
-        found = {"cluster": Contender(over_http(client, running.url, running.key()), _engine_processes(known))}
+        found = {
+            "cluster": Contender(over_http(client, running.url, running.key(), MODEL), _engine_processes(known))
+        }
         if args.peers:
             server = stack.enter_context(vllm_server(model, folder, folder / "vllm.log"))
             engine = _engine_processes(known)
-            found["server"] = Contender(over_http(client, server.url, "none"), engine)
+            found["server"] = Contender(over_http(client, server.url, "none", MODEL), engine)
             proxy = stack.enter_context(litellm(folder, server.url, MODEL))
-            found["litellm"] = Contender(over_http(client, proxy.url, proxy.key), engine)
+            found["litellm"] = Contender(over_http(client, proxy.url, proxy.key, MODEL), engine)
         llm = _engine(model)
         stack.callback(llm.shutdown)
         return await measure({ENGINE: Contender(in_process(llm), _engine_processes(known))} | found, args)

@@ -3,6 +3,7 @@
 `weights` in the catalogue is one of
     package:NAME/FILE   a GGUF file inside an installed Python package, unpacked once to a plain model folder
     random:sdxl-tiny    a tiny SDXL pipeline of random weights, built once: images without a download or a GPU
+    random:sdxl         the same at SDXL's own size, 7 GB: its pictures mean nothing, its speed does
     anything else       a model hub's id or a local path, left to the engine
 
 From the command line: `python -m workers.weights MODEL...` prepares catalogue entries ahead of a worker's start.
@@ -12,6 +13,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,10 @@ def _builder(model: Model, progress: Progress) -> Callable[[Path], None] | None:
     if scheme == "package":
         return partial(_unpack_gguf, model, name, progress)
     if scheme == "random":
-        if name != "sdxl-tiny":
-            raise SetupError(f"{model.id}: there are no weights random:{name}; there are random:sdxl-tiny")
-        return partial(_build_sdxl_tiny, progress)
+        if name not in SDXL:
+            known = " and ".join(f"random:{size}" for size in SDXL)
+            raise SetupError(f"{model.id}: there are no weights random:{name}; there are {known}")
+        return partial(_build_sdxl, name, progress)
     return None
 
 
@@ -131,27 +134,72 @@ def _package_file(model: Model, name: str) -> Path:
     return file
 
 
-def _build_sdxl_tiny(progress: Progress, folder: Path) -> None:
-    """Write an SDXL pipeline with every part of the real one, and none of its size or skill.
+@dataclass(frozen=True)
+class Size:
+    """Of an SDXL pipeline: channels and layers of its parts. `encoders` are (channels, between, layers, heads) of
+    the text encoders; `depths` how many transformers a block has."""
+
+    encoders: tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
+    unet: tuple[int, int, int]
+    heads: tuple[int, int, int]  # of its attention
+    layers: int
+    depths: tuple[int, int, int]
+    time: int
+    vae: tuple[int, int, int, int]
+    groups: int
+    picture: int  # pixels a side
+    dtype: str
+
+
+SDXL = {
+    "sdxl-tiny": Size(
+        encoders=((32, 64, 2, 4), (32, 64, 2, 4)),
+        unet=(32, 64, 96),
+        heads=(2, 4, 6),
+        layers=1,
+        depths=(1, 1, 1),
+        time=8,
+        vae=(16, 16, 32, 32),
+        groups=8,
+        picture=256,
+        dtype="float32",
+    ),
+    "sdxl": Size(
+        encoders=((768, 3072, 12, 12), (1280, 5120, 32, 20)),
+        unet=(320, 640, 1280),
+        heads=(5, 10, 20),
+        layers=2,
+        depths=(1, 2, 10),
+        time=256,
+        vae=(128, 256, 512, 512),
+        groups=32,
+        picture=1024,
+        dtype="float16",
+    ),
+}
+
+
+def _build_sdxl(name: str, progress: Progress, folder: Path) -> None:
+    """Write an SDXL pipeline with every part of the real one, of the size of this name, and none of its skill.
 
     The weights come from a fixed seed.
     """
-    progress(0.0, "building sdxl-tiny: starting diffusers")
+    progress(0.0, f"building {name}: starting diffusers")
     hush()
     import torch
     from diffusers import StableDiffusionXLPipeline
 
-    progress(0.8, "building sdxl-tiny")
+    progress(0.8, f"building {name}")
+    size = SDXL[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        pipeline = StableDiffusionXLPipeline(
-            **_tiny_text_parts(), **_tiny_image_parts(), force_zeros_for_empty_prompt=True, add_watermarker=False
-        )
-    pipeline.save_pretrained(folder)
+        parts = _text_parts(size) | _image_parts(size)
+        pipeline = StableDiffusionXLPipeline(**parts, force_zeros_for_empty_prompt=True, add_watermarker=False)
+    pipeline.to(getattr(torch, size.dtype)).save_pretrained(folder)
 
 
-def _tiny_text_parts() -> dict[str, Any]:
-    """SDXL's two text encoders, 32 channels each, and a tokenizer whose tokens are bytes."""
+def _text_parts(size: Size) -> dict[str, Any]:
+    """SDXL's two text encoders, and a tokenizer whose tokens are bytes."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -159,51 +207,57 @@ def _tiny_text_parts() -> dict[str, Any]:
     # CLIP spells the last letter of a word as a token of its own.
     entries = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizer(vocab={entry: n for n, entry in enumerate(entries)}, merges=[], model_max_length=77)
-    config = CLIPTextConfig(
-        vocab_size=len(entries),
-        hidden_size=32,
-        intermediate_size=64,
-        projection_dim=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+    first, second = (
+        CLIPTextConfig(
+            vocab_size=len(entries),
+            hidden_size=channels,
+            intermediate_size=between,
+            projection_dim=channels,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            max_position_embeddings=77,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        for channels, between, layers, heads in size.encoders
     )
     return {
         "tokenizer": tokenizer,
         "tokenizer_2": tokenizer,
-        "text_encoder": CLIPTextModel(config),
-        "text_encoder_2": CLIPTextModelWithProjection(config),
+        "text_encoder": CLIPTextModel(first),
+        "text_encoder_2": CLIPTextModelWithProjection(second),
     }
 
 
-def _tiny_image_parts() -> dict[str, Any]:
-    """SDXL's UNet with about 2 million parameters, its autoencoder (8 pixels a latent) and its scheduler."""
+def _image_parts(size: Size) -> dict[str, Any]:
+    """SDXL's UNet, its autoencoder (8 pixels a latent) and its scheduler."""
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 
+    (first, *_), (second, *_) = size.encoders
     unet = UNet2DConditionModel(
-        sample_size=32,
+        sample_size=size.picture // 8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(32, 64, 96),
-        layers_per_block=1,
-        transformer_layers_per_block=(1, 1, 1),
-        attention_head_dim=(2, 4, 6),
+        block_out_channels=size.unet,
+        layers_per_block=size.layers,
+        transformer_layers_per_block=size.depths,
+        attention_head_dim=size.heads,
         use_linear_projection=True,
-        cross_attention_dim=64,  # both text encoders' channels, side by side
+        cross_attention_dim=first + second,  # both text encoders' channels, side by side
         addition_embed_type="text_time",
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=32 + 6 * 8,  # the pooled text, and six numbers of size and crop
+        addition_time_embed_dim=size.time,
+        # The pooled text, and six numbers of size and crop.
+        projection_class_embeddings_input_dim=second + 6 * size.time,
     )
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 16, 32, 32),
-        norm_num_groups=8,
+        block_out_channels=size.vae,
+        norm_num_groups=size.groups,
+        layers_per_block=size.layers,
         latent_channels=4,
-        sample_size=256,
+        sample_size=size.picture,
         scaling_factor=0.13025,
     )
     scheduler = EulerDiscreteScheduler(

@@ -17,8 +17,7 @@ from bench.machine import save
 from bench.peers import measure
 from bench.peers.contenders import Contender, contenders
 from bench.peers.load import percentile
-from bench.peers.report import write
-from tests.cluster import ROOT
+from bench.peers.report import RESULTS, write
 
 NAMES = ["engine", "litellm", "crofai"]
 LOADS = {1: 50.0, 16: 50.0, 64: 50.0, 512: 20.0, 2000: 5.0}  # streams: tokens a second of each
@@ -26,7 +25,6 @@ PACE = 50.0  # where nothing else is said
 QUICK = 1000.0  # tokens a second, where whole answers are asked for
 WORDS = 8  # of a whole answer
 CLIENTS = 64  # that ask for whole answers
-RESULTS = ROOT / "bench" / "results" / "peers.json"
 
 
 def main() -> None:
@@ -42,7 +40,7 @@ def main() -> None:
         found = run(Path(folder), args)
     save(args.out, found)
     if args.out == RESULTS:
-        write(RESULTS)
+        write()
 
 
 def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:

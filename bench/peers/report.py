@@ -6,20 +6,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.peers import notes
 from bench.peers.plots import COLOURS, PLOTTED, draw
 from tests.cluster import ROOT
 
+RESULTS = ROOT / "bench" / "results" / "peers.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
 
 
 class Goal(NamedTuple):
-    """A row of the table of goals: a figure, and whether it is good enough."""
+    """A row of the table of goals: a figure, and whether it is good enough; None is not measured."""
 
     what: str
     goal: str
     figure: str
-    held: bool
+    held: bool | None
+    where: str
+    command: str
 
 
 class Shown(NamedTuple):
@@ -53,76 +57,141 @@ WHOLE = (
 )
 
 
-def write(file: Path) -> None:
-    """The page and its plots, of a file of results."""
-    record = json.loads(file.read_text())
-    PAGE.write_text("\n".join(_page(record)) + "\n")
-    draw(record["figures"], PLOTS)
+def write() -> None:
+    """The page and its plots, of the results that lie in their folder."""
+    PAGE.write_text(page())
+    draw(json.loads(RESULTS.read_text())["figures"], PLOTS)
 
 
-def _page(record: dict[str, Any]) -> Iterator[str]:
-    figures, machine = record["figures"], record["machine"]
-    yield "# Beside its peers"
+def page() -> str:
+    """The page, of the results that lie in their folder."""
+    found = {name: _read(RESULTS.with_name(f"{name}.json")) for name in ("batching", "scaling", "gpu")}
+    return "\n".join(_page(json.loads(RESULTS.read_text()), found)) + "\n"
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _page(record: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+    figures = record["figures"]
+    yield "# Measured against the best"
     yield ""
-    yield "Made by `make bench` from [bench/results/peers.json](../bench/results/peers.json); do not edit."
+    yield "Made by `make bench` from the results in [bench/results](../bench/results); do not edit."
     yield ""
-    versions = ", ".join(f"{name} {found}" for name, found in figures["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     yield (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
-        f"Python {machine['python']}, {machine['date']}; {versions}. Clients, engine, gateway, worker and Redis "
-        "share the cores. Figures are medians of rounds that were run in turn, with the least and the most."
+        f"Beside its peers: {_machine(record)}; {versions}. Clients, engine, gateway, worker and Redis share the "
+        "cores. Figures are medians of rounds that were run in turn, with the least and the most."
     )
     yield ""
-    rows = [[goal.what, goal.goal, goal.figure, "held" if goal.held else "**missed**"] for goal in goals(figures)]
-    yield from _table(("measure", "goal", "figure", ""), rows)
+    goals = [*_of_batching(found["batching"]), *_of_peers(figures), *of_gpu(found["gpu"])]
+    words = {True: "held", False: "**missed**", None: "not measured"}
+    rows = [[g.what, g.goal, g.figure, words[g.held], g.where, f"`{g.command}`"] for g in goals]
+    yield from _table(("measure", "goal", "figure", "", "conditions", "command"), rows)
+    yield from notes.of({goal.what for goal in goals if not goal.held})
     for name, title in PLOTTED.items():
         yield ""
         yield f"![{title}](benchmarks/{name}.svg)"
-    for count, found in figures["streams"].items():
-        yield ""
-        yield f"## {int(count):,} streams"
-        yield ""
-        yield from _figures(found, STREAMS)
-    yield ""
-    yield "## Whole answers, at saturation"
-    yield ""
-    yield from _figures(figures["whole"], WHOLE)
-    yield ""
-    yield "## The first token"
-    yield ""
-    yield from _first_tokens(figures["first_tokens"])
+    for count, contenders in figures["streams"].items():
+        yield from _section(f"{int(count):,} streams", _figures(contenders, STREAMS))
+    yield from _section("Whole answers, at saturation", _figures(figures["whole"], WHOLE))
+    yield from _section("The first token", _first_tokens(figures["first_tokens"]))
+    if found["batching"]:
+        yield from _section("A real engine", _batching(found["batching"]))
+    if found["scaling"]:
+        yield from _section("How cost grows", _scaling(found["scaling"]))
+    if found["gpu"]:
+        yield from _section("On a GPU", _gpu(found["gpu"]))
 
 
-def goals(figures: dict[str, Any]) -> Iterator[Goal]:
-    """What was to be reached, and what was."""
+def _machine(record: dict[str, Any]) -> str:
+    machine = record["machine"]
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+        f"Python {machine['python']}, {machine['date']}"
+    )
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield ""
+    yield f"## {title}"
+    yield ""
+    yield from lines
+
+
+def _of_batching(record: dict[str, Any] | None) -> Iterator[Goal]:
+    """Of the cluster before a real engine, against that engine alone."""
+    what = "cluster's throughput / the engine's alone, vLLM on the processor"
+    command = 'make bench-batching ARGS="--peers --streams 64"'
+    if record is None:
+        yield Goal(what, "≥ 0.98", "", None, "64 streams", command)
+        return
+    ratio = record["figures"]["cluster"]["ratio"]
+    low, high = record["figures"]["cluster"]["ratio_range"]
+    streams = len(record["rounds"]["cluster"][0]["ttft"])
+    figure = f"{ratio:.3f} ({low:.3f}–{high:.3f})"
+    yield Goal(what, "≥ 0.98", figure, ratio >= 0.98, f"{streams} streams, smollm2-135m", command)
+
+
+def _of_peers(figures: dict[str, Any]) -> Iterator[Goal]:
+    """What was to be reached beside LiteLLM and the engine alone, and what was."""
     streams, whole = figures["streams"], figures["whole"]
+    yield from _added(figures["first_tokens"])
     for count in ("16", "64", "512"):
         yield from _relayed(count, streams.get(count, {}))
     requests = {name: _median(found["requests_per_gateway_cpu_second"]) for name, found in whole.items()}
     if requests.keys() >= {"crofai", "litellm"}:
         ratio = requests["crofai"] / requests["litellm"]
-        yield Goal("whole answers per gateway CPU-second / LiteLLM's", "≥ 8", f"{ratio:.1f}", ratio >= 8)
+        what = "whole answers per gateway CPU-second / LiteLLM's"
+        yield Goal(what, "≥ 8", f"{ratio:.1f}", ratio >= 8, "64 clients, 8 tokens an answer", "make bench")
     if "2000" in streams and "jitter_p99_ms" in streams["2000"]["crofai"]:
         found = streams["2000"]["crofai"]
-        jitter, memory = _median(found["jitter_p99_ms"]), max(found["gateway_kib_per_stream"])
-        yield Goal("2,000 streams, one gateway: jitter p99", "≤ 50 ms", f"{jitter:.1f} ms", jitter <= 50)
-        kb = memory * 1.024
-        yield Goal("2,000 streams, one gateway: memory per stream", "≤ 50 KB", f"{kb:.1f} KB", kb <= 50)
-    yield from _added(figures["first_tokens"])
+        where = "2,000 streams, one gateway, 5 tokens/s each"
+        jitter = _median(found["jitter_p99_ms"])
+        yield Goal("jitter between tokens, p99", "≤ 50 ms", f"{jitter:.1f} ms", jitter <= 50, where, "make bench")
+        kb = max(found["gateway_kib_per_stream"]) * 1.024
+        yield Goal("gateway's memory per stream", "≤ 50 KB", f"{kb:.1f} KB", kb <= 50, where, "make bench")
+
+
+def of_gpu(record: dict[str, Any] | None) -> Iterator[Goal]:
+    """Of true architectures on an H200."""
+    figures = record["figures"] if record else {}
+    command = "make bench-gpu"
+    for name, least in (("llama3", 550), ("llama3.1-8b", 500), ("llama3.2-1b", 1900)):
+        what = f"{name}, a stream through the cluster"
+        speeds = {setting: found["cluster"]["per_stream"] for setting, found in figures.get(name, {}).items()}
+        if speeds:
+            setting = max(speeds, key=lambda each: speeds[each])
+            best = speeds[setting]
+            yield Goal(what, f"≥ {least:,} tokens/s", f"{best:,.0f}", best >= least, f"H200, {setting}", command)
+        else:
+            yield Goal(what, f"≥ {least:,} tokens/s", "", None, "H200", command)
+    ratios = [
+        found["cluster"]["batched"] / found["engine"]["batched"]
+        for name, settings in figures.items()
+        for found in settings.values()
+        if name != "sdxl"
+    ]
+    what = "cluster's throughput / the engine's alone, least of all models"
+    if ratios:
+        yield Goal(what, "≥ 0.95", f"{min(ratios):.3f}", min(ratios) >= 0.95, "H200, 64 streams", command)
+    else:
+        yield Goal(what, "≥ 0.95", "", None, "H200, 64 streams", command)
 
 
 def _relayed(count: str, found: dict[str, Any]) -> Iterator[Goal]:
     """What the gateway relays, against what the others' one process does."""
     name = "tokens_per_gateway_cpu_second"
     relayed = {each: _median(figures[name]) for each, figures in found.items() if name in figures}
+    where = f"{count} streams"
     if relayed.keys() >= {"crofai", "litellm"}:
         ratio = relayed["crofai"] / relayed["litellm"]
-        yield Goal(
-            f"tokens per gateway CPU-second / LiteLLM's, {count} streams", "≥ 20", f"{ratio:.1f}", ratio >= 20
-        )
+        what = "tokens per gateway CPU-second / LiteLLM's"
+        yield Goal(what, "≥ 20", f"{ratio:.1f}", ratio >= 20, where, "make bench")
     if relayed.keys() >= {"crofai", "engine"}:
         ratio = relayed["crofai"] / relayed["engine"]
-        yield Goal(f"… / the bare Starlette server's own, {count} streams", "> 1", f"{ratio:.2f}", ratio > 1)
+        yield Goal("… / the bare Starlette server's own", "> 1", f"{ratio:.2f}", ratio > 1, where, "make bench")
 
 
 def _added(first: dict[str, Any]) -> Iterator[Goal]:
@@ -137,13 +206,15 @@ def _added(first: dict[str, Any]) -> Iterator[Goal]:
         return
     ours, theirs = added["crofai"], added.get("litellm")
     for part, goal in (("p50_ms", 5.0), ("p99_ms", 15.0)):
-        beside = f" (LiteLLM at its half load: {theirs[part]:.1f} ms)" if theirs else ""
+        beside = f" (LiteLLM at half of its load: {theirs[part]:.1f} ms)" if theirs else ""
         held = ours[part] <= goal and (theirs is None or ours[part] < theirs[part])
         yield Goal(
             f"added time to the first token at half load, {part[:3]}",
             f"≤ {goal:g} ms, and below LiteLLM's",
             f"{ours[part]:.1f} ms{beside}",
             held,
+            f"{first['most_streams']['crofai'] // 2} streams at 50 tokens/s",
+            "make bench",
         )
 
 
@@ -158,6 +229,51 @@ def _first_tokens(first: dict[str, Any]) -> Iterator[str]:
     ordered = [name for name in COLOURS if name in names]
     rows = [[count, *(_both(load.get(name)) for name in ordered)] for count, load in first["loads"].items()]
     yield from _table(("streams", *(f"{name} p50, p99, ms" for name in ordered)), rows)
+
+
+def _batching(record: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{_machine(record)}. `{record['command']}`: the same prompts, weights and arguments in turn; ratios are "
+        "of rounds that ran one after the other."
+    )
+    yield ""
+    rows = []
+    for name, found in record["figures"].items():
+        low, high = found["ratio_range"]
+        times = [found[which][part] for which in ("ttft_batched_ms", "ttft_alone_ms") for part in ("p50", "p99")]
+        ratio = f"{found['ratio']:.3f} ({low:.3f}–{high:.3f})"
+        rows.append([name, f"{found['tokens_per_second']:.1f}", ratio, *(f"{each:.0f}" for each in times)])
+    first = ("all at once p50", "all at once p99", "alone p50", "alone p99")
+    yield from _table(("", "tokens/s", "/ in-process", *(f"first token, {each}, ms" for each in first)), rows)
+
+
+def _scaling(record: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{_machine(record)}. `{record['command']}`: 256 streams at 20 tokens/s, shared by what there is; `idle` "
+        "is what the system costs while nobody asks. The last column is the exponent of a power law through the "
+        "values: 0 is no growth, 1 in proportion."
+    )
+    for name, figures in record["figures"].items():
+        yield ""
+        counts = list(next(iter(figures.values()))["values"])
+        rows = []
+        for figure, found in figures.items():
+            power = "–" if found["exponent"] is None else f"{found['exponent']:.2f}"
+            rows.append([figure.replace("_", " "), *(f"{found['values'][each]:,.1f}" for each in counts), power])
+        yield from _table((name, *(f"{int(each):,}" for each in counts), "n^"), rows)
+
+
+def _gpu(record: dict[str, Any]) -> Iterator[str]:
+    yield f"{_machine(record)}. `{record['command']}`: true architectures, weights that are made up."
+    yield ""
+    titles = ("tokens/s", "", "a stream alone", "through the cluster", "bandwidth's limit", "told to users")
+    rows = []
+    for name, settings in record["figures"].items():
+        for setting, found in settings.items() if name != "sdxl" else ():
+            speeds = [found[who][what] for what in ("per_stream", "batched") for who in ("engine", "cluster")]
+            row = [*speeds[:2], found["limit"], found["seed"], *speeds[2:]]
+            rows.append([name, setting, *(f"{each:,.0f}" for each in row)])
+    yield from _table((*titles, "batched alone", "batched through the cluster"), rows)
 
 
 def _both(load: dict[str, list[float]] | None) -> str:
@@ -197,4 +313,4 @@ def _median(values: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    write(ROOT / "bench" / "results" / "peers.json")
+    write()

