@@ -218,9 +218,11 @@ class Handler(WebSocketHandler):
         if len(data) > PIECE:
             super()._write_with_headers(data)
             return
-        self._gathered = bytearray()
-        super()._write_with_headers(data)
-        gathered, self._gathered = self._gathered, None
+        self._gathered = gathered = bytearray()
+        try:
+            super()._write_with_headers(data)
+        finally:
+            self._gathered = None
         self._sendall(gathered)
 
     def _sendall(self, data: bytes | bytearray) -> None:

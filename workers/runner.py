@@ -137,6 +137,7 @@ class Runner:
         end = _refusal(start, line)
         if end is None:
             end = await self._generate(job, line, recorded)
+            end = line.end or end  # one that is under way stands, though its time was over meanwhile
             trace.made(line.tokens)
         if end is None:
             trace.end("handed over", len(line.chunks))
