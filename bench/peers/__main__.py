@@ -62,8 +62,11 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         found["whole"] = _rounds(
             running, args.rounds, "whole answers", lambda each: measure.whole(each, CLIENTS, WORDS, args.seconds)
         )
+    with contenders(_new(folder, "capacity"), args.contenders, PACE) as running:
+        most = {name: measure.capacity(each, PACE, 4) for name, each in running.items() if name != "engine"}
+    # Anew: who has just been asked for more than it can do is still at it.
     with contenders(_new(folder, "first"), args.contenders, PACE) as running:
-        found["first_tokens"] = _first_tokens(running, args)
+        found["first_tokens"] = _first_tokens(running, most, args)
     return found
 
 
@@ -95,9 +98,8 @@ def _peaks(found: dict[str, Any], running: dict[str, Contender], count: int) -> 
         found["streams"][str(count)][name]["gateway_peak_mib"] = [round(contender.peak() / 2**20, 1)]
 
 
-def _first_tokens(running: dict[str, Contender], args: argparse.Namespace) -> dict[str, Any]:
+def _first_tokens(running: dict[str, Contender], most: dict[str, int], args: argparse.Namespace) -> dict[str, Any]:
     """At half of what each can serve, beside the engine alone at as many; and at LiteLLM's half, all."""
-    most = {name: measure.capacity(each, PACE, 4) for name, each in running.items() if name != "engine"}
     print(f"most streams at their pace: {most}", file=sys.stderr)
     loads = sorted({max(1, count // 2) for count in most.values()})
     found: dict[str, Any] = {"most_streams": most, "loads": {}}
