@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +43,7 @@ from shared.tiers import Tiers
 log = logging.getLogger(__name__)
 
 MOST_GRACE = 300  # seconds a client may stay away from its job
-SWEEP = 0.25  # seconds between looks for clients that have not come back
+SWEEP = 0.5  # seconds between looks for clients that have not come back
 TEND = 1.0  # seconds between looks at jobs that wait
 REFUSALS = (ModelUnavailable, QueueFull, RateLimited, QuotaExceeded)
 """After which there is no job, for certain."""
@@ -135,8 +135,22 @@ class Answer:
                     yield chunks[:-1]
                 raise Relayed(self.end.failure)
 
+    def pass_on(self, write: Callable[[list[Chunk]], bool]) -> None:
+        """From now on chunks may go to the client by `write`, past who iterates and waits: all but the last. It
+        must not block, and tells whether it has taken them."""
+
+        def express(number: int, chunks: list[Chunk]) -> bool:
+            before, self.number = self.number, number
+            if write(chunks):
+                return True
+            self.number = before
+            return False
+
+        self._inbox.express = express
+
     def close(self) -> None:
         """No more of it is wanted."""
+        self._inbox.express = None
         self._chunks.close()
 
 

@@ -63,7 +63,7 @@ class Drain:
 
     def drain(self) -> int:
         """Move a batch; how many entries it had. Raises redis errors, SetupError or AccountsUnreachable."""
-        if not self._has_turn():
+        if not self._redis.xlen(keys.USAGE) or not self._has_turn():
             return 0
         entries: Any = self._redis.xrange(keys.USAGE, count=BATCH)
         if not entries:

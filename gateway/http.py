@@ -51,6 +51,7 @@ class Handler(WebSocketHandler):
     close_connection: bool
     response_headers: list[tuple[bytes, bytes]]
     _gathered: bytearray | None = None
+    _rest = b""  # of what was written from another greenlet
     environ: dict[str, Any]
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
@@ -67,7 +68,7 @@ class Handler(WebSocketHandler):
             log.debug("%s is gone: %s", self.client_address, error)
         finally:
             self.socket.close()
-            for part in ("socket", "rfile", "wsgi_input"):  # which know each other
+            for part in ("socket", "rfile", "wsgi_input", "environ"):  # which know each other, and this
                 self.__dict__.pop(part, None)
 
     def handle_one_request(self) -> bool:
@@ -92,7 +93,8 @@ class Handler(WebSocketHandler):
         length = self.content_length or 0
         content = Chunks(self.rfile, waits) if in_chunks else Content(self.rfile, length, waits)
         self.wsgi_input = Body(content, BUFFER)
-        ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: Connected(self.socket)}
+        presence = Connected(self.socket, self.write_now)
+        ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: presence}
         return environ | ours
 
     def finalize_headers(self) -> None:
@@ -201,9 +203,25 @@ class Handler(WebSocketHandler):
                 left -= thrown
                 gevent.sleep(1e-6)
 
+    def write_now(self, data: bytes) -> bool:
+        """As Presence.write. What the system does not take all of is ended by the greenlet's own next write."""
+        if self._rest or not self.headers_sent or self.command == "HEAD":
+            return False
+        piece = self._framed(data)
+        try:
+            sent = self.socket._sock.send(piece)  # gevent's own would wait
+        except OSError:
+            return False  # what is wrong, if anything is, the greenlet itself will be told
+        self.response_length += sent
+        self._rest = piece[sent:]
+        return True
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.response_use_chunked else data
+
     def _write(self, data: bytes) -> None:
         if data and self.command != "HEAD":
-            self._sendall(b"%x\r\n%b\r\n" % (len(data), data) if self.response_use_chunked else data)
+            self._sendall(self._framed(data))
 
     def _send_piece(self, piece: bytes | bytearray) -> None:
         """Most go in one call. `sendall` first asks the system for the size of its buffer, each time: for a token,
@@ -229,6 +247,8 @@ class Handler(WebSocketHandler):
         if self._gathered is not None:
             self._gathered += data
             return
+        if self._rest:
+            data, self._rest = self._rest + data, b""
         try:
             # The timeout is for the whole of a call: in pieces, a slow reader has it for each.
             for start in range(0, len(data), PIECE):

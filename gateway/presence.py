@@ -20,6 +20,11 @@ class Presence:
     def left(self) -> bool:
         return False
 
+    def write(self, data: bytes) -> bool:
+        """Send a part of the answer's body, while its greenlet waits for something to send. False, and nothing is
+        sent, if the client is behind, or there is no answer yet. Never blocks."""
+        return False
+
     @contextmanager
     def watch(self, tell: Callable[[], None]) -> Iterator[None]:
         """Within the context, `tell` is called as soon as the client leaves. It must not block."""
@@ -29,8 +34,12 @@ class Presence:
 class Connected(Presence):
     """Of a client at the other end of a TCP connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, write: Callable[[bytes], bool] = lambda _: False) -> None:
         self._connection = connection
+        self._write = write
+
+    def write(self, data: bytes) -> bool:
+        return self._write(data)
 
     def left(self) -> bool:
         if not hasattr(socket, "TCP_INFO"):

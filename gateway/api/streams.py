@@ -8,11 +8,13 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import chain
 
-from flask import Response
+from flask import Response, request
 
 from gateway import image_events, views
 from gateway.admission import Answer
 from gateway.api.errors import error_json
+from gateway.http import PRESENCE
+from gateway.presence import Presence
 from shared.errors import RequestError
 from shared.messages import Chunk, Kind
 
@@ -47,9 +49,11 @@ def stream(
     """The answer as a response. What fails within the first second is an error with a status of its own."""
     with ExitStack() as stack:
         answer = stack.enter_context(under_way)
-        chunks = iter(answer)
+        chunks, words = iter(answer), wording(answer)
         first = next(chunks)
-        events = _events(answer, wording(answer), chain([first], chunks), stack.pop_all())
+        presence: Presence = request.environ[PRESENCE]
+        answer.pass_on(lambda some: presence.write(_said(answer, words, some)))
+        events = _events(answer, words, chain([first], chunks), stack.pop_all())
         headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
 
