@@ -13,6 +13,7 @@ With `--images` also SDXL at its true size, of random weights: 1024 x 1024, 30 s
 
 import argparse
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
@@ -24,13 +25,14 @@ from typing import Any
 
 import httpx
 
-from bench.architectures import ARCHITECTURES, Architecture, build
+from bench.architectures import ARCHITECTURES, build
 from bench.batching import Ask, in_process, over_http, run_round, start_engine
 from bench.machine import save
 from shared.catalog import Model
 from shared.messages import Job, new_job_id
-from tests.cluster import ROOT, Cluster, cluster
+from tests.cluster import ROOT, cluster
 
+RESULTS = ROOT / "bench" / "results" / "gpu.json"
 CONTEXT = 4096  # tokens of prompt and answer
 STARTS = 1800.0  # seconds: graphs are captured, kernels compiled
 STEPS = 30  # of an image
@@ -100,8 +102,12 @@ def language(folder: Path, name: str, args: argparse.Namespace) -> Iterable[tupl
     for setting in args.settings:
         fields = entry(weights, SETTINGS[setting], args.streams, cpu=args.cpu)
         model = Model(id=name, kind="chat", **fields)
-        found = {"engine": asyncio.run(engine_alone(model, args))}
+        found: dict[str, Any] = {"engine": asyncio.run(engine_alone(model, args))}
         found["cluster"] = asyncio.run(through_cluster(_new(folder), name, fields, args))
+        found["seed"] = ARCHITECTURES[name].seed
+        # Who speculates makes several tokens of one reading.
+        reads = ARCHITECTURES[name].bytes_per_token("quantization" in SETTINGS[setting])
+        found["limit"] = None if "engine_args" in SETTINGS[setting] else round(args.bandwidth * 1e12 / reads, 1)
         yield setting, found
 
 
@@ -115,13 +121,17 @@ def images(folder: Path, weights: str, size: str, args: argparse.Namespace) -> d
     }
     if not args.cpu:
         fields["engine_args"] |= {"dtype": "float16"}  # type: ignore[operator]
-    alone = asyncio.run(_image_alone(Model(id="sdxl", kind="image", **fields), args.rounds))  # type: ignore[arg-type]
-    with cluster(_new(folder), {"sdxl": fields}) as running:
+    name = weights.partition(":")[2]
+    alone = asyncio.run(_image_alone(Model(id=name, kind="image", **fields), args.rounds))  # type: ignore[arg-type]
+    with cluster(_new(folder), {name: fields}) as running:
         running.share_weights()
         running.start_gateway()
-        running.start_worker("sdxl", engine=None, timeout=STARTS)
-        clustered = asyncio.run(_timed(lambda: asyncio.to_thread(_image_over_http, running), args.rounds))
-    return {"engine": {"seconds": alone}, "cluster": {"seconds": clustered}}
+        running.start_worker(name, engine=None, timeout=STARTS)
+        key = running.key()
+        clustered = asyncio.run(
+            _timed(lambda: asyncio.to_thread(_image_over_http, running.url, key, name), args.rounds)
+        )
+    return {"engine": {"seconds": alone}, "cluster": {"seconds": clustered}, "size": size, "steps": STEPS}
 
 
 async def _image_alone(model: Model, rounds: int) -> float:
@@ -154,10 +164,10 @@ async def _image_alone(model: Model, rounds: int) -> float:
         await engine.close()
 
 
-def _image_over_http(running: Cluster) -> None:
-    body = {"model": "sdxl", "prompt": "a lighthouse", "response_format": "b64_json"}
-    headers = {"Authorization": f"Bearer {running.key()}"}
-    answer = httpx.post(f"{running.url}/v1/images/generations", json=body, headers=headers, timeout=STARTS)
+def _image_over_http(url: str, key: str, model: str) -> None:
+    body = {"model": model, "prompt": "a lighthouse", "response_format": "b64_json"}
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{url}/v1/images/generations", json=body, headers=headers, timeout=STARTS)
     answer.raise_for_status()
 
 
@@ -176,27 +186,25 @@ def _new(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=folder))
 
 
-def show(name: str, setting: str, found: dict[str, Any], architecture: Architecture, bandwidth: float) -> None:
-    engine, clustered = found["engine"], found["cluster"]
-    limit = bandwidth * 1e12 / architecture.bytes_per_token("fp8" in setting)
-    found["limit"], found["seed"] = round(limit, 1), architecture.seed
+def show(name: str, setting: str, found: dict[str, Any]) -> None:
+    engine, clustered, limit = found["engine"], found["cluster"], found["limit"]
     print(
-        f"{name:30}{setting:13}{engine['per_stream']:9.0f}{clustered['per_stream']:9.0f}{limit:9.0f}"
-        f"{architecture.seed:8.0f}{engine['batched']:11.0f}{clustered['batched']:11.0f}"
-        f"{clustered['batched'] / engine['batched']:8.3f}",
+        f"{name:30}{setting:13}{engine['per_stream']:9.0f}{clustered['per_stream']:9.0f}"
+        f"{'–' if limit is None else f'{limit:.0f}':>9}{found['seed']:8.0f}"
+        f"{engine['batched']:11.0f}{clustered['batched']:11.0f}{clustered['batched'] / engine['batched']:8.3f}",
         flush=True,
     )
 
 
-def _need_gpu() -> None:
-    """Say what is missing, before half an hour of waiting."""
+def _card() -> str:
+    """The GPU's name. Says what is missing, before half an hour of waiting."""
+    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         sys.exit(
             "bench-gpu: no GPU is here. `--cpu --models tiny --settings bf16` tries the path out without one."
         )
-    print(told.strip(), file=sys.stderr)
 
 
 def main() -> None:
@@ -210,23 +218,30 @@ def main() -> None:
     parser.add_argument("--images", action="store_true", help="SDXL, too")
     parser.add_argument("--cpu", action="store_true", help="try the path out where no GPU is")
     parser.add_argument("--bandwidth", type=float, default=BANDWIDTH, help="of the GPU's memory, TB/s")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "gpu.json")
+    parser.add_argument("--out", type=Path, help="bench/results/gpu.json, unless --cpu: then nowhere")
     args = parser.parse_args()
-    figures: dict[str, Any] = {}
-    if not args.cpu:
-        _need_gpu()
+    card = "no GPU" if args.cpu else _card()
+    out = args.out or (None if args.cpu else RESULTS)
+    figures: dict[str, Any] = json.loads(out.read_text())["figures"] if out and out.exists() else {}
+
+    def keep() -> None:
+        """After each: half an hour is long, and a machine is lent for less."""
+        if out:
+            save(out, figures, card=card, streams=args.streams, bandwidth=args.bandwidth)
+
     with tempfile.TemporaryDirectory(prefix="crofai-bench-") as folder:
         print(f"{'tokens/s':43}{'a stream':>9}{'cluster':>9}{'limit':>9}{'told':>8}", end="")
         print(f"{'batched':>11}{'cluster':>11}{'ratio':>8}")
         for name in args.models:
             for setting, found in language(Path(folder), name, args):
-                show(name, setting, found, ARCHITECTURES[name], args.bandwidth)
+                show(name, setting, found)
                 figures.setdefault(name, {})[setting] = found
+                keep()
         if args.images:
             weights, size = ("random:sdxl-tiny", "256x256") if args.cpu else ("random:sdxl", "1024x1024")
             figures["sdxl"] = images(Path(folder), weights, size, args)
-            print(f"SDXL, {size}, {STEPS} steps: {figures['sdxl']}")
-    save(args.out, figures)
+            print(f"SDXL: {figures['sdxl']}")
+            keep()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Jobs whose message was lost on its way from the queue to a worker. Hop 3.
 
-Kombu takes a message off its queue and notes its lease in two steps: a worker killed in between takes the message
-with it, at its first delivery or at a later one. And a Redis that is killed may forget a job's end, whose worker
-acknowledges the message afterwards. Both leave a job that was dispatched, and has neither an end nor a message. It
-is enqueued again; should it then run twice after all, attempts see to it that it is told once.
+A message is taken off its queue, and its lease is noted, in two steps: a worker killed in between takes the
+message with it, at its first delivery or at a later one; one whose loop is blocked notes it late. And a Redis
+that is killed may forget a job's end, whose worker acknowledges the message afterwards. All leave a job that
+was dispatched, and has neither an end nor a message. It is enqueued again; should it then run twice after all,
+attempts see to it that it is told once.
 """
 
 import logging
@@ -20,7 +21,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MOMENT = 1.0  # seconds; no message takes that long from its queue to its lease
+MOMENT = 1.0  # seconds; a message takes that long from its queue to its lease only where a loop is blocked
 
 
 class Recovery:

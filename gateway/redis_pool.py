@@ -41,7 +41,6 @@ class Client(redis.Redis):
     """Commands as redis-py has them; each takes a connection for as long as it lasts."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        options.pop("keys", None)  # are for caches
         connection: Any = self.connection_pool.get_connection()
         send: Any = self._send_command_parse_response
         try:
@@ -75,10 +74,14 @@ class Pool(redis.BlockingConnectionPool):
         return connection
 
     def release(self, connection: Any) -> None:
+        """Give back one that `get_connection` gave, and that has been read to the end."""
         self.pool.put_nowait(connection)
 
 
 def _stirs(connection: Any) -> bool:
+    reader = connection._parser._reader
+    if reader is not None and reader.has_data():
+        return True
     poller = _poll()
     poller.register(connection._sock.fileno(), select.POLLIN)
     return bool(poller.poll(0))

@@ -22,7 +22,7 @@ MOST_DEAD = 1000  # dead letters; the oldest go first
 SWEPT = 1000  # most jobs that are left in one call
 
 Fate = Literal["stands", "left", "unknown"]
-Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced"]
+Verdict = Literal["run", "cancelled", "exhausted", "ended", "lost", "fenced", "surplus"]
 
 
 class Start(NamedTuple):
@@ -184,7 +184,7 @@ class JobWriter:
         delivery tag of the job's message.
         """
         verdict, attempt, length, used = await self._begin(
-            keys=[keys.job(job_id), keys.log(job_id)],
+            keys=[keys.job(job_id), keys.log(job_id), keys.lease(self._model)],
             args=[job_id, self._worker_id, max_attempts, self._live_ttl, token, tag],
         )
         counts = dict(zip(Usage.__struct_fields__, map(int, used.split()), strict=False))

@@ -4,8 +4,8 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | name                          | type    | owner   | what, and how long                                          |
 |-------------------------------|---------|---------|-------------------------------------------------------------|
 | model.<model>[:p<n>]          | list    | kombu   | waiting Celery messages, one list a priority; until taken   |
-| lease:<model>                 | hash    | kombu   | messages delivered and not acknowledged, by delivery tag    |
-| lease:<model>:index           | zset    | kombu   | the same tags by the time their lease was last extended     |
+| lease:<model>                 | hash    | worker  | messages delivered and not acknowledged, by delivery tag    |
+| lease:<model>:index           | zset    | worker  | the same tags by the time their lease was last extended     |
 | lease:<model>:mutex           | string  | kombu   | who sweeps expired leases; expires after 2 s                |
 | _kombu.<table>.<queue>        | set     | kombu   | binding and binding_permanent: the queue itself; for ever   |
 | pool:<model>                  | hash    | worker  | what each takes at once, or keeps; expires as its report    |

@@ -33,7 +33,7 @@ class LeasedQoS(kombu_redis.QoS):
 
     def append(self, message: Any, delivery_tag: str) -> None:
         info = message.delivery_info
-        restored = [message._raw, info["exchange"], info["routing_key"]]  # as kombu gives back what has no lease
+        restored = [message._raw, info["exchange"], info["routing_key"]]  # what kombu's restore_by_tag reads
         self.channel.adopt(delivery_tag, msgspec.json.encode(restored))
         virtual.QoS.append(self, message, delivery_tag)
 

@@ -77,7 +77,8 @@ class Lease:
         now = time.time()
         async with self._redis.pipeline(transaction=True) as pipe:
             if adopted:
-                pipe.zadd(self._index, dict.fromkeys(adopted, now))
+                # What was handed over, or is another's, before it was noted is due at once.
+                pipe.zadd(self._index, {tag: now if tag in self._held else 0 for tag in adopted})
                 pipe.hset(self._messages, mapping=adopted)  # type: ignore[arg-type]
             if released:
                 pipe.zrem(self._index, *released)

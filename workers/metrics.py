@@ -50,14 +50,14 @@ class Health:
     """
 
     def __init__(self, patience: float) -> None:
-        self.ready = False
+        self.ready = False  # to take jobs
         self.work: Work | None = None
         self.seen: Callable[[], float] | None = None
         self._patience = patience
 
     def begin(self, work: Work, seen: Callable[[], float]) -> None:
-        """It takes jobs. `seen` tells when all was well last, as time.monotonic has it."""
-        self.work, self.seen, self.ready = work, seen, True
+        """The engine is loaded. `seen` tells when all was well last, as time.monotonic has it."""
+        self.work, self.seen = work, seen
 
     @property
     def live(self) -> bool:

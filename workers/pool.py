@@ -45,7 +45,6 @@ def make_pool(app: Celery, runner: Runner, loop: asyncio.AbstractEventLoop) -> t
 
 
 class _Pool(BasePool):
-    body_can_be_buffer = True
     signal_safe = False
     _runner: Runner
     _loop: asyncio.AbstractEventLoop
@@ -53,6 +52,8 @@ class _Pool(BasePool):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._tasks: set[asyncio.Task[None]] = set()
+        # Behind a lost connection Celery takes more messages than there are places.
+        self._places = asyncio.Semaphore(self.limit)
 
     def on_apply(
         self,
@@ -64,12 +65,11 @@ class _Pool(BasePool):
         **_: Any,
     ) -> None:
         """Run the job of a message that Celery has taken; from its main thread."""
-        _type, message_id, request, body, *_encoding = args
+        _type, message_id, request, *_ = args
         accept_callback(os.getpid(), time.monotonic())
         try:
-            arguments, _keywords, _embed = msgspec.json.decode(body)
-            job = Job.decode(arguments[0])
-        except (msgspec.MsgspecError, ValueError, TypeError, LookupError) as error:
+            job = Job.decode(request["args"][0])
+        except (msgspec.MsgspecError, TypeError, LookupError) as error:
             log.error("message %s is no job, dropped: %s", message_id, error)
             callback((False, None, 0.0))
             return
@@ -87,15 +87,18 @@ class _Pool(BasePool):
 
     async def _run(self, job: Job, tag: str, told: Told) -> None:
         start = time.monotonic()
-        done = True
+        done = False
         try:
-            async with asyncio.timeout(max(0.0, job.deadline - time.time()) + GRACE):
+            async with asyncio.timeout(max(0.0, job.deadline - time.time()) + GRACE), self._places:
                 done = await self._runner.run(job, tag)
         except TimeoutError:
             log.error("job %s: no end %d s after its deadline, dropped", job.id, GRACE)
+            done = True
         except Exception:
             log.exception("job %s: dropped", job.id)
-        told((False, None, time.monotonic() - start) if done else (True, _elsewhere(), 0.0))
+            done = True
+        finally:
+            told((False, None, time.monotonic() - start) if done else (True, _elsewhere(), 0.0))
 
     async def _ended(self) -> None:
         while self._tasks:

@@ -124,8 +124,8 @@ class Runner:
         metrics.begun(start.verdict)
         if start.verdict == "fenced":
             return "fenced"
-        if start.verdict in ("ended", "lost"):
-            log.warning("job %s: dropped, its record is %s", job.id, start.verdict)
+        if start.verdict in ("ended", "lost", "surplus"):
+            log.warning("job %s: a message is dropped: %s", job.id, start.verdict)
             return "done"
         if start.verdict == "exhausted":
             await patiently(lambda: self._writer.bury(job, EXHAUSTED))

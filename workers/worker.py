@@ -164,17 +164,22 @@ def _consume(
     """Run Celery's consumer in this thread until a signal stops it."""
     app = make_celery(settings, model=model.id, keeper=crew.lease)
 
+    drained = threading.Event()
+
     def drain(how: str = "", **_: Any) -> None:
-        if how == "Cold":  # a second signal; Celery would terminate jobs, which threads cannot
+        if how == "Cold":  # a second signal; Celery would terminate jobs, which tasks of a loop are not
             _give_up(reporter, "told to end now")
         log.info("draining: %d jobs in hand", len(crew.runner.running))
+        drained.set()
         reporter.draining()
         health.ready = False
         _after(settings.drain_timeout, lambda: _call(loop, crew.runner.hand_over(), timeout=None))
         _after(settings.drain_timeout + LAST, lambda: _give_up(reporter, "jobs could not be handed over"))
 
     def ready(**_: Any) -> None:
-        reporter.ready(crew.runner)
+        if not drained.is_set():
+            reporter.ready(crew.runner)
+            health.ready = True
 
     celery.signals.worker_ready.connect(ready, weak=False)  # a signal drains from before this on
     celery.signals.worker_shutting_down.connect(drain, weak=False)
