@@ -2,7 +2,7 @@
 
 import gc
 
-YOUNG = 10_000  # objects that have come and not gone, at which the young ones are looked through
+YOUNG = 2_000  # objects that have come and not gone, at which the young ones are looked through
 
 
 def settle() -> None:
