@@ -99,7 +99,7 @@ ARCHITECTURES = {
     "deepseek-r1-distill-qwen-32b": Architecture(
         QWEN, 5120, 64, 40, 8, 27648, 152064, 800, more={"rope_theta": 1e6}
     ),
-    "tiny": Architecture(LLAMA, 64, 2, 4, 2, 128, 1000),
+    "tiny": Architecture(LLAMA, 256, 2, 4, 2, 512, 1000),
 }
 """By their names in the catalogue; `tiny` is for trying out the path without a GPU."""
 
