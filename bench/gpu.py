@@ -54,7 +54,8 @@ Figures = dict[str, float]
 
 def entry(folder: Path, setting: dict[str, Any], streams: int, *, cpu: bool) -> dict[str, Any]:
     """A catalogue's entry for a folder that `build` made."""
-    args = {"load_format": "dummy", "max_num_seqs": streams} | ({"enforce_eager": True} if cpu else {"dtype": "bfloat16"})
+    args: dict[str, Any] = {"load_format": "dummy", "max_num_seqs": streams}
+    args |= {"enforce_eager": True} if cpu else {"dtype": "bfloat16"}
     return {
         "engine": "vllm",
         "description": "An architecture whose weights are made up.",
