@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,26 +15,19 @@ import sys, gevent, redis
 from gateway import redis_pool
 client = redis_pool.connect(sys.argv[1])
 pool = client.connection_pool
+client.flushall()
 client.set("a", "1")
 """
 
 
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    server = Valkey(tmp_path_factory.mktemp("pool"), append_only=False).start()
-    yield server
-    server.client.close()
-    server.stop()
-
-
-def run(valkey: Valkey, code: str) -> None:
-    command = [sys.executable, "-c", HEAD + code, f"redis://127.0.0.1:{valkey.port}/0"]
+def run(server: Valkey, code: str) -> None:
+    command = [sys.executable, "-c", HEAD + code, f"redis://127.0.0.1:{server.port}/0"]
     subprocess.run(command, check=True, timeout=30, cwd=ROOT)
 
 
-def test_greenlets_share_few_connections(valkey: Valkey) -> None:
+def test_greenlets_share_few_connections(valkey_server: Valkey) -> None:
     run(
-        valkey,
+        valkey_server,
         """
 greenlets = [gevent.spawn(client.incr, "n") for _ in range(200)]
 gevent.joinall(greenlets, raise_error=True)
@@ -47,9 +39,9 @@ with client.pipeline() as pipe:
     )
 
 
-def test_who_finds_none_in_time_is_told_so(valkey: Valkey) -> None:
+def test_who_finds_none_in_time_is_told_so(valkey_server: Valkey) -> None:
     run(
-        valkey,
+        valkey_server,
         """
 pool.timeout = 0.05
 taken = [pool.get_connection() for _ in range(redis_pool.CONNECTIONS)]
@@ -66,9 +58,9 @@ assert client.get("a") == b"1"
     )
 
 
-def test_a_connection_with_answers_that_nobody_read_is_made_again(valkey: Valkey) -> None:
+def test_a_connection_with_answers_that_nobody_read_is_made_again(valkey_server: Valkey) -> None:
     run(
-        valkey,
+        valkey_server,
         """
 def left(read):
     connection = pool.get_connection()
@@ -85,9 +77,9 @@ for read in (False, True):
     )
 
 
-def test_a_greenlet_that_is_killed_in_mid_command_spoils_nothing(valkey: Valkey) -> None:
+def test_a_greenlet_that_is_killed_in_mid_command_spoils_nothing(valkey_server: Valkey) -> None:
     run(
-        valkey,
+        valkey_server,
         """
 for _ in range(20):
     asking = gevent.spawn(client.blpop, "nothing", 1)
@@ -98,9 +90,9 @@ for _ in range(20):
     )
 
 
-def test_a_server_that_was_started_again_is_asked_once_more(valkey: Valkey) -> None:
+def test_a_server_that_was_started_again_is_asked_once_more(valkey_server: Valkey) -> None:
     run(
-        valkey,
+        valkey_server,
         """
 for connection in list(pool._connections):
     client.client_kill_filter(_type="normal", skipme=True)
