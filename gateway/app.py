@@ -26,6 +26,7 @@ from gateway.api.pages import pages_api
 from gateway.api.pools import pools_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
+from gateway.api.status import status_api
 from gateway.api.usage import usage_api
 from gateway.auth import Keyring
 from gateway.canary import Canaries
@@ -41,6 +42,7 @@ from gateway.scrapes import Gauges
 from gateway.sockets import StreamNamespace
 from gateway.speeds import Speeds
 from gateway.threads import Threads
+from gateway.uptime import Uptime
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
@@ -139,14 +141,15 @@ def create_gateway(settings: Settings) -> Gateway:
     errors.install(app, error_body_here)
     app.register_blueprint(pages_api())
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
-    app.register_blueprint(models_api(catalog, lines, roster, Speeds(client)))
+    speeds, pools = Speeds(client), Pools(client, lines, roster, catalog.models)
+    app.register_blueprint(models_api(catalog, lines, roster, speeds))
+    app.register_blueprint(status_api(catalog, pools, speeds, Uptime(client)))
     app.register_blueprint(health_api(client, relay.has_listened.is_set))
     app.register_blueprint(jobs_api(keyring, admission))
     desk = Desk(catalog, tiers, keyring, Idempotency(settings, client, admission), settings.job_timeout)
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
-    pools = Pools(client, lines, roster, catalog.models)
     app.register_blueprint(pools_api(keyring, pools, ledger, Threads(1, 10)))
     app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))

@@ -2,7 +2,7 @@
 
 Every part may be up, and nothing come of it. Canaries go the way of all requests, at the best tier, as the account
 `canary`; they start no workers, and keep none. One gateway at a time sends them; what came of it is in Redis, for
-all to tell.
+all to tell; how often they were answered is kept for longer (gateway/uptime.py).
 """
 
 import logging
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from gateway.admission import Admission, Client
 from gateway.roster import Roster
+from gateway.uptime import Uptime
 from shared import redis_keys as keys
 from shared.accounts import Holder
 from shared.catalog import Model
@@ -63,6 +64,7 @@ class Canaries:
         interval: float,
     ) -> None:
         self._redis = client
+        self._uptime = Uptime(client)
         self._admission = admission
         self._roster = roster
         self._tier = tiers.best.id
@@ -101,10 +103,15 @@ class Canaries:
             log.warning("the canary of %s tells nothing: %s", model.id, error)
             return
         result = Result(success, round(time.time() - begun, 3), time.time())
-        with suppress(RedisError), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.CANARY, model.id, msgspec.json.encode(result))
+        with suppress(RedisError):
+            self._note(model.id, result)
+
+    def _note(self, model: str, result: Result) -> None:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.CANARY, model, msgspec.json.encode(result))
             pipe.expire(keys.CANARY, math.ceil(self._old))
             pipe.execute()
+        self._uptime.note(model, result.success, result.at)
 
     def _is_answered(self, model: Model) -> bool:
         """Whether it says, or draws, anything. Raises what is no fault of its workers."""

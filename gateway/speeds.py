@@ -1,7 +1,7 @@
 """How fast each model's streams have been: of a rolling day, hour by hour, and ever.
 
-Told at /v1/models/{id}/stats. It comes from the rows of usage, so from real traffic, which one gateway at a time
-writes down (gateway/drain.py).
+Told at /v1/models/{id}/stats and /v1/status. It comes from the rows of usage, so from real traffic, which one
+gateway at a time writes down (gateway/drain.py).
 """
 
 from collections.abc import Iterable
@@ -64,9 +64,14 @@ class Speeds:
 
     def read(self, model: str, now: float) -> tuple[Speed | None, Speed | None]:
         """Of the rolling day, and ever; None where no stream was fast enough to tell, or there was none."""
-        found = self._all(model)
-        recent = [speed for field, speed in found.items() if field != EVER and int(field) > now // HOUR - WINDOW]
-        return reduce(add, recent) if recent else None, found.get(EVER)
+        return _told(self._all(model), now)
+
+    def read_all(self, models: Iterable[str], now: float) -> list[tuple[Speed | None, Speed | None]]:
+        """The same of each of these models, in one step."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                pipe.hgetall(keys.speeds(model))
+            return [_told(_decoded(found), now) for found in pipe.execute()]
 
     def _add(self, model: str, fields: dict[bytes, Speed]) -> None:
         found = self._all(model)
@@ -81,8 +86,17 @@ class Speeds:
             pipe.execute()
 
     def _all(self, model: str) -> dict[bytes, Speed]:
-        found: Any = self._redis.hgetall(keys.speeds(model))
-        return {field: msgspec.json.decode(value, type=Speed) for field, value in found.items()}
+        return _decoded(self._redis.hgetall(keys.speeds(model)))
+
+
+def _decoded(found: Any) -> dict[bytes, Speed]:
+    """A model's hash."""
+    return {field: msgspec.json.decode(value, type=Speed) for field, value in found.items()}
+
+
+def _told(found: dict[bytes, Speed], now: float) -> tuple[Speed | None, Speed | None]:
+    recent = [speed for field, speed in found.items() if field != EVER and int(field) > now // HOUR - WINDOW]
+    return reduce(add, recent) if recent else None, found.get(EVER)
 
 
 def _of(row: UsageRow) -> Speed | None:

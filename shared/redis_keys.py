@@ -28,6 +28,7 @@ but in scripts, which find out as they run whose keys they need: so all of them 
 | usage:mutex                   | string  | gateway | who moves it there; expires after 10 s                      |
 | usage:rejected                | list    | gateway | entries that are no usage, JSON; until dropped              |
 | speeds:<model>                | hash    | gateway | of its streams, JSON by hour, and ever; for ever            |
+| uptime:<model>                | hash    | gateway | of its canaries, counts by hour and day; expires after 91 d |
 | canary                        | hash    | gateway | what came of each model's last canary, JSON; expires later  |
 | canary:mutex                  | string  | gateway | who sends them; expires before the next                     |
 | worker:<id>                   | string  | worker  | what a worker reports, JSON; expires when it stops          |
@@ -70,6 +71,10 @@ def pool(model: str) -> str:
 
 def speeds(model: str) -> str:
     return f"speeds:{model}"
+
+
+def uptime(model: str) -> str:
+    return f"uptime:{model}"
 
 
 def waiting(model: str, tier: str) -> str:

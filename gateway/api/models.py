@@ -1,6 +1,7 @@
 """GET /v1/models: the catalogue, what its workers say of themselves, and how fast their streams were."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
@@ -41,19 +42,29 @@ def models_api(catalog: Catalog, lines: Lines, roster: Roster, speeds: Speeds) -
             id=model.id,
             object="model.stats",
             window_seconds=WINDOW * HOUR,
-            tokens_per_second=_speed(day),
-            ever=_speed(ever) | {"since": int(ever.since) if ever else None},
+            tokens_per_second=speed_told(day),
+            ever=ever_told(ever),
         )
 
     return api
 
 
-def _speed(speed: Speed | None) -> dict[str, Any]:
+def speed_told(speed: Speed | None) -> dict[str, Any]:
     """Of streams from their first token to their last; nothing is told that was not measured."""
     if speed is None:
         return {"streams": 0, "average": None, "low": None, "high": None}
     told = {"average": speed.average, "low": speed.low, "high": speed.high}
     return {"streams": speed.streams} | {name: round(value, 1) for name, value in told.items()}
+
+
+def ever_told(speed: Speed | None) -> dict[str, Any]:
+    """The same of all time, and when the first of those streams ended, in Unix seconds."""
+    return speed_told(speed) | {"since": int(speed.since) if speed else None}
+
+
+def pool_state(states: Collection[str]) -> str:
+    """The state of a pool whose workers have these: that of the best; "cold" if it has none."""
+    return next((state for state in ("ready", "loading", "draining") if state in states), "cold")
 
 
 def _entry(model: Model, workers: list[Report], waiting: int) -> dict[str, Any]:
@@ -70,15 +81,9 @@ def _entry(model: Model, workers: list[Report], waiting: int) -> dict[str, Any]:
         "context": model.context,
         "max_model_len": model.context or None,
         "max_tokens": model.max_tokens or None,
-        "state": _state(mine),
+        "state": pool_state({worker.state for worker in mine}),
         "workers": len(mine),
         "running": sum(worker.running for worker in mine),
         "waiting": waiting,
         "tokens_per_second": round(sum(worker.tokens_per_second for worker in mine), 1),
     }
-
-
-def _state(workers: list[Report]) -> str:
-    """The state of the pool: that of its best worker; "cold" if it has none."""
-    states = {worker.state for worker in workers}
-    return next((state for state in ("ready", "loading", "draining") if state in states), "cold")

@@ -12,6 +12,15 @@ COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
 SECONDS: Schema = {"type": "number", "description": "Seconds since 1970."}
+KIND: Schema = {"enum": ["chat", "image"]}
+STATE: Schema = {"enum": ["ready", "loading", "draining", "cold"]}
+SPEEDS: dict[str, Schema] = {
+    "streams": COUNT | {"description": "So many streams, of 16 tokens or more, were measured."},
+    "average": NUMBER_OR_NULL,
+    "low": NUMBER_OR_NULL,
+    "high": NUMBER_OR_NULL,
+}
+SINCE: Schema = COUNT_OR_NULL | {"description": "When the first of them ended, in Unix seconds."}
 
 
 def answer_schemas() -> dict[str, Schema]:
@@ -34,6 +43,8 @@ def answer_schemas() -> dict[str, Schema]:
         "Model": _model(),
         "Models": object_of("", object={"const": "list"}, data=list_of(ref("Model"))),
         "ModelStats": _stats(),
+        "Status": _status(),
+        "ModelStatus": _model_status(),
         "Job": _job(),
         "Place": object_of(
             "Where a job that waits stands in its model's line: 1 is served next.",
@@ -110,13 +121,13 @@ def _model() -> Schema:
         object={"const": "model"},
         created=COUNT | {"description": "The day of the first catalogue, the same for all models and gateways."},
         owned_by=TEXT,
-        kind={"enum": ["chat", "image"]},
+        kind=KIND,
         description=TEXT,
         aliases=list_of(TEXT),
         context=COUNT,
         max_model_len=COUNT_OR_NULL,
         max_tokens=COUNT_OR_NULL,
-        state={"enum": ["ready", "loading", "draining", "cold"]},
+        state=STATE,
         workers=COUNT,
         running=COUNT,
         waiting=COUNT,
@@ -125,21 +136,53 @@ def _model() -> Schema:
 
 
 def _stats() -> Schema:
-    speeds = {
-        "streams": COUNT | {"description": "So many streams, of 16 tokens or more, were measured."},
-        "average": NUMBER_OR_NULL,
-        "low": NUMBER_OR_NULL,
-        "high": NUMBER_OR_NULL,
-    }
-    since = COUNT_OR_NULL | {"description": "When the first of them ended, in Unix seconds."}
     return object_of(
         "Tokens per second of single streams, each from its first token to its last, by real traffic.",
         id=TEXT,
         object={"const": "model.stats"},
         window_seconds=COUNT,
-        tokens_per_second=object_of("Of the last hours.", **speeds),
-        ever=object_of("Of all time.", **speeds, since=since),
+        tokens_per_second=object_of("Of the last hours.", **SPEEDS),
+        ever=object_of("Of all time.", **SPEEDS, since=SINCE),
     )
+
+
+def _status() -> Schema:
+    return object_of(
+        "All that is up. Null is what was not measured.",
+        object={"const": "status"},
+        now=SECONDS,
+        cluster=object_of(
+            "The sums of all models.",
+            tokens_per_second=NUMBER_OR_NULL,
+            running=COUNT,
+            waiting=COUNT,
+            workers=COUNT,
+        ),
+        models=list_of(ref("ModelStatus")),
+    )
+
+
+def _model_status() -> Schema:
+    model = object_of(
+        "A model now, and the tokens per second of its single streams, by real traffic.",
+        id=TEXT,
+        kind=KIND,
+        state=STATE,
+        workers=COUNT,
+        running=COUNT,
+        waiting=COUNT,
+        tokens_per_second=NUMBER_OR_NULL | {"description": "Of all its workers at present; images have none."},
+        speed=object_of("Of the last hours.", **SPEEDS, window_seconds=COUNT),
+        ever=object_of("Of all time.", **SPEEDS, since=SINCE),
+    )
+    ends: dict[str, Schema] = {"succeeded": COUNT, "failed": COUNT}
+    model["properties"]["uptime"] = object_of(
+        "How many canaries, which are small requests of the gateways' own, were answered: of 90 days and of 72 "
+        "hours of UTC, the oldest first, those that had any.",
+        days=list_of(object_of("", day=TEXT | {"format": "date"}, **ends)),
+        hours=list_of(object_of("", hour=TEXT | {"format": "date-time"}, **ends)),
+    )
+    return model
 
 
 def _job() -> Schema:

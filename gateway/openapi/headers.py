@@ -89,6 +89,11 @@ def parameters(job_timeout: float) -> dict[str, Schema]:
         "From": _query("from", f"The first day, of UTC; {USUAL} days, unless given.", DATE),
         "To": _query("to", "The last day, of UTC; today, unless given.", DATE),
         "AccountAsked": _query("account", "For admins: another account's id, or `all`.", TEXT),
+        "Uptime": _query(
+            "uptime",
+            "Whether to tell the history of canaries, too: it is the most of the answer.",
+            {"type": "boolean", "default": True},
+        ),
         "Format": _query("format", "", {"enum": ["json", "csv"], "default": "json"}),
         "Force": _query("force", "Do it to the last admin's key, too.", {"type": "boolean", "default": False}),
         "AccountName": _query("name", "Only the account of this name.", TEXT),

@@ -223,6 +223,18 @@ def _models() -> list[Operation]:
             (errors.ModelNotFound,),
             keyed=False,
         ),
+        Operation(
+            "get",
+            "/v1/status",
+            "read_status",
+            "Models",
+            "The cluster and all models now, how fast their streams were, and how often canaries were answered",
+            ref("Status"),
+            (errors.InvalidRequest,),
+            "May be a second old, and the history ten.",
+            parameters=("Uptime",),
+            keyed=False,
+        ),
         *(_health(*each) for each in HEALTH),
     ]
 

@@ -69,7 +69,7 @@ def test_every_key_is_in_the_table(simulated: Cluster) -> None:
     # These are there for a moment only, or after a misfortune.
     for_a_moment = {"model.<model>[:p<n>]", "lease:<model>:mutex", "recovery", "dead"}
     for_a_moment |= {"usage", "usage:mutex", "usage:rejected"}
-    for_a_moment |= {"canary", "canary:mutex"}  # where canaries are sent
+    for_a_moment |= {"canary", "canary:mutex", "uptime:<model>"}  # where canaries are sent
     assert {row.name for row in set(table()) - rows} <= for_a_moment
 
 

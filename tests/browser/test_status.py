@@ -1,0 +1,267 @@
+"""The page /status in a browser: what it shows, when it asks, and when it does not."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import Cluster, cluster
+from tests.conftest import simulated_model
+from tests.streams import streams
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = """
+--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync
+""".split()
+NOON = 1_795_608_000  # 2026-11-25, 12:00 UTC
+SPEED = {"streams": 42, "average": 549.6, "low": 300.2, "high": 700.0}
+SHOW = """(state) => {
+  Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+MOTIONS = "document.getElementById('moving').getAnimations().length"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    models = {"well": simulated_model(tokens_per_second=50, length=400), "cold": simulated_model()}
+    with cluster(tmp_path_factory.mktemp("status"), models, canary_interval=0.5, report_interval=0.2) as running:
+        running.start_gateway()
+        running.start_worker("well")
+        yield running
+
+
+def model(name: str, state: str = "ready", **changes: Any) -> dict[str, Any]:
+    """One of the API's answer, with what was measured of it."""
+    return {
+        "id": name,
+        "kind": "chat",
+        "state": state,
+        "workers": 2,
+        "running": 7,
+        "waiting": 1234,
+        "tokens_per_second": 1640.4,
+        "speed": SPEED | {"window_seconds": 86_400},
+        "ever": SPEED | {"streams": 1203, "high": 901.0, "since": NOON - 86_400},
+        "uptime": {
+            "days": [
+                {"day": "2026-11-24", "succeeded": 1439, "failed": 1},
+                {"day": "2026-11-25", "succeeded": 720, "failed": 0},
+            ],
+            "hours": [{"hour": "2026-11-25T12:00:00Z", "succeeded": 1, "failed": 3}],
+        },
+    } | changes
+
+
+COLD = model(
+    "cold-one",
+    "cold",
+    workers=0,
+    running=0,
+    waiting=0,
+    tokens_per_second=None,
+    speed={"streams": 0, "average": None, "low": None, "high": None, "window_seconds": 86_400},
+    ever={"streams": 0, "average": None, "low": None, "high": None, "since": None},
+    uptime={"days": [], "hours": []},
+)
+
+
+@dataclass
+class Api:
+    """Answers for the API; none comes while it is `away`."""
+
+    models: list[dict[str, Any]] = field(default_factory=lambda: [COLD, model("one")])
+    status: int = 200
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, route: Any) -> None:
+        self.asked.append(route.request.url.rpartition("?")[2])
+        if self.away:
+            route.abort()
+            return
+        models = [dict(each) for each in self.models]
+        if self.asked[-1] == "uptime=false":
+            for each in models:
+                del each["uptime"]
+        cluster = {"tokens_per_second": 1640.4, "running": 7, "waiting": 1234, "workers": 2}
+        told = {"object": "status", "now": NOON, "cluster": cluster, "models": models}
+        route.fulfill(status=self.status, json=told)
+
+
+@contextmanager
+def page(browser: Any, served: Cluster, api: Api | None, **context: Any) -> Iterator[Any]:
+    """The page, in a context of its own; fails if anything goes wrong in it, or breaks its policy."""
+    opened = browser.new_context(**context)
+    page = opened.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+    if api:
+        page.route("**/v1/status*", api.answer)
+    page.goto(f"{served.url}/status")
+    yield page
+    opened.close()
+    assert [each for each in wrong if "Failed to load resource" not in each] == []
+
+
+def cells(page: Any, rows: str, name: str) -> list[str]:
+    """The texts of a model's row."""
+    found: list[str] = page.locator(f"#{rows} tr[data-id='{name}'] td").all_text_contents()
+    return found
+
+
+def test_it_shows_a_real_cluster(browser: Any, served: Cluster) -> None:
+    with streams(served, "well", "hello", 1) as opened, page(browser, served, None) as shown:
+        row = shown.locator("#model-rows tr[data-id='well']")
+        expect(row.locator(".state")).to_have_text("ready")
+        expect(shown.locator("#speed")).to_have_text(re.compile(r"[1-9][0-9.]*"), timeout=8000)
+        expect(shown.locator("#model-rows tr").first).to_have_attribute("data-id", "well")
+        expect(shown.locator("#model-rows tr[data-id='cold'] .state")).to_have_text("cold")
+    assert opened[0].done
+    time.sleep(11)  # the history of canaries may be ten seconds old
+    with page(browser, served, None) as shown:
+        expect(shown.locator("#speed-rows tr[data-id='well'] .sizes")).to_contain_text("1 stream in 24 h")
+        expect(shown.locator("#uptime-rows [data-id='well'] .share")).to_contain_text("100 % of ")
+        assert shown.locator("#uptime-rows article").count() == 1
+
+
+def test_numbers_and_what_was_not_measured(browser: Any, served: Cluster) -> None:
+    with page(browser, served, Api()) as shown:
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        expect(shown.locator("#ready")).to_have_text("1 of 2")
+        expect(shown.locator("#waiting")).to_have_text("1,234")
+        assert cells(shown, "model-rows", "one")[1:] == ["ready", "2", "7", "1,234", "1,640"]
+        assert cells(shown, "model-rows", "cold-one")[1:] == ["cold", "0", "0", "0", "–"]
+        average, low, high, sizes = cells(shown, "speed-rows", "one")[1:]
+        assert (average, low, high) == ("550", "300", "901")
+        assert sizes == "42 streams in 24 h1,203 streams since 24 Nov 2026"
+        assert shown.locator("#speed-rows tr").count() == 1
+        expect(shown.locator("#speeds-note")).to_contain_text("Nothing was measured yet of 1 other model.")
+
+
+def test_each_bar_has_its_text(browser: Any, served: Cluster) -> None:
+    with page(browser, served, Api()) as shown:
+        row = shown.locator("#uptime-rows article")
+        expect(row).to_have_count(1)
+        expect(row.locator(".share")).to_have_text("99.95 % of 2,160 canaries answered")
+        bars = row.locator("li")
+        expect(bars).to_have_count(90)
+        texts = bars.all_text_contents()
+        assert texts[-2:] == ["24 Nov 2026: 1,439 of 1,440 answered", "25 Nov 2026: 720 of 720 answered"]
+        assert texts[0] == "28 Aug 2026: no canaries"
+        assert [bars.nth(at).get_attribute("data-level") for at in (-3, -2, -1)] == ["none", "most", "all"]
+        heights = [bars.nth(at).locator("i").bounding_box()["height"] for at in (-3, -1)]
+        assert heights[0] < 3 < heights[1]
+        shown.get_by_role("button", name="72 hours").click()
+        expect(bars).to_have_count(72)
+        expect(row.locator(".share")).to_have_text("25 % of 4 canaries answered")
+        assert bars.last.get_attribute("data-level") == "few"
+        expect(shown.get_by_role("button", name="72 hours")).to_have_attribute("aria-pressed", "true")
+
+
+def test_it_asks_every_other_second_while_somebody_looks(browser: Any, served: Cluster) -> None:
+    api = Api()
+    with page(browser, served, api) as shown:
+        shown.wait_for_timeout(5000)
+        assert 2 <= len(api.asked) <= 4
+        assert api.asked[0] == "uptime=true"
+        assert set(api.asked[1:]) == {"uptime=false"}, "the history is asked for once a minute"
+        shown.evaluate(SHOW, "hidden")
+        shown.wait_for_timeout(100)
+        count = len(api.asked)
+        shown.wait_for_timeout(3000)
+        assert len(api.asked) == count
+        shown.evaluate(SHOW, "visible")
+        shown.wait_for_timeout(500)
+        assert len(api.asked) == count + 1
+        expect(shown.locator("#uptime-rows article")).to_have_count(1)
+
+
+def test_it_says_when_the_api_cannot_be_reached(browser: Any, served: Cluster) -> None:
+    api = Api()
+    with page(browser, served, api) as shown:
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        api.away = True
+        news = shown.get_by_role("status")
+        expect(news).to_contain_text("The API cannot be reached. Below is what it said at ")
+        expect(shown.locator("#speed")).to_have_text("–")
+        expect(shown.locator("#main")).to_have_class(re.compile("stale"))
+        api.away, api.status = False, 503
+        expect(news).to_contain_text("The API answers with status 503.")
+        api.status = 200
+        expect(news).to_be_empty()
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        expect(shown.locator("#main")).not_to_have_class(re.compile("stale"))
+
+
+def test_it_is_there_before_the_api_answers(browser: Any, served: Cluster) -> None:
+    waiting: list[Any] = []
+    opened = browser.new_context()
+    shown = opened.new_page()
+    shown.route("**/v1/status*", waiting.append)
+    shown.goto(f"{served.url}/status")
+    expect(shown.get_by_role("heading", name="Status")).to_be_visible()
+    expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
+    expect(shown.locator("#speed")).to_have_text("–")
+    assert len(waiting) == 1
+    waiting[0].abort()
+    opened.close()
+
+
+@pytest.mark.parametrize(("motion", "count"), [("no-preference", 1), ("reduce", 0)])
+def test_the_line_moves_for_those_who_want_it_to(browser: Any, served: Cluster, motion: str, count: int) -> None:
+    with page(browser, served, Api(), reduced_motion=motion) as shown:
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        shown.wait_for_timeout(2500)
+        assert shown.evaluate(MOTIONS) == count
+        assert shown.locator("#trace").get_attribute("d").count("L") >= 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_all_screens(browser: Any, served: Cluster, scheme: str, width: int) -> None:
+    api = Api([model("one"), model("a-model-with-a-name-that-is-long-and-then-some-70b-instruct"), COLD])
+    size = {"width": width, "height": 844}
+    with page(browser, served, api, color_scheme=scheme, viewport=size) as shown:
+        expect(shown.locator("#speed-rows tr")).to_have_count(2)
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        ground = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+        shades = [int(part) for part in re.findall(r"\d+", ground)[:3]]
+        assert (min(shades) > 200) if scheme == "light" else (max(shades) < 60)
+
+
+def test_names_are_text(browser: Any, served: Cluster) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    with page(browser, served, Api([model(name)])) as shown:
+        expect(shown.locator("#model-rows code")).to_have_text(name)
+        expect(shown.locator("#uptime-rows code")).to_have_text(name)
+        assert shown.locator("main img").count() == 0
+
+
+def test_it_leads_to_the_other_pages(browser: Any, served: Cluster) -> None:
+    with page(browser, served, Api()) as shown:
+        links = shown.get_by_role("navigation").get_by_role("link")
+        assert links.all_text_contents() == ["Docs", "Playground", "Status", "Dashboard"]
+        assert links.nth(2).get_attribute("aria-current") == "page"

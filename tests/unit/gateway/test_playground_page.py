@@ -1,0 +1,89 @@
+"""The page /playground: what can be said of its files without a browser."""
+
+import re
+
+import pytest
+
+from tests.page import CSS, WEB, Tree
+
+MAX_BYTES = 150_000
+HTML = (WEB / "playground.html").read_text("utf-8")
+OWN_CSS = (WEB / "playground.css").read_text("utf-8")
+SCRIPTS = {path: path.read_text("utf-8") for path in [*WEB.glob("playground*.js"), *WEB.glob("lib/*.js")]}
+ROOT = Tree(HTML).root
+IDS = [node.attrs["id"] for node in ROOT.all() if "id" in node.attrs]
+
+
+def test_size() -> None:
+    texts = (HTML, CSS, OWN_CSS, *SCRIPTS.values())
+    assert sum(len(text.encode()) for text in texts) < MAX_BYTES
+
+
+def test_works_under_a_strict_content_security_policy() -> None:
+    assert not list(ROOT.all("style"))
+    for script in ROOT.all("script"):
+        assert script.attrs["src"].startswith("/web/")
+        assert not script.text.strip()
+    for node in ROOT.all():
+        assert not [name for name in node.attrs if name == "style" or name.startswith("on")], node.tag
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_nothing_becomes_html(path: str) -> None:
+    for forbidden in ("eval(", "new Function", "innerHTML", "outerHTML", "insertAdjacentHTML", ".write("):
+        assert forbidden not in SCRIPTS[path], forbidden
+
+
+def test_asks_no_other_host() -> None:
+    sources = [node.attrs[name] for node in ROOT.all() for name in ("src", "href") if name in node.attrs]
+    assert all(re.match(r"#|/(?!/)", source) for source in sources), sources
+    for text in (HTML, OWN_CSS, *SCRIPTS.values()):
+        assert not re.search(r"\b(?:https?|wss?)://\w|[\"'(]//\w", text)
+    assert "url(" not in OWN_CSS
+    assert "@import" not in OWN_CSS
+
+
+def test_all_scripts_are_named_and_there() -> None:
+    named = set(re.findall(r'"/web/([^"]+)"', HTML)) - {"style.css", "playground.css"}
+    assert named == {str(path.relative_to(WEB)) for path in SCRIPTS}
+    for path, text in SCRIPTS.items():
+        for name in re.findall(r'^import .* from "([^"]+)"', text, re.M):
+            assert name.startswith("./")
+            assert (path.parent / name).is_file(), (path.name, name)
+
+
+def test_the_key_is_kept_in_the_tab_only() -> None:
+    text = "".join(SCRIPTS.values())
+    assert "sessionStorage" in text
+    assert "localStorage" not in text
+    assert "document.cookie" not in text
+
+
+def test_ids_are_there_once() -> None:
+    assert len(IDS) == len(set(IDS))
+    used = {name for text in SCRIPTS.values() for name in re.findall(r'byId\("([^"]+)"\)', text)}
+    assert used <= set(IDS), used - set(IDS)
+    for node in ROOT.all():
+        for name in ("for", "aria-describedby", "aria-labelledby", "aria-controls"):
+            assert set(node.attrs.get(name, "").split()) <= set(IDS), node
+
+
+@pytest.mark.parametrize("tag", ["input", "select", "textarea"])
+def test_fields_have_labels(tag: str) -> None:
+    labelled = {label.attrs["for"] for label in ROOT.all("label")}
+    assert all(node.attrs["id"] in labelled for node in ROOT.all(tag))
+
+
+def test_its_colours_are_those_of_all_pages() -> None:
+    assert not re.search(r"#[0-9a-f]{3,8}\b", OWN_CSS)
+    assert set(re.findall(r"var\((--[\w-]+)\)", OWN_CSS)) <= set(re.findall(r"(--[\w-]+):", CSS))
+
+
+def test_it_leads_to_the_other_pages() -> None:
+    links = [(link.attrs["href"], link.text) for nav in ROOT.all("nav") for link in nav.all("a")]
+    assert links == [
+        ("/", "Docs"),
+        ("/playground", "Playground"),
+        ("/status", "Status"),
+        ("/dashboard", "Dashboard"),
+    ]
