@@ -16,6 +16,7 @@ PIP = scripts/phase "$(1)" $(BIN)/python -m pip install --disable-pip-version-ch
 TORCH := $(shell grep '^torch==' requirements/runtime.txt)
 CLIENTS := tests/acceptance/clients
 SCHEMAS := tests/helm
+BROWSER := tests/browser
 
 # One for each step of set-up, inside .venv, so that they go when it goes.
 VENV := .venv/.made
@@ -99,7 +100,7 @@ lock: setup ## pin the newest packages that pyproject.toml allows
 
 clean: ## remove what set-up and tests made; data/ stays
 	rm -rf .venv .bench .setup *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf $(CLIENTS)/node_modules $(SCHEMAS)/node_modules
+	rm -rf $(CLIENTS)/node_modules $(SCHEMAS)/node_modules $(BROWSER)/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
@@ -135,8 +136,10 @@ $(PEERS)/.made: bench/peers/litellm.txt $(VENV)
 		--no-deps --only-binary=:all: -r bench/peers/litellm.txt
 	@touch $@
 
-# Clients in JavaScript, for the tests that use the API as the users of Node do, and schemas for those of the chart.
-clients: $(CLIENTS)/node_modules/.made $(SCHEMAS)/node_modules/.made
+# Clients in JavaScript, for the tests that use the API as the users of Node do, schemas for those of the chart, and
+# a browser for those of the pages.
+clients: $(CLIENTS)/node_modules/.made $(SCHEMAS)/node_modules/.made $(BROWSER)/node_modules/.made
+	@scripts/browser >/dev/null
 
 %/node_modules/.made: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { echo "make test needs npm for its JavaScript clients: install Node.js 20 or newer" >&2; exit 1; }

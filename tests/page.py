@@ -1,12 +1,12 @@
-"""The page at /, taken apart: its three files, its elements, and the examples that it prints."""
+"""The pages, taken apart: their files, their elements, and the examples that they print."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from pathlib import Path
 
-WEB = Path(__file__).parents[1] / "gateway" / "web"
-HTML = (WEB / "index.html").read_text("utf-8")
+from gateway.site import WEB, html
+
+HTML = html("/")
 CSS = (WEB / "style.css").read_text("utf-8")
 JS = (WEB / "app.js").read_text("utf-8")
 

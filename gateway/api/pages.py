@@ -1,42 +1,39 @@
-"""The pages at /, which has the documentation and a chat box, /status and /playground. All static."""
+"""The pages, their style sheets and scripts. Swagger UI's are those that the package flask-swagger-ui carries; its
+own page has a script inside, which our policy forbids."""
 
 from pathlib import Path
 
-from flask import Blueprint, Response, send_from_directory
+import flask_swagger_ui
+from flask import Blueprint, Response, request, send_from_directory
 
-WEB = Path(__file__).parent.parent / "web"
+from gateway.site import PAGES, WEB, html
+
+SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
+POLICY = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PICTURES = {
+    "/playground": "img-src 'self' blob: data:",  # images are made there, and shown from memory
+    "/reference": "img-src 'self' data:",  # Swagger UI's style sheet has its icons inside
+}
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-# Images are made there: their page shows them from memory.
-PICTURES = f"{HEADERS['Content-Security-Policy']}; img-src 'self' blob: data:"
 
 
 def pages_api() -> Blueprint:
     api = Blueprint("pages", __name__)
-
-    @api.get("/")
-    def index() -> Response:
-        return send_from_directory(WEB, "index.html")
-
-    @api.get("/status")
-    def status() -> Response:
-        return send_from_directory(WEB, "status.html")
-
-    @api.get("/playground")
-    def playground() -> Response:
-        response = send_from_directory(WEB, "playground.html")
-        response.headers["Content-Security-Policy"] = PICTURES
-        return response
+    for address in PAGES:
+        api.add_url_rule(address, address.strip("/") or "index", _page)
 
     @api.get("/web/<path:name>")
     def asset(name: str) -> Response:
         return send_from_directory(WEB, name)
+
+    @api.get("/web/swagger/<any('swagger-ui.css', 'swagger-ui-bundle.js'):name>")
+    def swagger(name: str) -> Response:
+        return send_from_directory(SWAGGER, name)
 
     @api.get("/favicon.ico")
     def icon() -> Response:
@@ -44,8 +41,16 @@ def pages_api() -> Blueprint:
 
     @api.after_request
     def protect(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+        pictures = PICTURES.get(request.path)
+        response.headers["Content-Security-Policy"] = f"{POLICY}; {pictures}" if pictures else POLICY
+        response.headers.update(HEADERS)
         return response
 
     return api
+
+
+def _page() -> Response:
+    response = Response(html(request.path), mimetype="text/html")
+    response.cache_control.no_cache = True  # a copy may be kept, and is asked after
+    response.add_etag()
+    return response.make_conditional(request)

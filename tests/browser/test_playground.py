@@ -7,27 +7,20 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 import requests
 
 from shared.registry import Report
+from tests.browser.look import opened
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.streams import streams
 
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
-
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = """
---no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync
-""".split()
 PATH = "/v1/chat/completions"
 ANSWER, STATUS = "#transcript-a .answer", "#status-a"
 ENOUGH = 30_000  # milliseconds in which everything asked for here has come
@@ -51,16 +44,6 @@ TIMED = """async (source) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     models = {
         "fast": simulated_model(tokens_per_second=400),
@@ -81,17 +64,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @contextmanager
 def page(browser: Any, served: Cluster, *, key: str | None = None, at: str = "", **context: Any) -> Iterator[Any]:
-    """The page, with a key, in a context of its own; fails if anything goes wrong in it, or breaks its policy."""
-    opened = browser.new_context(**context)
-    page = opened.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-    page.goto(f"{served.url}/playground{at}")
-    page.locator("#key").fill(served.key() if key is None else key)
-    yield page
-    opened.close()
-    assert [each for each in wrong if "Failed to load resource" not in each] == []
+    """The page, with a key, in a context of its own."""
+    with opened(browser, f"{served.url}/playground{at}", **context) as page:
+        page.locator("#key").fill(served.key() if key is None else key)
+        yield page
 
 
 def ask(page: Any, prompt: str, model: str = "fast") -> None:

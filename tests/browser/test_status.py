@@ -5,25 +5,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser.look import opened
 from tests.cluster import Cluster, cluster
 from tests.conftest import simulated_model
 from tests.streams import streams
 
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
-
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = """
---no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync
-""".split()
 NOON = 1_795_608_000  # 2026-11-25, 12:00 UTC
 SPEED = {"streams": 42, "average": 549.6, "low": 300.2, "high": 700.0}
 SHOW = """(state) => {
@@ -31,16 +24,6 @@ SHOW = """(state) => {
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 MOTIONS = "document.getElementById('moving').getAnimations().length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +95,10 @@ class Api:
 
 @contextmanager
 def page(browser: Any, served: Cluster, api: Api | None, **context: Any) -> Iterator[Any]:
-    """The page, in a context of its own; fails if anything goes wrong in it, or breaks its policy."""
-    opened = browser.new_context(**context)
-    page = opened.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-    if api:
-        page.route("**/v1/status*", api.answer)
-    page.goto(f"{served.url}/status")
-    yield page
-    opened.close()
-    assert [each for each in wrong if "Failed to load resource" not in each] == []
+    """The page, in a context of its own; its API is `api`, or the real one."""
+    ready = (lambda page: page.route("**/v1/status*", api.answer)) if api else (lambda page: None)
+    with opened(browser, f"{served.url}/status", ready=ready, **context) as page:
+        yield page
 
 
 def cells(page: Any, rows: str, name: str) -> list[str]:

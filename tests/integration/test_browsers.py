@@ -33,8 +33,11 @@ ANSWERS = [
     ("GET", "/", 200),
     ("GET", "/web/app.js", 200),
     ("GET", "/web/nothing.js", 404),
-    ("GET", "/docs", 200),
-    ("GET", "/docs/swagger-ui-bundle.js", 200),
+    ("GET", "/status", 200),
+    ("GET", "/playground", 200),
+    ("GET", "/v1/status", 200),
+    ("GET", "/reference", 200),
+    ("GET", "/web/swagger/swagger-ui-bundle.js", 200),
     ("GET", "/openapi.json", 200),
     ("GET", "/favicon.ico", 204),
     ("HEAD", "/", 200),
@@ -89,7 +92,7 @@ def test_so_do_refusals_that_reach_no_application(guarded: Cluster) -> None:
 
 
 def test_each_is_there_once(guarded: Cluster) -> None:
-    for path in ("/", "/docs", "/v1/models", POLL):
+    for path in ("/", "/reference", "/v1/models", POLL):
         with dial(guarded) as raw:
             raw.sendall(request("GET", path, X_Forwarded_Proto="https"))
             headers = answer(raw).headers
@@ -97,7 +100,7 @@ def test_each_is_there_once(guarded: Cluster) -> None:
 
 
 def test_pages_have_no_script_of_their_own(guarded: Cluster) -> None:
-    for path in ("/", "/docs"):
+    for path in ("/", "/reference"):
         response = ask(guarded, "GET", path)
         assert "default-src 'self'" in response.headers["Content-Security-Policy"]
         assert response.headers["Permissions-Policy"].startswith("camera=()")

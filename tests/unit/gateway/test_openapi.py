@@ -339,17 +339,17 @@ def test_images_of_the_seeds_fit() -> None:
 
 
 def test_the_page_and_its_files_are_there(client: FlaskClient) -> None:
-    with client.get("/docs") as page:
-        named = re.findall(r'(?:src|href)="(/(?:docs|web)/[^"]+)"', page.text)
-    assert len(named) == 4
+    with client.get("/reference") as page:
+        named = re.findall(r'(?:src|href)="(/web/[^"]+)"', page.text)
+    assert len(named) == 5
     for name in named:
         with client.get(name) as response:
             assert response.status_code == 200, name
-    assert client.get("/docs/oauth2-redirect.html").status_code == 404
+    assert client.get("/web/swagger/oauth2-redirect.html").status_code == 404
 
 
 def test_the_page_allows_nothing_inline(client: FlaskClient) -> None:
-    with client.get("/docs") as page:
+    with client.get("/reference") as page:
         policy = page.headers["Content-Security-Policy"]
         assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=", page.text)
     assert policy.startswith("default-src 'self'; ")
