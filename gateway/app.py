@@ -39,6 +39,7 @@ from gateway.recovery import Recovery
 from gateway.relay import Relay
 from gateway.roster import Roster
 from gateway.scrapes import Gauges
+from gateway.site import Site
 from gateway.sockets import StreamNamespace
 from gateway.speeds import Speeds
 from gateway.threads import Threads
@@ -139,7 +140,7 @@ def create_gateway(settings: Settings) -> Gateway:
     app.url_map.merge_slashes = False  # to be sent elsewhere, by a page, is no help to a program
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
-    app.register_blueprint(pages_api())
+    app.register_blueprint(pages_api(Site(settings, tiers)))
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
     speeds, pools = Speeds(client), Pools(client, lines, roster, catalog.models)
     app.register_blueprint(models_api(catalog, lines, roster, speeds))
