@@ -25,16 +25,28 @@ PARTS = {
         Chapter("completions", "Completions", "A text that the model goes on with, in OpenAI’s shape."),
         Chapter("messages", "Messages", "Conversations in Anthropic’s shape, for its client libraries."),
         Chapter("images", "Images", "Images of a text, in OpenAI’s shape, whole or with an event for each step."),
-        Chapter("simple", "Simple requests", "One JSON object in, one out: chats and images at /v1/free and /v1/premium."),
+        Chapter(
+            "simple",
+            "Simple requests",
+            "One JSON object in, one out: chats and images at /v1/free and /v1/premium.",
+        ),
         Chapter("models", "Models and status", "Which models there are, what is up now, and how fast it is."),
         Chapter("usage", "Usage", "What your account has used: by day, model and key, or job by job."),
-        Chapter("jobs", "Jobs: resume and cancel", "Come back to an answer after a broken connection, or end it early."),
+        Chapter(
+            "jobs", "Jobs: resume and cancel", "Come back to an answer after a broken connection, or end it early."
+        ),
         Chapter("sockets", "Socket.IO", "Live answers over one connection, event by event."),
     ),
     "All requests": (
-        Chapter("headers", "Keys and headers", "Where the key goes, what a request may say of itself, and what an answer tells."),
+        Chapter(
+            "headers",
+            "Keys and headers",
+            "Where the key goes, what a request may say of itself, and what an answer tells.",
+        ),
         Chapter("errors", "Errors", "Every status and code, its cause, what to do, and whether to try again."),
-        Chapter("limits", "Limits", "How much an account may ask for, and how large, long and slow a request may be."),
+        Chapter(
+            "limits", "Limits", "How much an account may ask for, and how large, long and slow a request may be."
+        ),
     ),
 }
 """By the heading above them."""

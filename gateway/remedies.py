@@ -12,7 +12,7 @@ from shared.settings import Settings
 
 
 class Remedy(NamedTuple):
-    """`again` says whether to send the same request once more: never, as often as it takes, once, or after a while."""
+    """`again` says whether to send the same request once more: never, at once, a single time, or after a while."""
 
     cause: str
     fix: str
@@ -140,9 +140,7 @@ REMEDIES: dict[type[RequestError], Remedy] = {
         "Send it again. If it fails the same way, change the request.",
         "Once",
     ),
-    errors.Interrupted: Remedy(
-        "The worker stopped, and the job could not be continued.", "Send it again.", "Yes"
-    ),
+    errors.Interrupted: Remedy("The worker stopped, and the job could not be continued.", "Send it again.", "Yes"),
     errors.JobLost: Remedy("The job’s record was lost with the queue server’s data.", "Send it again.", "Yes"),
     errors.RequestError: Remedy(
         "A fault in the gateway itself.", "Send it again. If it stays, tell the operator.", "Once"
@@ -153,9 +151,7 @@ REMEDIES: dict[type[RequestError], Remedy] = {
         "Later",
     ),
     errors.TooManyClients: Remedy("The gateway has as many clients as it takes.", "Try again later.", "Later"),
-    errors.QueueUnreachable: Remedy(
-        "The queue server does not answer.", "Try again in a few seconds.", "Later"
-    ),
+    errors.QueueUnreachable: Remedy("The queue server does not answer.", "Try again in a few seconds.", "Later"),
     errors.GatewayStopping: Remedy(
         "This gateway is about to stop.",
         "Send it again; with its `Idempotency-Key`, or by the job’s id, it goes on where it is.",

@@ -129,4 +129,6 @@ def _figures(value: float) -> str:
 def _marked(text: str) -> Markup:
     """A text whose code stands between backticks."""
     code = Markup("<code>{}</code>")
-    return Markup("").join(code.format(part) if at % 2 else escape(part) for at, part in enumerate(text.split("`")))
+    return Markup("").join(
+        code.format(part) if at % 2 else escape(part) for at, part in enumerate(text.split("`"))
+    )

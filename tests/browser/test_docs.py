@@ -48,9 +48,7 @@ class Models:
 
 @every_page
 @pytest.mark.parametrize("theme", THEMES)
-def test_it_is_fit_for_every_screen_and_reader(
-    browser: Any, simulated: Cluster, address: str, theme: str
-) -> None:
+def test_it_is_fit_for_every_screen_and_reader(browser: Any, simulated: Cluster, address: str, theme: str) -> None:
     with opened(browser, simulated.url + address, color_scheme=theme, viewport=DESK) as shown:
         if address == "/":
             expect(shown.locator("#model-rows tr")).to_have_count(4)

@@ -51,7 +51,9 @@ every_page = pytest.mark.parametrize("page", DOCS.values(), ids=DOCS)
 
 
 def printed(language: str) -> dict[tuple[str, str], str]:
-    return {(page, section): text for (page, section, name), text in examples(**FILLED).items() if name == language}
+    return {
+        (page, section): text for (page, section, name), text in examples(**FILLED).items() if name == language
+    }
 
 
 def error_classes(root: type[errors.RequestError] = errors.RequestError) -> Iterator[type[errors.RequestError]]:
@@ -90,7 +92,15 @@ def test_it_works_under_a_strict_content_security_policy(page: Page) -> None:
 @pytest.mark.parametrize("path", sorted(INDEX.files), ids=lambda path: path.name)
 def test_nothing_becomes_html(path: Path) -> None:
     text = path.read_text("utf-8")
-    for forbidden in ("eval(", "new Function", "import(", "innerHTML", "outerHTML", "insertAdjacentHTML", ".write("):
+    for forbidden in (
+        "eval(",
+        "new Function",
+        "import(",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        ".write(",
+    ):
         assert forbidden not in text, forbidden
     assert "url(" not in text
     assert "@import" not in text
@@ -231,7 +241,9 @@ def test_curl_examples_send_json() -> None:
 
 
 def test_samples_are_json() -> None:
-    samples = [node for page in DOCS.values() for node in page.root.all("figure") if node.attrs.get("class") == "sample"]
+    samples = [
+        node for page in DOCS.values() for node in page.root.all("figure") if node.attrs.get("class") == "sample"
+    ]
     openais, anthropics = (json.loads(next(sample.all("code")).text)["error"] for sample in reversed(samples))
     assert set(openais) == {"code", "message", "type", "param"}
     assert set(anthropics) == {"message", "type"}
