@@ -109,12 +109,14 @@ function arrange(group, at) {
   const figures = [...group.querySelectorAll("figure")];
   const tabs = figures.map((figure) => {
     const language = figure.dataset.lang;
+    const caption = figure.querySelector("figcaption");
+    caption.remove(); // it is the tab's name, and a figure with a caption is no panel
     figure.id = `panel-${at}-${language}`;
     figure.setAttribute("role", "tabpanel");
     figure.setAttribute("aria-labelledby", `tab-${at}-${language}`);
     return element("button", {
       type: "button", role: "tab", id: `tab-${at}-${language}`, "aria-controls": figure.id, "data-lang": language,
-    }, figure.querySelector("figcaption").textContent);
+    }, caption.textContent);
   });
   const list = element("div", { class: "tabs", role: "tablist", "aria-label": group.dataset.label }, ...tabs);
   group.prepend(list);
