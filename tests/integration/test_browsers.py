@@ -33,7 +33,6 @@ ANSWERS = [
     ("GET", "/", 200),
     ("GET", "/web/docs.js", 200),
     ("GET", "/web/nothing.js", 404),
-    ("GET", "/docs", 302),
     ("GET", "/docs/chat", 200),
     ("GET", "/llms.txt", 200),
     ("GET", "/status", 200),
