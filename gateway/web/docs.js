@@ -174,11 +174,13 @@ function nameTableParts(part) {
   if (part.tagName !== "TD" && part.tagName !== "TH") [...part.children].forEach(nameTableParts);
 }
 
-/** Where the list of pages is a strip, this one is in view in it. */
+/** Where the list of pages has not the room for all, at the side or as a strip, this one is in view in it. */
 function showChapter() {
-  const strip = byId("chapters");
-  const link = strip.querySelector("[aria-current]");
-  if (link) strip.scrollLeft = link.offsetLeft - strip.offsetLeft - 40;
+  const list = byId("chapters");
+  const link = list.querySelector("[aria-current]");
+  const side = list.parentElement;
+  list.scrollLeft = link.offsetLeft - list.offsetLeft - 40;
+  side.scrollTop = link.offsetTop + link.offsetHeight + 40 - side.clientHeight;
 }
 
 /* ---- models ---- */

@@ -67,6 +67,12 @@ def test_it_is_fit_for_every_screen_and_reader(browser: Any, simulated: Cluster,
         assert 0 <= here["x"] <= PHONE["width"] - 40
 
 
+def test_the_list_of_pages_shows_where_one_is_on_a_low_screen(browser: Any, simulated: Cluster) -> None:
+    with opened(browser, f"{simulated.url}/docs/limits", viewport={"width": 1280, "height": 500}) as shown:
+        expect(shown.locator("#chapters [aria-current=page]")).to_be_in_viewport()
+        assert shown.evaluate("scrollY") == 0
+
+
 def test_the_page_that_is_next_is_a_link_away(browser: Any, simulated: Cluster) -> None:
     with opened(browser, simulated.url) as shown:
         for address in list(DOCS)[1:]:
