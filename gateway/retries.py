@@ -67,9 +67,7 @@ class Retries:
         )
         message = self.envelope.message(job, terms.tier.priority)
         letter, most = self.letters.text(given_up) or "", self.settings.queue_bound
-        return self.lines.admit(
-            job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter
-        )
+        return self.lines.admit(job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter)
 
 
 def unknown(job_id: str) -> NotFound:

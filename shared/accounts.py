@@ -205,7 +205,7 @@ class Accounts(Tables):
             raise TooManyKeys(f"The account has {valid} valid API keys, as many as it may. Revoke one first.")
         if ever >= MOST_EVER:
             raise TooManyKeys(
-                f"The account has had {ever} API keys, as many as it may make itself. Ask the operator for another."
+                f"The account has had {ever} API keys, as many as it may make itself. Ask the operator for more."
             )
 
     def list_keys(

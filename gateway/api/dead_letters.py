@@ -1,5 +1,7 @@
-"""The jobs that were given up, for admins: /v1/admin/dead-letters. Without their requests, which are for nobody else
-to read; who has Redis sees them with `crofai jobs show`."""
+"""The jobs that were given up, for admins: /v1/admin/dead-letters.
+
+Without their requests, which are for nobody else to read; who has Redis sees them with `crofai jobs show`.
+"""
 
 from collections.abc import Iterator
 from typing import Any

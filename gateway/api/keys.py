@@ -119,11 +119,11 @@ class KeyDesk:
         return key
 
     def _account(self) -> Account:
-        return found(self.threads.ask(lambda: self.accounts.account(g.holder.account)), "account")
+        return found(self.threads.ask(partial(self.accounts.account, g.holder.account)), "account")
 
     def _own(self) -> Key:
         """One's own key as it is now: what is remembered of it may be a second old."""
-        own = self.threads.ask(lambda: self.accounts.key(g.holder.key))
+        own = self.threads.ask(partial(self.accounts.key, g.holder.key))
         if own is None or own.revoked is not None:
             raise InvalidKey
         return own
@@ -144,7 +144,7 @@ class KeyDesk:
 
 
 def check_within(own: Key, bounds: dict[str, Any]) -> None:
-    """Whether a key of these bounds may do no more than one's own. Raises KeyTooNarrow, which names what is more."""
+    """A key of these bounds may do no more than one's own. Raises KeyTooNarrow, which names what is more."""
     for name in ("models", "tiers"):
         mine, theirs = getattr(own, name), bounds[name]
         if mine is not None and (theirs is None or not set(theirs) <= set(mine)):

@@ -162,7 +162,9 @@ def _letters() -> list[Operation]:
     path, one = "/v1/admin/dead-letters", "/v1/admin/dead-letters/{letter_id}"
     queue: tuple[Kind, ...] = (*REFUSED, errors.QueueUnreachable)
     return [
-        _admin("get", path, "list_dead_letters", "Jobs that were given up, the newest first", "DeadLetters", queue),
+        _admin(
+            "get", path, "list_dead_letters", "Jobs that were given up, the newest first", "DeadLetters", queue
+        ),
         _admin(
             "post",
             f"{one}/retry",
@@ -215,7 +217,7 @@ def _plan_schema() -> Schema:
         unplanned=list_of(TEXT),
         models=list_of(
             object_of(
-                "Replicas: `min` stay, and there are `max` at most. Another starts at `factor` of a full one's jobs.",
+                "Replicas: `min` stay, `max` there are at most. Another starts at `factor` of a full one's jobs.",
                 model=TEXT,
                 gpus=COUNT | {"description": "Of one replica."},
                 promised={"type": "boolean"},

@@ -27,7 +27,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, tag="made"):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """Why there is none: nothing was `used`, so much that it is `much`, too few `gpus`; or the machine is not fit."""
+    """Why there is none: nothing was `used`, or too `much`; too few `gpus`; or the `machine` is not fit."""
 
     why: Literal["used", "much", "gpus", "machine"]
     message: str

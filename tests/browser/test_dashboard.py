@@ -1,4 +1,4 @@
-"""The page /dashboard in a browser, against a running cluster: what account holders do there, and what admins do."""
+"""The page /dashboard in a browser, against a running cluster: what holders of keys do there, and admins."""
 
 import csv
 import io
@@ -113,7 +113,9 @@ def entry(page: Any, rows: str, text: str) -> Any:
 # ---- in and out
 
 
-def test_who_signs_in_sees_account_and_limits(browser: Any, served: Cluster, account: Account, key: NewKey) -> None:
+def test_who_signs_in_sees_account_and_limits(
+    browser: Any, served: Cluster, account: Account, key: NewKey
+) -> None:
     with page(browser, served, None) as shown:
         expect(shown.get_by_label("API key")).to_be_focused()
         expect(shown.locator("#board")).to_be_hidden()
@@ -145,7 +147,11 @@ def test_limits_of_the_key_are_told_beside(browser: Any, served: Cluster, accoun
 
 @pytest.mark.parametrize(
     ("typed", "words"),
-    [("sk-crof-wrong", "unknown, revoked or has expired"), ("sk crof", "characters that no key has"), ("é", "no key has")],
+    [
+        ("sk-crof-wrong", "unknown, revoked or has expired"),
+        ("sk crof", "characters that no key has"),
+        ("é", "no key has"),
+    ],
 )
 def test_a_wrong_key_is_told_of(browser: Any, served: Cluster, typed: str, words: str) -> None:
     with page(browser, served, None) as shown:
@@ -182,7 +188,9 @@ def test_a_key_that_ends_leads_back_and_nothing_typed_is_lost(
         shown.get_by_label("Jobs at once").fill("3")
         wait_for(lambda: status(served, short.secret) == 401, 10, "the key's end")
         shown.get_by_role("button", name="Create").click()
-        expect(shown.locator("#door-status")).to_contain_text("unknown, revoked or has expired. Sign in with another key")
+        expect(shown.locator("#door-status")).to_contain_text(
+            "unknown, revoked or has expired. Sign in with another key"
+        )
         expect(shown.locator("dialog[open]")).to_have_count(0)
         assert shown.evaluate("sessionStorage.length") == 0
         sign_in(shown, key.secret)
@@ -222,7 +230,9 @@ def test_a_key_is_made_and_shown_once(browser: Any, served: Cluster, key: NewKey
         expect(shown.get_by_label("Name", exact=True)).to_have_value("")
 
 
-def test_a_key_is_renamed_and_its_limits_changed(browser: Any, served: Cluster, account: Account, key: NewKey) -> None:
+def test_a_key_is_renamed_and_its_limits_changed(
+    browser: Any, served: Cluster, account: Account, key: NewKey
+) -> None:
     other = served.accounts.add_key(account, "old name", limits=Limits(requests_per_day=9), models=["fast"])
     with page(browser, served, key.secret) as shown:
         shown.get_by_role("button", name="Change old name").click()
@@ -470,7 +480,9 @@ def test_what_attacks_is_shown_as_text(browser: Any, served: Cluster) -> None:
             shown.get_by_role("button", name="Plan", exact=True).click()
             expect(shown.locator("#plan-note")).to_contain_text("Used, and no models any more", timeout=60_000)
             assert shown.evaluate("window.attacked") == 0
-            made_of_data = "main :is(img, script, iframe, a[href^=javascript], svg [onload]), dialog :is(img, script)"
+            made_of_data = (
+                "main :is(img, script, iframe, a[href^=javascript], svg [onload]), dialog :is(img, script)"
+            )
             assert shown.locator(made_of_data).count() == 0
     finally:
         served.valkey.client.delete(keys.DEAD)
@@ -480,11 +492,20 @@ def test_what_attacks_is_shown_as_text(browser: Any, served: Cluster) -> None:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
 def test_it_is_accessible_and_fits(
-    browser: Any, served: Cluster, account: Account, key: NewKey, used: list[Any], letters: None, theme: str, phone: bool
+    browser: Any,
+    served: Cluster,
+    account: Account,
+    key: NewKey,
+    used: list[Any],
+    letters: None,
+    theme: str,
+    phone: bool,
 ) -> None:
     chat = {"model": "fast", "messages": [{"role": "user", "content": "echo a"}]}
     for _ in range(2):
-        requests.post(f"{served.url}/v1/chat/completions", json=chat, headers={"X-API-Key": key.secret}, timeout=20)
+        requests.post(
+            f"{served.url}/v1/chat/completions", json=chat, headers={"X-API-Key": key.secret}, timeout=20
+        )
     served.accounts.add_key(account, "narrow", models=["fast"], limits=Limits(requests_per_minute=5), expires=4e9)
     context: dict[str, Any] = {"color_scheme": theme} | ({"viewport": PHONE} if phone else {})
     name = f"{theme}-phone" if phone else theme

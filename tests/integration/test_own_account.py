@@ -40,9 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def ask(served: Cluster, key: str, path: str, method: str = "GET", body: Any = None) -> requests.Response:
-    return requests.request(
-        method, f"{served.url}/v1/{path}", json=body, headers={"X-API-Key": key}, timeout=30
-    )
+    return requests.request(method, f"{served.url}/v1/{path}", json=body, headers={"X-API-Key": key}, timeout=30)
 
 
 def told(served: Cluster, key: str, path: str, method: str = "GET", *, schema: str = "", body: Any = None) -> Any:
@@ -103,7 +101,9 @@ def test_requests_tell_their_time_to_the_first_token(served: Cluster) -> None:
     now = time.time()
     Ledger(served.settings.sql_url).record(
         [
-            make_usage("job_streamed", account=account.id, created=now, begun=now, first=now + 0.25, ended=now + 1),
+            make_usage(
+                "job_streamed", account=account.id, created=now, begun=now, first=now + 0.25, ended=now + 1
+            ),
             make_usage("job_whole", account=account.id, created=now - 1, begun=now, first=None, ended=now + 1),
         ]
     )
@@ -119,7 +119,12 @@ def letters(served: Cluster) -> Iterator[DeadLetters]:
     client = served.valkey.client
     owner = served.accounts.create_key("owner", "free").account
     for number in range(45):  # more than are read at once
-        job = make_job(f"job_{number}", model="fast", account=owner, body={"messages": [{"role": "user", "content": "secret"}]})
+        job = make_job(
+            f"job_{number}",
+            model="fast",
+            account=owner,
+            body={"messages": [{"role": "user", "content": "secret"}]},
+        )
         client.lpush(keys.DEAD, DeadLetter(job=job, reason="it killed its workers", died=time.time()).encode())
     yield DeadLetters(client)
     client.delete(keys.DEAD)
@@ -193,7 +198,9 @@ def test_a_plan_is_made_from_the_ledger(served: Cluster) -> None:
     assert models["fast"]["requests"] >= 500
     assert "slow" in models, "it has a worker"
     assert found["gpus"] == 4
-    Ledger(served.settings.sql_url).record([make_usage("another", model="fast", created=now, begun=now, ended=now)])
+    Ledger(served.settings.sql_url).record(
+        [make_usage("another", model="fast", created=now, begun=now, ended=now)]
+    )
     assert told(served, admin(served), path) == found, "it is told again, not made again"
     assert ask(served, served.key(), path).status_code == 403
 

@@ -40,7 +40,15 @@ def test_works_under_a_strict_content_security_policy() -> None:
     for node in ROOT.all():
         assert not [name for name in node.attrs if name == "style" or name.startswith("on")], node.tag
     for name, script in SCRIPTS.items():
-        for forbidden in ("eval(", "new Function", "innerHTML", "outerHTML", "insertAdjacentHTML", ".write(", "DOMParser"):
+        for forbidden in (
+            "eval(",
+            "new Function",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            ".write(",
+            "DOMParser",
+        ):
             assert forbidden not in script, (name, forbidden)
 
 

@@ -1,4 +1,4 @@
-"""/v1/account and /v1/keys: what holders of keys may do with their account's, and that none comes to more by it."""
+"""/v1/account and /v1/keys: what holders of keys may do with them, and that none comes to more by it."""
 
 import time
 from collections.abc import Iterator
@@ -58,7 +58,8 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "keys"), ("POST", "keys"), ("PATCH", "keys/x"), ("DELETE", "keys/x"), ("GET", "account")]
+    ("method", "path"),
+    [("GET", "keys"), ("POST", "keys"), ("PATCH", "keys/x"), ("DELETE", "keys/x"), ("GET", "account")],
 )
 def test_it_takes_a_key(api: Api, method: str, path: str) -> None:
     assert api.refused(method, path, {}, "sk-crof-wrong")[:2] == (401, "invalid_key")
@@ -168,7 +169,10 @@ def test_it_narrows_renames_and_revokes_itself(api: Api) -> None:
 def test_a_key_with_limits_manages_itself_alone(api: Api) -> None:
     """With others it might do more than once what it may."""
     limited, twin = (api.key(limits=Limits(requests_per_day=5)) for _ in range(2))
-    assert api.refused("POST", "keys", {"limits": {"requests_per_day": 1}}, limited.secret)[:2] == (403, "key_too_narrow")
+    assert api.refused("POST", "keys", {"limits": {"requests_per_day": 1}}, limited.secret)[:2] == (
+        403,
+        "key_too_narrow",
+    )
     for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
         assert api.refused(method, f"keys/{twin.id}", body, limited.secret)[:2] == (403, "key_too_narrow")
     own = f"keys/{limited.id}"
@@ -205,7 +209,11 @@ def test_the_last_admins_key_is_lost_by_force_alone(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "param", "words"),
     [
-        ({"limits": {"requests_per_minute": 601}}, "limits.requests_per_minute", "at most the account's, 600, got 601"),
+        (
+            {"limits": {"requests_per_minute": 601}},
+            "limits.requests_per_minute",
+            "at most the account's, 600, got 601",
+        ),
         ({"limits": {"requests_per_minute": 0}}, "limits.requests_per_minute", "above 0"),
         ({"models": ["lama3"]}, "models[0]", "'llama3'"),
         ({"tiers": ["gold"]}, "tiers[0]", "unknown tier"),
