@@ -68,7 +68,7 @@ class KeyDesk:
         account, own = self._account(), self._own()
         tier = self.tiers.find(account.tier) if self.tiers.has(account.tier) else None
         with reaching_queue():
-            told = {"limits": self._used(account.id, tier.limits if tier else Limits())}
+            told: dict[str, Any] = {"limits": self._used(account.id, tier.limits if tier else Limits())}
             told["key_limits"] = self._used(own.id, own.limits) if own.limits else None
         return jsonify(account_json(account) | told | {"key": key_json(own)})
 

@@ -1,4 +1,4 @@
-"""GET /v1/admin/plan: what `crofai plan` plans from the ledger. It may compute for long, in a process of its own."""
+"""GET /v1/admin/plan: what `crofai plan` plans from the ledger. A process of its own does it, for as long as need be."""
 
 import logging
 import re

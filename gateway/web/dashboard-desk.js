@@ -18,6 +18,11 @@ export function onEnd(leave) {
   ended = leave;
 }
 
+/** The key is good for nothing any more, for this reason. */
+export function end(reason) {
+  ended(`${reason} Sign in with another key; what you have typed is kept.`);
+}
+
 /** As `call`; an answer that comes when another key is in use is nobody's. */
 export async function ask(path, options = {}) {
   const key = readKey();
@@ -28,7 +33,7 @@ export async function ask(path, options = {}) {
   } catch (error) {
     if (key !== readKey()) throw new Left();
     if (!ENDED.has(error.code)) throw error;
-    ended(`${error.message} Sign in with another key; what you have typed is kept.`);
+    end(error.message);
     throw new Left();
   }
 }
@@ -95,6 +100,11 @@ export function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
+/** In the order in which they are shown. */
+export const LIMITS = [
+  "requests_per_minute", "requests_per_day", "units_per_minute", "units_per_day", "images_per_minute", "images_per_day", "concurrent_jobs",
+];
+
 const NAMES = { requests: "Requests", units: "Units", images: "Images" };
 
 /** `requests_per_minute` for people. */
@@ -105,6 +115,6 @@ export function limitName(name) {
 
 /** Limits in a few words; those that are null are none. */
 export function limitsTold(limits) {
-  return Object.entries(limits ?? {}).filter(([, limit]) => limit !== null)
+  return LIMITS.map((name) => [name, limits?.[name] ?? null]).filter(([, limit]) => limit !== null)
     .map(([name, limit]) => `${limitName(name).toLowerCase()}: ${limit.toLocaleString("en")}`);
 }

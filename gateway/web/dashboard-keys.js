@@ -1,14 +1,11 @@
 /* The keys of the account: listed, made, changed and revoked. A new key's secret is shown once, and kept nowhere. */
 
-import { askIfSure, ask, attempt, limitName, limitsTold, press } from "./dashboard-desk.js";
+import { askIfSure, ask, attempt, end, LIMITS, limitName, limitsTold, press } from "./dashboard-desk.js";
 import { announce, byId, copyButton, element } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
 import { cell, row, rowButton, time } from "./lib/tables.js";
 
 const PAGE = 100;
-const LIMITS = [
-  "requests_per_minute", "requests_per_day", "units_per_minute", "units_per_day", "images_per_minute", "images_per_day", "concurrent_jobs",
-];
 
 export class Keys {
   #keys = [];
@@ -163,6 +160,10 @@ export class Keys {
       action: "Revoke",
       work: async (force) => {
         await ask(`/v1/keys/${encodeURIComponent(key.id)}${force ? "?force=true" : ""}`, { method: "DELETE" });
+        if (key.id === this.#own) {
+          end("This key is revoked.");
+          return;
+        }
         announce("The key is revoked.");
         await attempt(byId("keys-status"), () => this.#load(true));
       },

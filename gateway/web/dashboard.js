@@ -3,7 +3,7 @@
    A plain client of the public API. The key is in sessionStorage alone, and goes into headers, never into an address. */
 
 import { Admin } from "./dashboard-admin.js";
-import { arrangeSure, ask, attempt, closeDialogs, limitName, onEnd } from "./dashboard-desk.js";
+import { arrangeSure, ask, attempt, closeDialogs, LIMITS, limitName, onEnd } from "./dashboard-desk.js";
 import { Keys } from "./dashboard-keys.js";
 import { Requests, showToday, Usage } from "./dashboard-usage.js";
 import { call } from "./lib/api.js";
@@ -129,7 +129,7 @@ function showAccount(found) {
 }
 
 function group(title, limits) {
-  const bounded = Object.entries(limits).filter(([, { limit }]) => limit !== null);
+  const bounded = LIMITS.map((name) => [name, limits[name]]).filter(([, { limit }]) => limit !== null);
   return element("div", {}, element("h3", {}, title),
     bounded.length ? element("ul", { class: "bounds" }, ...bounded.map(bar)) : element("p", { class: "note" }, "There are none."));
 }
