@@ -1,4 +1,4 @@
-"""GET /v1/admin/plan: what `crofai plan` plans from the ledger. A process of its own does it, for as long as need be."""
+"""GET /v1/admin/plan: what `crofai plan` plans from the ledger, in a process of its own, as it may take long."""
 
 import logging
 import re

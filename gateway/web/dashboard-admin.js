@@ -6,7 +6,7 @@ import { cell, numberCell, row, rowButton, time } from "./lib/tables.js";
 
 const PAGE = 50;
 const PLAN_MS = 90_000; // it may be computed for a minute
-const STATES = ["ready", "loading", "draining"];
+const STATES = ["ready", "loading", "draining", "cold"];
 
 export class Admin {
   #own = null; // the id of the account that is signed in with
@@ -38,7 +38,8 @@ export class Admin {
   async showPools() {
     await attempt(byId("pools-status"), async () => {
       const { data } = await ask("/v1/admin/pools");
-      byId("pool-rows").replaceChildren(...data.map(poolRow));
+      const sorted = data.toSorted((one, other) => rank(one) - rank(other)); // within a state, as the catalogue has them
+      byId("pool-rows").replaceChildren(...sorted.map(poolRow));
     });
   }
 
@@ -154,8 +155,14 @@ function pageAfter(path, known) {
   return `${path}?limit=${PAGE}${known.length ? `&after=${encodeURIComponent(known.at(-1).id)}` : ""}`;
 }
 
+/** The place of its state among STATES: that of its best worker. */
+function rank({ workers }) {
+  const found = STATES.findIndex((name) => workers[name] > 0);
+  return found < 0 ? STATES.length - 1 : found;
+}
+
 function poolRow(pool) {
-  const state = STATES.find((name) => pool.workers[name] > 0) ?? "cold";
+  const state = STATES[rank(pool)];
   const workers = Object.entries(pool.workers).filter(([, count]) => count).map(([name, count]) => `${count} ${name}`);
   const { p50, p99 } = pool.ttft_seconds;
   return row(pool.model,

@@ -95,9 +95,9 @@ export function arrangeSure() {
   byId("sure-cancel").addEventListener("click", () => byId("sure-dialog").close());
 }
 
-/** All dialogs are over the page: none may be over the way in. */
+/** No dialog may be over the way in, but for a secret's, which is shown nowhere else and closed by who has copied it. */
 export function closeDialogs() {
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog[open]:not(#secret-dialog)")) dialog.close();
 }
 
 /** In the order in which they are shown. */

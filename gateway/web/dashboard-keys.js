@@ -34,6 +34,7 @@ export class Keys {
     });
     byId("key-cancel").addEventListener("click", () => byId("key-dialog").close());
     byId("secret-done").addEventListener("click", () => byId("secret-dialog").close());
+    byId("secret-dialog").addEventListener("cancel", (event) => event.preventDefault());
     byId("secret-dialog").addEventListener("close", () => { byId("secret").textContent = ""; });
   }
 

@@ -213,7 +213,10 @@ def test_a_key_is_made_and_shown_once(browser: Any, served: Cluster, key: NewKey
         shown.get_by_label("Models", exact=True).fill("fast")
         shown.get_by_label("Ends").fill("2099-12-31T12:00")
         shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
         secret = shown.locator("#secret").text_content()
+        shown.keyboard.press("Escape")
+        expect(shown.locator("#secret-dialog")).to_be_visible()
         assert status(served, secret) == 200
         shown.get_by_role("button", name="Copy the key").click()
         expect(shown.get_by_role("button", name="Copy the key")).to_have_text("Copied")
