@@ -2,7 +2,6 @@
 
 import logging
 import re
-import subprocess
 import sys
 import time
 from typing import Any
@@ -83,21 +82,23 @@ class PlanDesk:
             by_hour=by_hour,
             running=running,
         )
-        told = _told(_run(msgspec.json.encode(wish)))
+        told = _told(run(msgspec.json.encode(wish)))
         if isinstance(told, Failed):
-            raise _failure(told)
+            raise failure(told)
         return told.plan | {"unplanned": told.unplanned}
 
 
-def _run(wish: bytes) -> bytes:
+def run(wish: bytes) -> bytes:
     """What the other process says. Raises Timeout."""
     pipe = cooperative.PIPE
     with cooperative.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
             told, wrong = process.communicate(wish, timeout=LONGEST)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        except cooperative.TimeoutExpired:
             raise Timeout(f"The plan took more than {LONGEST:g} s. Look back less far: ?since=1d") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
         if process.returncode:
             log.error("a plan failed: %s", wrong.decode(errors="replace")[-2000:])
             raise RequestError("internal error")
@@ -108,7 +109,7 @@ def _told(data: bytes) -> Made | Failed:
     return msgspec.json.decode(data, type=Made | Failed)
 
 
-def _failure(failed: Failed) -> RequestError:
+def failure(failed: Failed) -> RequestError:
     match failed.why:
         case "used":
             return NotFound(f"{failed.message[:1].upper()}{failed.message[1:]}.")

@@ -524,9 +524,18 @@ def test_it_is_accessible_and_fits(
         expect(shown.locator("#request-rows tr")).to_have_count(20)
         expect(shown.locator("#key-rows tr")).to_have_count(3)
         expect(shown.locator("#chart svg g")).to_have_count(30)
+        shown.get_by_text("As a table").click()
+        assert violations(shown) == []
+        shown.get_by_text("As a table").click()
         look(shown, "dashboard")
+        shown.get_by_role("button", name="Revoke narrow").click()
+        assert violations(shown) == []
+        shown.locator("#sure-cancel").click()
         shown.get_by_role("button", name="New key").click()
         look(shown, "dashboard-key")
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+        assert violations(shown) == []
     with admins_page(browser, served, **context) as shown:
         expect(shown.locator("#letter-rows tr")).to_have_count(2)
         expect(shown.locator("#pool-rows tr[data-id=fast]")).to_be_visible()
