@@ -32,6 +32,7 @@ PARTS = {
         ),
         Chapter("models", "Models and status", "Which models there are, what is up now, and how fast it is."),
         Chapter("usage", "Usage", "What your account has used: by day, model and key, or job by job."),
+        Chapter("keys", "Account and keys", "What is left of your limits, and the keys of your account."),
         Chapter(
             "jobs", "Jobs: resume and cancel", "Come back to an answer after a broken connection, or end it early."
         ),

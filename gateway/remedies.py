@@ -69,6 +69,9 @@ REMEDIES: dict[type[RequestError], Remedy] = {
     errors.AdminRequired: Remedy(
         "The address is for admins, and the key is none of theirs.", "Use an admin’s key.", "No"
     ),
+    errors.KeyTooNarrow: Remedy(
+        "The key manages no key that may do more than itself.", "Use a key that may do as much.", "No"
+    ),
     errors.NotFound: Remedy(
         "There is nothing at this address; or no such job of your account, or not any more.",
         "Compare the address with these pages. A job whose record is gone has to be asked for anew.",
@@ -103,6 +106,7 @@ REMEDIES: dict[type[RequestError], Remedy] = {
         "Make another admin’s key first, or add `?force=true`.",
         "No",
     ),
+    errors.TooManyKeys: Remedy("The account has as many keys as it may.", "Revoke one first.", "No"),
     errors.BodyTooLarge: Remedy(
         "The request body has more than {settings.max_body_bytes:,} bytes.",
         "Send fewer or shorter messages.",

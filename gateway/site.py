@@ -13,7 +13,7 @@ from gateway.auth import STALE
 from gateway.bodies import completion, sampling
 from gateway.manual import CHAPTERS
 from gateway.speeds import WINDOW
-from shared import image_args
+from shared import accounts, image_args
 from shared.catalog import load_catalog
 from shared.settings import Settings
 from shared.tiers import Tiers, load_tiers
@@ -35,6 +35,7 @@ PAGES = {
     "/": "index.html",
     "/playground": "playground.html",
     "/status": "status.html",
+    "/dashboard": "dashboard.html",
     "/reference": "reference.html",
     **{chapter.address: chapter.template for chapter in CHAPTERS},
 }
@@ -55,6 +56,7 @@ LIMITS = {
 """A tier's limits, for people."""
 
 CONSTANTS: dict[str, Any] = {
+    "accounts": accounts,
     "admission": admission,
     "completion": completion,
     "connection": connection,

@@ -61,6 +61,21 @@ def counts(done: Run, language: str) -> None:
         assert out.startswith("from 2")
 
 
+def tells_of_the_account(done: Run, language: str) -> None:
+    out = done.answer()
+    if language == "curl":
+        assert json.loads(out)["object"] == "account"
+    else:
+        assert out.startswith("free\n")
+        assert "requests_per_minute" in out
+
+
+def makes_a_key(done: Run, language: str) -> None:
+    out = done.answer()
+    secret = json.loads(out)["secret"] if language == "curl" else out.strip()
+    assert secret.startswith("sk-crof-")
+
+
 def cancels(done: Run, language: str) -> None:
     """What a job is right after it was asked to end."""
     out = done.answer().strip()
@@ -81,6 +96,8 @@ CHECKS: dict[tuple[str, str], Check] = {
     ("/docs/models", "status"): measures,
     ("/docs/usage", "sums"): counts,
     ("/docs/usage", "jobs"): counts,
+    ("/docs/keys", "account"): tells_of_the_account,
+    ("/docs/keys", "make"): makes_a_key,
     ("/docs/jobs", "resume"): streams,
     ("/docs/jobs", "cancel"): cancels,
     ("/docs/sockets", "prompt"): says("summarize the titanic"),

@@ -210,6 +210,8 @@ FOUR = [
     ("/docs/simple", "images"),
     ("/docs/models", "list"),
     ("/docs/usage", "sums"),
+    ("/docs/keys", "account"),
+    ("/docs/keys", "make"),
     ("/docs/jobs", "cancel"),
 ]
 
@@ -241,7 +243,7 @@ def test_python_examples_compile() -> None:
 def test_curl_examples_send_json() -> None:
     for text in printed("curl").values():
         if body := re.search(r"-d '([^']*)'", text):
-            assert {"messages", "prompt"} & set(json.loads(body[1]))
+            assert {"messages", "prompt", "name"} & set(json.loads(body[1]))
 
 
 def test_samples_are_json() -> None:
