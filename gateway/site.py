@@ -22,6 +22,7 @@ PAGES = {
     "/": "index.html",
     "/playground": "playground.html",
     "/status": "status.html",
+    "/dashboard": "dashboard.html",
     "/reference": "reference.html",
 }
 """Addresses, and the templates of what is there."""
