@@ -269,7 +269,13 @@ def _scaling(record: dict[str, Any]) -> Iterator[str]:
         rows = []
         for figure, found in figures.items():
             power = "–" if found["exponent"] is None else f"{found['exponent']:.2f}"
-            rows.append([figure.replace("_us_", " µs ").replace("_", " "), *(f"{found['values'][each]:,.1f}" for each in counts), power])
+            rows.append(
+                [
+                    figure.replace("_us_", " µs ").replace("_", " "),
+                    *(f"{found['values'][each]:,.1f}" for each in counts),
+                    power,
+                ]
+            )
         yield from _table((name, *(f"{int(each):,}" for each in counts), "n^"), rows)
 
 

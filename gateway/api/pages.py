@@ -53,4 +53,5 @@ def _page() -> Response:
     response = Response(html(request.path), mimetype="text/html")
     response.cache_control.no_cache = True  # a copy may be kept, and is asked after
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
