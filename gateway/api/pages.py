@@ -65,4 +65,5 @@ def pages_api(site: Site) -> Blueprint:
 def _kept(response: Response) -> Response:
     response.cache_control.no_cache = True  # a copy may be kept, and is asked after
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -21,7 +21,9 @@ ARGS = """
 def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.fail("no Chromium is installed; `make test` installs it where it can, CHROMIUM names another's path")
+        pytest.fail(
+            "no Chromium is installed; `make test` installs it where it can, CHROMIUM names another's path"
+        )
     with sync_playwright() as running:
         launched = running.chromium.launch(executable_path=found, args=ARGS)
         yield launched
