@@ -90,18 +90,25 @@ class Page:
     @property
     def files(self) -> set[Path]:
         """The style sheets and scripts that it loads, with those that these import."""
-        named = [WEB / name for name in re.findall(r'"/web/([^"]+)"', self.html)]
-        return {path for each in named for path in imported(each)}
+        links = [link for link in self.root.all("link") if link.attrs["rel"] == "stylesheet"]
+        return {WEB / link.attrs["href"].removeprefix("/web/") for link in links} | scripts(self.root).keys()
 
     def find(self, name: str) -> Node:
         """The element with this id."""
         return next(node for node in self.root.all() if node.attrs.get("id") == name)
 
 
-def imported(path: Path) -> set[Path]:
-    """A file, and the modules that it imports."""
-    found = re.findall(r'^import .* from "([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
-    return {path, *(each for name in found for each in imported((path.parent / name).resolve()))}
+def scripts(root: Node) -> dict[Path, str]:
+    """A page's scripts, and all that these import, by their paths."""
+    found: dict[Path, str] = {}
+    named = [WEB / node.attrs["src"].removeprefix("/web/") for node in root.all("script")]
+    while named:
+        path = named.pop()
+        if path not in found:
+            found[path] = path.read_text("utf-8")
+            imported = re.findall(r'^import .* from "(\./[^"]+|\.\./[^"]+)";$', found[path], re.M)
+            named += [(path.parent / name).resolve() for name in imported]
+    return found
 
 
 DOCS = {address: Page(address) for address in ("/", *(chapter.address for chapter in CHAPTERS))}
