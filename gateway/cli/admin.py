@@ -12,7 +12,7 @@ import typer
 from gateway.admin_key import admin_key_file
 from gateway.cli import api
 from gateway.cli.failures import CommandFailed
-from shared.errors import InvalidKey, LastAdminKey
+from shared.errors import AdminRequired, InvalidKey, LastAdminKey
 from shared.settings import Settings, load_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs; times are Unix seconds.")]
@@ -84,10 +84,7 @@ class Admin:
         with api.plain_errors(self._client.base_url):
             response = self._client.request(method, path, **more)
             self._check(response)
-        try:
-            return response.json()
-        except ValueError:
-            raise CommandFailed(f"{response.url}: answered no JSON; is it a crofai server?") from None
+        return api.data(response)
 
     def _check(self, response: httpx.Response) -> None:
         try:
@@ -101,6 +98,8 @@ class Admin:
                 ) from None
             if error.code == InvalidKey.code and self._source:
                 raise CommandFailed(f"{error} It is the one in {self._source}. {WAY_OUT}", error.code) from None
+            if error.code == AdminRequired.code and self._source:
+                raise CommandFailed(f"{error} The one in {self._source} is none. {WAY_OUT}", error.code) from None
             raise
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
@@ -13,6 +13,9 @@ from gateway.cli.failures import CommandFailed, NotReady
 from shared.settings import Settings
 
 Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; default: this machine's.")]
+Key = Annotated[
+    str | None, typer.Option(envvar="CROFAI_KEY", help="The API key; default: this machine's demo key.")
+]
 
 
 def base_url(settings: Settings) -> str:
@@ -40,10 +43,11 @@ def find_key(given: str | None, settings: Settings) -> str:
     return key
 
 
-def client(url: str, key: str | None = None, *, read_timeout: float = 10) -> httpx.Client:
+def client(url: str, key: str | None = None, *, read_timeout: float = 10, timeout: float = 10) -> httpx.Client:
+    """`read_timeout` is between two pieces of an answer, `timeout` for all else; in seconds."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with plain_errors(url):
-        return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(10, read=read_timeout))
+        return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(timeout, read=read_timeout))
 
 
 @contextmanager
@@ -65,14 +69,24 @@ def check(response: httpx.Response) -> None:
         return
     response.read()
     try:
-        fail(response.json()["error"], response.status_code)
+        fail(response.json()["error"], response.status_code, response.headers.get("Retry-After", ""))
     except (ValueError, KeyError, TypeError):
         raise CommandFailed(f"{response.url}: answered {response.status_code}; is it a crofai server?") from None
 
 
-def fail(error: dict[str, Any], status: int = 500) -> None:
-    """Raise an error in OpenAI's shape."""
-    message = f"{error['message']} ({error['code']})"
-    if status in (429, 503) or error["code"] in ("model_unavailable", "queue_unreachable", "queue_full"):
-        raise NotReady(message, error["code"])
-    raise CommandFailed(message, error["code"])
+def fail(error: dict[str, Any], status: int, again: str = "") -> NoReturn:
+    """Raise an error in OpenAI's shape; `again` is in how many seconds another try is worth it."""
+    when = f" Try again in {again} s." if again.isdecimal() else ""
+    message, code = f"{error['message']}{when} ({error['code']})", error["code"]
+    if status in (429, 503) or code in ("model_unavailable", "queue_unreachable", "queue_full"):
+        raise NotReady(message, code, status)
+    raise CommandFailed(message, code, status)
+
+
+def data(response: httpx.Response) -> Any:
+    """The JSON of an answer. Raises CommandFailed for a refusal, and for what is no JSON."""
+    check(response)
+    try:
+        return response.json()
+    except ValueError:
+        raise CommandFailed(f"{response.url}: answered no JSON; is it a crofai server?") from None

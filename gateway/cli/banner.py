@@ -38,7 +38,7 @@ def _example(url: str, key: str, pools: list[Pool]) -> list[str]:
         f'  curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" \\',
         f"""    -H "Content-Type: application/json" -d '{{"model":"{name}","stream":true,{question}}}'""",
         "",
-        f"  {_command()} chat {name}",
+        f"  {_command()} chat --model {name}",
         "",
     ]
 

@@ -1,145 +1,116 @@
-"""`crofai chat`: talk to a model in the terminal. The answer goes to stdout, its figures to stderr."""
+"""`crofai chat`: talk to a model in the terminal, or ask it one question."""
 
-import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 
-from gateway.cli import api
+from gateway.cli import api, choice
+from gateway.cli.conversation import Conversation
 from gateway.cli.failures import CommandFailed
-from shared.errors import CrofError
+from gateway.cli.following import told_to_end
+from gateway.cli.jobstream import SILENCE, checked_id
+from gateway.cli.screen import Screen
+from gateway.cli.session import Session
+from gateway.cli.teller import ForPeople, ForPrograms, Teller, telling
 from shared.settings import load_settings
 
-ANSWER_TIMEOUT = 600.0  # seconds between two pieces; the first may wait in the queue
-
-Messages = list[dict[str, str]]
+FROM_STDIN = "-"
 
 
 def chat(
-    model: Annotated[str, typer.Argument(help="A name or alias; see: crofai models")],
-    once: Annotated[str | None, typer.Option(metavar="PROMPT", help="Ask this, print the answer, end.")] = None,
-    url: api.Url = None,
-    key: Annotated[
-        str | None, typer.Option(envvar="CROFAI_KEY", help="The API key; default: this machine's demo key.")
+    question: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="QUESTION",
+            help="Ask this, print the answer, end. A word - stands for standard input, which is the question if "
+            "there is no other and it is no terminal. Without a question: a conversation.",
+            show_default=False,
+        ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name or alias, see: crofai models. Default: the first that is ready.",
+            autocompletion=choice.completing("chat"),
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", help="What the model is told beforehand.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token each time.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Only of tokens that are so likely together.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of the answer, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed may give the same answer.")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="End before this text; may be repeated. \\n is a line's end.")
+    ] = None,
+    effort: Annotated[
+        str | None, typer.Option("--reasoning-effort", help="Such as low or high; of models that think.")
+    ] = None,
+    reasoning: Annotated[bool, typer.Option("--reasoning", help="Show all that the model thinks.")] = False,
+    resume: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Go on with an answer that was cut off, from its beginning.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but the answer, and errors.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: an object a line, as docs/terminal.md lists them.")
+    ] = False,
+    url: api.Url = None,
+    key: api.Key = None,
 ) -> None:
-    """Chat with a model. Ctrl-C stops an answer, Ctrl-D ends."""
-    settings = load_settings()
-    base, secret = url or api.base_url(settings), api.find_key(key, settings)
-    with api.client(base, secret, read_timeout=ANSWER_TIMEOUT) as client:
-        conversation = Conversation(client, model)
-        if once is not None:
-            if not once.strip():
-                raise CommandFailed("--once: should be a question, got nothing")
-            conversation.ask(once)
+    """Chat with a model, or ask it one question.
+
+    In a conversation Ctrl-C stops an answer; Ctrl-D, or Ctrl-C twice, leaves; /help lists commands.
+
+    A line that ends with \\ goes on in the next; so does what is in triple quotes; text may be pasted.
+    """
+    screen = Screen(quiet=quiet)
+    teller: Teller = ForPrograms() if as_json else ForPeople(screen, reasoning=reasoning)
+    parameters = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+        "stop": [text.replace("\\n", "\n") for text in stop or []] or None,
+        "reasoning_effort": effort,
+    }
+    with telling(teller):
+        settings = load_settings()
+        base, secret = url or api.base_url(settings), api.find_key(key, settings)
+        asked = None if resume is not None else _question(question, conversing=not as_json)
+        if resume is not None:
+            checked_id(resume)
+            if question:
+                raise CommandFailed("--resume: takes no question; it goes on with the answer to an earlier one")
+        client = api.client(base, secret, read_timeout=SILENCE)
+    with client, told_to_end():
+        conversation = Conversation(client, teller, system=system, parameters=parameters)
+        if resume is not None:
+            conversation.resume(resume)
+            return
+        with telling(teller):
+            conversation.model = model or choice.usual(client, "chat", asked)
+        if asked is not None:
+            conversation.ask(asked)
         else:
-            _converse(conversation)
+            Session(client, conversation, screen).run()
 
 
-class Conversation:
-    """The turns so far, and the model that answers them."""
-
-    def __init__(self, client: httpx.Client, model: str) -> None:
-        self._client = client
-        self._model = model
-        self._turns: Messages = []
-
-    def ask(self, text: str) -> None:
-        """Send one more turn and print the answer as it comes. An answer that fails leaves no turn behind."""
-        # What a terminal or a pipe gives may be no text at all; JSON takes text only.
-        text = text.encode(errors="replace").decode()
-        turns = [*self._turns, {"role": "user", "content": text}]
-        watch, answer = Stopwatch(time.monotonic()), ""
-        try:
-            with api.plain_errors(self._client.base_url):
-                for piece in self._answer(turns, watch):
-                    watch.saw(time.monotonic())
-                    answer += piece
-                    print(piece, end="", flush=True)
-        finally:
-            if answer:
-                print(flush=True)
-        self._turns = [*turns, {"role": "assistant", "content": answer}]
-        print(watch, file=sys.stderr)
-
-    def _answer(self, turns: Messages, watch: "Stopwatch") -> Iterator[str]:
-        body = {"model": self._model, "messages": turns, "stream": True, "stream_options": {"include_usage": True}}
-        with self._client.stream("POST", "/v1/chat/completions", json=body) as response:
-            api.check(response)
-            for event in _events(response):
-                if "error" in event:
-                    api.fail(event["error"])
-                if usage := event.get("usage"):
-                    watch.tokens = usage["completion_tokens"]
-                for choice in event.get("choices", []):
-                    if text := choice["delta"].get("content"):
-                        yield text
-
-
-@dataclass
-class Stopwatch:
-    """Measures an answer: TTFT from the request on, the rate between first and last token. In seconds."""
-
-    asked: float
-    first: float | None = None
-    last: float = 0.0
-    pieces: int = 0
-    tokens: int = 0
-
-    def saw(self, now: float) -> None:
-        self.first = now if self.first is None else self.first
-        self.last = now
-        self.pieces += 1
-
-    def __str__(self) -> str:
-        if self.first is None:
-            return "(no text)"
-        tokens = self.tokens or self.pieces
-        span = self.last - self.first
-        rate = f"{(tokens - 1) / span:.1f} tokens/s, " if span > 0 and tokens > 1 else ""
-        return f"({tokens} tokens, {rate}first after {self.first - self.asked:.2f} s)"
-
-
-def _converse(conversation: Conversation) -> None:
-    """Ask what the user types, until Ctrl-D."""
-    with suppress(ImportError):
-        import readline  # noqa: F401  gives input() line editing and history
-    prompt = "> " if sys.stdin.isatty() and sys.stdout.isatty() else ""
-    while True:
-        try:
-            text = input(prompt).strip()
-        except (EOFError, KeyboardInterrupt):
-            if prompt:
-                print()
-            return
-        if not text:
-            continue
-        try:
-            conversation.ask(text)
-        except KeyboardInterrupt:
-            # Leaving the stream has closed the connection, which cancels the job.
-            print("(stopped)", file=sys.stderr)
-        except CrofError as error:
-            if not sys.stdin.isatty():
-                raise
-            print(f"crofai: {error}", file=sys.stderr)
-
-
-def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
-    """The data of a stream's server-sent events, to its end mark."""
-    for line in response.iter_lines():
-        if line == "data: [DONE]":
-            return
-        if line.startswith("data:"):
-            try:
-                yield json.loads(line.removeprefix("data:"))
-            except ValueError:
-                raise CommandFailed(
-                    f"{response.url}: the stream holds something else than JSON: {line[:80]}"
-                ) from None
+def _question(words: list[str] | None, *, conversing: bool) -> str | None:
+    """What is asked; None if the user is to be asked for it. Raises CommandFailed for nothing."""
+    if not words and sys.stdin.isatty():
+        if conversing:
+            return None
+        raise CommandFailed('--json: needs a question, as in: crofai chat --json "Why is the sky blue?"')
+    words = words or [FROM_STDIN]
+    parts = [" ".join(word for word in words if word != FROM_STDIN)]
+    if FROM_STDIN in words:
+        parts.append(sys.stdin.buffer.read().decode(errors="replace"))
+    # What a terminal gives may be no text at all; JSON takes text only.
+    asked = "\n\n".join(part.strip() for part in parts if part.strip()).encode(errors="replace").decode()
+    if not asked:
+        raise CommandFailed('there is no question: give one, as in: crofai chat "Why is the sky blue?"')
+    return asked

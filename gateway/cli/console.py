@@ -25,7 +25,7 @@ class Console:
     def __init__(self, out: TextIO, *, width: int = 0, colour: bool | None = None) -> None:
         self._out = out
         self._width = width
-        self._colour = _wants_colour(out) if colour is None else colour
+        self._colour = wants_colour(out) if colour is None else colour
         self._colours = {"crofai": BOLD}
         self._next = cycle(COLOURS)
         self._unread = 0
@@ -120,5 +120,7 @@ class LogFile:
             self._warned = True
 
 
-def _wants_colour(out: TextIO) -> bool:
-    return out.isatty() and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+def wants_colour(out: TextIO) -> bool:
+    """Only a terminal that can, whose user has not set NO_COLOR."""
+    able = out.isatty() and os.environ.get("TERM") != "dumb" and sys.platform != "win32"
+    return able and not os.environ.get("NO_COLOR")

@@ -7,7 +7,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import accounts, chat, database, jobs, keys, models, planning, processes, tiers, top, up, usage
+from gateway.cli import (
+    accounts,
+    chat,
+    database,
+    image,
+    jobs,
+    keys,
+    models,
+    planning,
+    processes,
+    tiers,
+    top,
+    up,
+    usage,
+)
+from gateway.cli.failures import STATUSES
+from gateway.cli.plain import plain
 from shared.errors import CrofError
 from shared.settings import misspelt
 
@@ -22,7 +38,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except CrofError as error:
-            print(f"crofai: {error}", file=sys.stderr)
+            print(f"crofai: {plain(str(error))}", file=sys.stderr)
             raise typer.Exit(getattr(error, "exit_status", 1)) from None
 
 
@@ -38,7 +54,7 @@ app = typer.Typer(
     cls=_Commands,
     help="A public inference API on a distributed job queue.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=STATUSES,
     pretty_exceptions_enable=False,
 )
 app.command("up")(up.up)
@@ -47,10 +63,11 @@ app.command("worker")(processes.worker)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.command("tiers")(tiers.tiers)
-app.command("usage")(usage.usage)
+app.command("usage", epilog=STATUSES)(usage.usage)
 app.command("plan")(planning.plan_replicas)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(database.app, name="database")
 app.command("models")(models.models)
-app.command("top")(top.top)
-app.command("chat")(chat.chat)
+app.command("top", epilog=STATUSES)(top.top)
+app.command("chat", epilog=STATUSES)(chat.chat)
+app.command("image", epilog=STATUSES)(image.image)

@@ -44,9 +44,9 @@ def _models(text: str, base: str) -> dict[str, Any]:
 def _row(model: dict[str, Any]) -> list[str]:
     state = model["state"]
     return [
-        model["id"],
-        model["kind"],
-        f"[{COLOURS.get(state, 'default')}]{state}[/]",
+        tables.cell(model["id"]),
+        tables.cell(model["kind"]),
+        f"[{COLOURS.get(state, 'default')}]{tables.cell(state)}[/]",
         str(model["workers"]),
         str(model["waiting"]),
         f"{model['tokens_per_second']:.1f}",

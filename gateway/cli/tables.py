@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from gateway.cli.plain import one_line
+
+
+def cell(text: str) -> str:
+    """A text of others, as a cell of a table."""
+    return escape(one_line(text))
 
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,6 +1,7 @@
 """`crofai top`: each model's workers and jobs, as they are now."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,73 +12,108 @@ from rich.live import Live
 from rich.table import Table
 
 from gateway.cli import tables
-from gateway.cli.admin import AsJson, connect
+from gateway.cli.admin import connect
 from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed, NotReady
+from gateway.cli.keyboard import Keyboard
+from gateway.cli.units import seconds
 
 COLUMNS = ("model", "workers", "in flight", "waiting", "tokens/s", "TTFT p50", "p99")
 SHORTEST = 0.2  # seconds between two looks
+WITHOUT_END = 0
+
+Pools = list[dict[str, Any]]
 
 
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
-    as_json: AsJson = False,
+    once: Annotated[bool, typer.Option("--once", help="The same as --watch 1.")] = False,
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Show it N times, one below the other, and end; 0: until Ctrl-C.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: an object a line for each look.")] = False,
     interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 1.0,
     every: Annotated[bool, typer.Option("--all", help="Models that nobody serves or asks for, too.")] = False,
     url: Url = None,
 ) -> None:
-    """Each model's workers and jobs, until Ctrl-C. Times to the first token are of the last ten minutes, and of
-    the last 10,000 requests of all models, at most."""
-    if as_json and not once:
-        raise CommandFailed("--json needs --once: it is for one look")
+    """Each model's workers and jobs: on a terminal until q or Ctrl-C, elsewhere as they are now.
+
+    It is for admins. Times to the first token are of the last ten minutes, and 10,000 requests at most.
+    """
     if not interval >= SHORTEST:
         raise CommandFailed(f"--interval: should be {SHORTEST} seconds or more, got {interval:g}")
     with connect(url) as admin:
 
-        def look() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = admin.get("/v1/admin/pools")["data"]
+        def look() -> Pools:
+            found: Pools = admin.get("/v1/admin/pools")["data"]
             return found
 
-        if as_json:
-            print(json.dumps(look(), indent=2))
-        elif once:
-            tables.show(COLUMNS, _rows(look(), every))
-        else:
+        looks = 1 if once else watch
+        if looks is None and sys.stdout.isatty() and not as_json:
             _follow(look, interval, every)
+        else:
+            show = _print_json if as_json else lambda pools: tables.show(COLUMNS, _rows(pools, every))
+            _repeat(look, 1 if looks is None else looks, interval, show)
 
 
-def _follow(look: Callable[[], list[dict[str, Any]]], interval: float, every: bool) -> None:
-    console = Console()
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        rows: list[list[str]] = []
-        try:
-            while True:
-                try:
-                    rows, said = _rows(look(), every), "Ctrl-C ends"
-                except NotReady as error:
-                    said = str(error)
-                table = Table(*COLUMNS, box=None, pad_edge=False, caption=f"{time.strftime('%H:%M:%S')}  {said}")
-                for row in rows:
-                    table.add_row(*row)
-                live.update(table, refresh=True)
-                time.sleep(interval)
-        except KeyboardInterrupt:
+def _repeat(look: Callable[[], Pools], looks: int, interval: float, show: Callable[[Pools], None]) -> None:
+    done = 0
+    while True:
+        show(look())
+        sys.stdout.flush()
+        done += 1
+        if done == looks:
             return
+        time.sleep(interval)
 
 
-def _rows(pools: list[dict[str, Any]], every: bool) -> list[list[str]]:
+def _print_json(pools: Pools) -> None:
+    print(json.dumps({"object": "top", "time": round(time.time(), 3), "data": pools}))
+
+
+def _follow(look: Callable[[], Pools], interval: float, every: bool) -> None:
+    """Show it in place of what is on the terminal. A server that goes away is waited for, once it was there."""
+    pools, said = look(), ""
+    console = Console()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live, Keyboard() as keyboard:
+        while True:
+            live.update(_table(pools, every, said), refresh=True)
+            try:
+                if keyboard.pressed("qQ", within=interval):
+                    return
+                pools, said = look(), ""
+            except NotReady as error:
+                said = tables.cell(str(error))
+            except KeyboardInterrupt:
+                return
+
+
+def _table(pools: Pools, every: bool, said: str) -> Table:
+    sums = {name: sum(pool[name] for pool in pools) for name in ("tokens_per_second", "open", "waiting")}
+    now = f"{sums['tokens_per_second']:.1f} tokens/s, {_in_flight(sums)} in flight, {sums['waiting']} waiting"
+    caption = f"{time.strftime('%H:%M:%S')}  {said or f'{now}; q ends'}"
+    table = Table(*COLUMNS, box=None, pad_edge=False, caption=caption)
+    for row in _rows(pools, every):
+        table.add_row(*row)
+    return table
+
+
+def _rows(pools: Pools, every: bool) -> list[list[str]]:
     shown = [pool for pool in pools if every or any(pool["workers"].values()) or pool["open"]]
     return [_row(pool) for pool in sorted(shown, key=lambda pool: -pool["open"])]
 
 
 def _row(pool: dict[str, Any]) -> list[str]:
     workers = ", ".join(f"{count} {state}" for state, count in pool["workers"].items() if count) or "none"
-    first = [_seconds(pool["ttft_seconds"][share]) for share in ("p50", "p99")]
-    in_flight, waiting = max(0, pool["open"] - pool["waiting"]), pool["waiting"]
-    return [pool["model"], workers, str(in_flight), str(waiting), f"{pool['tokens_per_second']:.1f}", *first]
+    first = [seconds(pool["ttft_seconds"][share]) for share in ("p50", "p99")]
+    figures = [str(_in_flight(pool)), str(pool["waiting"]), f"{pool['tokens_per_second']:.1f}"]
+    return [tables.cell(pool["model"]), tables.cell(workers), *figures, *first]
 
 
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
+def _in_flight(pool: dict[str, Any]) -> int:
+    return max(0, int(pool["open"]) - int(pool["waiting"]))

@@ -1,7 +1,9 @@
 """What goes on in each model's pool, as an operator sees it."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import requests
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from tests import terminal
 from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.streams import streams
@@ -33,7 +36,7 @@ def crofai(running: Cluster, *arguments: str) -> str:
 
 def look(running: Cluster) -> dict[str, Any]:
     """Each model's pool."""
-    return {pool["model"]: pool for pool in json.loads(crofai(running, "--once", "--json"))}
+    return {pool["model"]: pool for pool in json.loads(crofai(running, "--json"))["data"]}
 
 
 def test_it_shows_what_goes_on(running: Cluster) -> None:
@@ -62,14 +65,55 @@ def test_it_is_for_admins(running: Cluster) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (403, "admin_required")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--json"], "--json needs --once"),
-        (["--interval", "0"], "--interval: should be 0.2 seconds or more, got 0"),
-    ],
-)
-def test_what_it_does_not_take_is_told(arguments: list[str], words: str) -> None:
-    result = CliRunner().invoke(app, ["top", *arguments])
-    assert result.exit_code == 1
-    assert words in result.stderr
+def test_whose_key_is_no_admins_is_told_what_to_do(running: Cluster) -> None:
+    env = running.env | {"CROFAI_ADMIN_KEY": running.key()}
+    result = CliRunner().invoke(app, ["top", "--url", running.url], env=env)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "admin_required" in result.stderr
+    assert "CROFAI_ADMIN_KEY" in result.stderr
+
+
+def test_elsewhere_than_on_a_terminal_it_looks_once_or_as_often_as_it_is_told(running: Cluster) -> None:
+    assert crofai(running, "--all") == crofai(running, "--all", "--once")
+    looks = [
+        json.loads(line) for line in crofai(running, "--json", "--watch", "3", "--interval", "0.2").splitlines()
+    ]
+    assert [look["object"] for look in looks] == ["top"] * 3
+    assert all({"slow", "idle"} <= {pool["model"] for pool in look["data"]} for look in looks)
+    assert looks[0]["time"] < looks[1]["time"] < looks[2]["time"]
+    assert crofai(running, "--watch", "2", "--interval", "0.2").count("TTFT p50") == 2
+
+
+def test_a_gateway_that_is_away_is_told(running: Cluster) -> None:
+    result = CliRunner().invoke(app, ["top", "--url", "http://127.0.0.1:9"], env=running.env)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == "crofai: no server answers at http://127.0.0.1:9. Start one with: crofai up\n"
+
+
+def test_on_a_terminal_it_goes_on_until_q(running: Cluster) -> None:
+    env = {"PATH": os.environ["PATH"], "CROFAI_URL": running.url, **running.env}
+    with terminal.crofai("top", "--all", "--interval", "0.2", env=env) as screen:
+        place = screen.until("idle")
+        place = screen.until("q ends", after=place)
+        screen.until("q ends", after=place)
+        screen.type("q")
+        assert screen.end() == 0
+    assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l"), "the cursor is there again"
+
+
+def test_a_terminal_tells_that_the_gateway_went_away(tmp_path: Path) -> None:
+    with cluster(tmp_path, {"m": simulated_model()}, admin_key="sk-crof-" + "a" * 40) as running:
+        gateway = running.start_gateway()
+        env = {"PATH": os.environ["PATH"], "CROFAI_URL": running.url, **running.env}
+        with terminal.crofai("top", "--interval", "0.2", env=env) as screen:
+            screen.until("q ends")
+            gateway.kill()
+            screen.until("no server answers")
+            screen.type(terminal.CTRL_C)
+            assert screen.end() == 0
+
+
+def test_an_interval_that_is_too_short_is_told() -> None:
+    result = CliRunner().invoke(app, ["top", "--interval", "0"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "--interval: should be 0.2 seconds or more, got 0" in result.stderr

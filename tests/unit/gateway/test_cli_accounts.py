@@ -194,9 +194,14 @@ class TestUsage:
         )
         Ledger(f"sqlite:///{data_dir / 'crofai.db'}").record([own])
         told = crofai("usage", "--by", "account").stdout
-        assert {line.split()[0] for line in told.splitlines()[1:]} == {"acc_other", "ann"}
+        assert {line.split()[0] for line in told.splitlines()[1:]} == {"acc_other", "ann", "total"}
+        assert told.splitlines()[-1].split()[:2] == ["total", "4"]
         told = crofai("usage", "--by", "key", "--account", "ann").stdout
-        assert {line.split("  ")[0] for line in told.splitlines()[1:]} == {"key_1", f"ann ({self.ann.id})"}
+        assert {line.split("  ")[0] for line in told.splitlines()[1:]} == {
+            "key_1",
+            f"ann ({self.ann.id})",
+            "total",
+        }
 
     def test_as_csv(self) -> None:
         rows = list(csv.DictReader(io.StringIO(crofai("usage", "--by", "account", "--csv").stdout)))
@@ -225,6 +230,21 @@ class TestUsage:
         shown = crofai("usage", "--from", "2020-01-01", "--to", "2020-01-02")
         assert shown.exit_code == 0
         assert "requests" in shown.stdout
+        assert shown.stderr == "Nothing was used from 2020-01-01 to 2020-01-02.\n"
+
+    def test_days_may_be_counted_back(self) -> None:
+        assert "3,600" in crofai("usage", "--by", "model", "--from", "7d").stdout
+        assert "2026" not in crofai("usage", "--from", "9d", "--to", "2d").stdout
+
+    def test_who_is_no_admin_sees_what_is_their_own(self, data_dir: Path) -> None:
+        admin_key_file(data_dir).unlink()
+        (data_dir / "demo.key").write_text(self.ann.secret)
+        [row] = json.loads(crofai("usage", "--by", "model", "--json").stdout)
+        assert row["requests"] == 2
+        (data_dir / "demo.key").unlink()
+        result = crofai("usage")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "--key or CROFAI_KEY" in result.stderr
 
 
 def test_a_server_that_is_not_there_is_said_in_a_line(data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""`crofai models` and `crofai chat` against a server that says what the test wants."""
+"""`crofai models`, `crofai chat` and `crofai image` against a server that says what the test wants."""
 
 import json
 import threading
@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway.cli.chat import Stopwatch
+from gateway.cli.conversation import Stopwatch
 from gateway.cli.main import app
 
 runner = CliRunner()
 
-LLAMA = {"id": "llama3", "kind": "chat", "state": "ready", "workers": 2, "waiting": 5, "tokens_per_second": 12.5}
-COLD = {"id": "cold1", "kind": "image", "state": "cold", "workers": 0, "waiting": 0, "tokens_per_second": 0.0}
+SERVING = {"aliases": ["Llama3-8b"], "workers": 2, "waiting": 5, "tokens_per_second": 12.5}
+LLAMA = {"id": "llama3", "kind": "chat", "state": "ready"} | SERVING
+NOBODY = {"aliases": [], "workers": 0, "waiting": 0, "tokens_per_second": 0.0}
+COLD = {"id": "cold1", "kind": "image", "state": "cold"} | NOBODY
+JOB = "job_1"
 
 
 class Server:
@@ -25,6 +28,8 @@ class Server:
     def __init__(self) -> None:
         self.status = 200
         self.body = b""
+        self.headers: dict[str, str] = {}
+        self.models: list[dict[str, Any]] | None = None  # None: as any other request
         self.requests: list[tuple[str, str | None, Any]] = []
         server = self
 
@@ -37,9 +42,13 @@ class Server:
 
             def _answer(self, body: Any) -> None:
                 server.requests.append((self.path, self.headers["Authorization"], body))
-                self.send_response(server.status)
+                listing = self.path == "/v1/models" and server.models is not None
+                self.send_response(200 if listing else server.status)
+                self.send_header("X-Job-Id", JOB)
+                for name, value in server.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(server.body)
+                self.wfile.write(json.dumps({"data": server.models}).encode() if listing else server.body)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -50,9 +59,16 @@ class Server:
 
     def says(self, *texts: str, usage: int | None = None) -> None:
         """Have it stream a chat answer."""
-        events: list[Any] = [{"choices": [{"delta": {"content": text}}]} for text in texts]
+        self.streams(*({"content": text} for text in texts), usage=usage)
+
+    def streams(self, *deltas: dict[str, str], usage: int | None = None) -> None:
+        events: list[Any] = [{"choices": [{"delta": delta}]} for delta in deltas]
         events.append({"choices": [], "usage": {"completion_tokens": usage} if usage else None})
-        self.body = b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in events) + b"data: [DONE]\n\n"
+        numbered = (
+            f"id: {number}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+            for number, event in enumerate(events, 1)
+        )
+        self.body = b"".join(numbered) + b"data: [DONE]\n\n"
 
     def close(self) -> None:
         self._http.shutdown()
@@ -77,7 +93,7 @@ def models(server: Server, *arguments: str) -> Result:
 
 
 def chat(server: Server, *arguments: str, typed: str | None = None) -> Result:
-    command = ["chat", "llama3", "--url", server.url, "--key", "sk-crof-x", *arguments]
+    command = ["chat", "--model", "llama3", "--url", server.url, "--key", "sk-crof-x", *arguments]
     return runner.invoke(app, command, input=typed)
 
 
@@ -96,7 +112,7 @@ def test_models_as_json_is_the_servers_answer(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["models"], ["chat", "llama3", "--once", "hi"], ["accounts"], ["keys"]], ids=" ".join
+    "command", [["models"], ["chat", "--model", "llama3", "hi"], ["accounts"], ["keys"]], ids=" ".join
 )
 def test_the_server_may_be_named_by_the_environment(
     server: Server, monkeypatch: pytest.MonkeyPatch, command: list[str]
@@ -117,7 +133,7 @@ def test_another_kind_of_server_is_told_apart(server: Server, body: bytes) -> No
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["models"], ["chat", "m", "--key", "k", "--once", "hi"]])
+@pytest.mark.parametrize("command", [["models"], ["chat", "--key", "k", "hi"], ["image", "--key", "k", "hi"]])
 def test_no_server_exits_with_3(server: Server, command: list[str]) -> None:
     server.close()
     result = runner.invoke(app, [*command, "--url", server.url])
@@ -134,18 +150,17 @@ def test_a_bad_url_is_one_line(url: str) -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n"])
-def test_once_needs_a_question(server: Server, nothing: str) -> None:
-    result = chat(server, "--once", nothing)
-    assert (result.exit_code, result.stderr) == (1, "crofai: --once: should be a question, got nothing\n")
+def test_it_needs_a_question(server: Server, nothing: str) -> None:
+    result = chat(server, nothing, typed="")
+    words = 'crofai: there is no question: give one, as in: crofai chat "Why is the sky blue?"\n'
+    assert (result.exit_code, result.stderr) == (1, words)
     assert server.requests == []
 
 
-def test_once_prints_the_answer_alone_and_its_figures_on_stderr(server: Server) -> None:
+def test_the_answer_is_printed_alone(server: Server) -> None:
     server.says("Par", "is.", usage=7)
-    result = chat(server, "--once", "Capital of France?")
-    assert (result.exit_code, result.stdout) == (0, "Paris.\n")
-    assert "7 tokens" in result.stderr
-    assert "first after" in result.stderr
+    result = chat(server, "Capital of France?")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "Paris.\n", "")
     path, authorization, body = server.requests[0]
     assert (path, authorization) == ("/v1/chat/completions", "Bearer sk-crof-x")
     assert body["model"] == "llama3"
@@ -153,15 +168,79 @@ def test_once_prints_the_answer_alone_and_its_figures_on_stderr(server: Server) 
     assert body["messages"] == [{"role": "user", "content": "Capital of France?"}]
 
 
-def test_a_conversation_sends_its_earlier_turns(server: Server) -> None:
-    server.says("Hello.")
-    result = chat(server, typed="hi\n\nand you?\n")
-    assert (result.exit_code, result.stdout) == (0, "Hello.\nHello.\n")
-    assert server.requests[1][2]["messages"] == [
-        {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "Hello."},
-        {"role": "user", "content": "and you?"},
+def test_what_the_user_does_not_say_is_not_sent(server: Server) -> None:
+    server.says("ok")
+    chat(server, "hi")
+    assert server.requests[0][2].keys() == {"model", "messages", "stream", "stream_options"}
+    chat(server, "--seed", "0", "--stop", "a\\nb", "--system", "Be brief.", "hi")
+    body = server.requests[1][2]
+    assert (body["seed"], body["stop"]) == (0, ["a\nb"])
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_the_first_model_that_is_ready_is_the_default(server: Server) -> None:
+    server.says("ok")
+    server.models = [
+        COLD,
+        LLAMA | {"id": "cold2", "state": "cold"},
+        LLAMA | {"id": "soon", "state": "loading"},
+        LLAMA,
     ]
+    command = ["--url", server.url, "--key", "sk-crof-x", "hi"]
+    assert runner.invoke(app, ["chat", *command]).stdout == "ok\n"
+    assert server.requests[-1][2]["model"] == "llama3"
+    result = runner.invoke(app, ["image", *command])
+    words = "crofai: no model that makes images is up. See: crofai models\n"
+    assert (result.exit_code, result.stderr) == (3, words)
+
+
+def test_what_a_model_thinks_is_folded_unless_it_is_wanted(server: Server) -> None:
+    server.streams({"reasoning": "It is "}, {"reasoning_content": "north."}, {"content": "Paris."})
+    assert chat(server, "hi").output == "Paris.\n"
+    result = chat(server, "--reasoning", "hi")
+    assert (result.stdout, result.stderr) == ("Paris.\n", "It is north.\n")
+    told = [json.loads(line) for line in chat(server, "--json", "hi").stdout.splitlines()]
+    assert [event["text"] for event in told if event["event"] == "reasoning"] == ["It is ", "north."]
+    assert (told[-1]["text"], told[-1]["reasoning"]) == ("Paris.", "It is north.")
+
+
+def test_unicodes_own_line_ends_are_no_ends_of_events(server: Server) -> None:
+    server.says("a\u2028b\u0085c")
+    assert chat(server, "hi").stdout == "a\u2028b<0085>c\n"
+
+
+def test_names_cannot_control_the_terminal(server: Server) -> None:
+    server.models = [LLAMA | {"id": "x\x1b[2J[red]y", "state": "[blink]\x1b]0;a\x07"}]
+    result = models(server)
+    assert result.exit_code == 0
+    assert not set(result.stdout) & set("\x1b\x07")
+    assert "x␛[2J[red]y" in result.stdout
+
+
+def test_an_error_cannot_control_it_either(server: Server) -> None:
+    server.status = 400
+    server.body = json.dumps({"error": {"code": "no", "message": "a\x1b[2Jb\r\u009b"}}).encode()
+    assert chat(server, "hi").stderr == "crofai: a␛[2Jb<009B> (no)\n"
+
+
+@pytest.mark.parametrize("after", ["5", "soon", "\u0665"])
+def test_when_to_try_again_is_told(server: Server, after: str) -> None:
+    server.status, server.headers = 429, {"Retry-After": after} if after.isascii() else {}
+    server.body = json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Too many."}}).encode()
+    again = " Try again in 5 s." if after == "5" else ""
+    result = chat(server, "hi")
+    assert (result.exit_code, result.stderr) == (3, f"crofai: Too many.{again} (rate_limit_exceeded)\n")
+
+
+def test_an_image_that_is_none_is_not_kept(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "x.png"
+    server.body = b'id: 1\ndata: {"type": "image_generation.completed", "b64_json": "?"}\n\n'
+    command = ["image", "--model", "p", "--url", server.url, "--key", "k", "--out", str(out), "a cat"]
+    result = runner.invoke(app, command)
+    assert (result.exit_code, result.stderr) == (1, "crofai: the server has sent an image that is none\n")
+    assert not out.exists()
+    there = runner.invoke(app, [*command, "--out", str(tmp_path / "no" / "x.png")])
+    assert (there.exit_code, there.stderr) == (1, f"crofai: {tmp_path / 'no'}: is no folder; make it first\n")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +252,7 @@ def test_a_refusal_is_passed_on_in_the_servers_words(
 ) -> None:
     server.status = status
     server.body = json.dumps({"error": {"code": code, "message": "No such luck."}}).encode()
-    result = chat(server, "--once", "hi")
+    result = chat(server, "hi")
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert result.stderr == f"crofai: No such luck. ({code})\n"
 
@@ -182,14 +261,14 @@ def test_an_error_within_a_stream_ends_the_answer(server: Server) -> None:
     server.says("Par")
     error = {"error": {"code": "engine_failed", "message": "It broke."}}
     server.body = server.body.replace(b"data: [DONE]", f"data: {json.dumps(error)}".encode())
-    result = chat(server, "--once", "hi")
+    result = chat(server, "hi")
     assert (result.exit_code, result.stdout) == (1, "Par\n")
     assert result.stderr == "crofai: It broke. (engine_failed)\n"
 
 
 def test_a_stream_that_is_no_json_is_one_line(server: Server) -> None:
     server.body = b"data: nonsense\n\n"
-    result = chat(server, "--once", "hi")
+    result = chat(server, "hi")
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
 
@@ -197,12 +276,12 @@ def test_a_stream_that_is_no_json_is_one_line(server: Server) -> None:
 def test_the_demo_key_of_this_machine_is_the_default(server: Server, tmp_path: Path) -> None:
     server.says("Hello.")
     (tmp_path / "demo.key").write_text("sk-crof-demo\n")
-    runner.invoke(app, ["chat", "llama3", "--url", server.url, "--once", "hi"])
+    runner.invoke(app, ["chat", "--model", "llama3", "--url", server.url, "hi"])
     assert server.requests[0][1] == "Bearer sk-crof-demo"
 
 
 def test_without_any_key_it_says_how_to_get_one(server: Server) -> None:
-    result = runner.invoke(app, ["chat", "llama3", "--url", server.url, "--once", "hi"])
+    result = runner.invoke(app, ["chat", "--model", "llama3", "--url", server.url, "hi"])
     assert result.exit_code == 1
     assert "crofai keys create" in result.stderr
     assert server.requests == []
@@ -215,12 +294,14 @@ def test_the_stopwatch_counts_the_rate_between_first_and_last_token() -> None:
     assert str(watch) == "(3 tokens, 1.0 tokens/s, first after 0.50 s)"
     watch.tokens = 21
     assert str(watch) == "(21 tokens, 10.0 tokens/s, first after 0.50 s)"
+    watch.broken = True
+    assert str(watch) == "(21 tokens, first after 0.50 s)"
     assert str(Stopwatch(asked=0)) == "(no text)"
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\nb", "a\0"])
 def test_a_key_that_cannot_be_sent_is_said_in_one_line(server: Server, key: str) -> None:
-    result = chat(server, "--key", key, "--once", "hi")
+    result = chat(server, "--key", key, "hi")
     assert result.exit_code == 1
     assert result.stderr.startswith("crofai: the API key holds characters that no key has")
     assert result.stderr.count("\n") == 1
@@ -229,5 +310,5 @@ def test_a_key_that_cannot_be_sent_is_said_in_one_line(server: Server, key: str)
 
 def test_what_is_no_text_is_asked_all_the_same(server: Server) -> None:
     server.says("ok")
-    assert chat(server, "--once", "caf\udce9").stdout == "ok\n"
+    assert chat(server, "caf\udce9").stdout == "ok\n"
     assert server.requests[0][2]["messages"] == [{"role": "user", "content": "caf?"}]

@@ -260,7 +260,7 @@ def test_the_banner_holds_a_command_that_works_as_it_stands() -> None:
     assert "http://127.0.0.1:1/v1/chat/completions" in text
     assert text.count("sk-crof-x") == 2
     assert "Started in 4.0 s: gateway 1.2 s, m 3.0 s." in text
-    [command] = re.findall("(.*)crofai chat m", text)
+    [command] = re.findall("(.*)crofai chat --model m", text)
     assert shutil.which(f"{command.strip()}crofai")
 
 
