@@ -1,8 +1,10 @@
 """The pages, taken apart: their files, their elements, and the examples that they print."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 from gateway.site import WEB, html
 
@@ -59,6 +61,19 @@ class Tree(HTMLParser):
 
 
 ROOT = Tree(HTML).root
+
+
+def scripts(root: Node) -> dict[Path, str]:
+    """A page's scripts, and all that these import, by their paths."""
+    found: dict[Path, str] = {}
+    named = [WEB / node.attrs["src"].removeprefix("/web/") for node in root.all("script")]
+    while named:
+        path = named.pop()
+        if path not in found:
+            found[path] = path.read_text("utf-8")
+            imported = re.findall(r'^import .* from "(\./[^"]+|\.\./[^"]+)";$', found[path], re.M)
+            named += [(path.parent / name).resolve() for name in imported]
+    return found
 
 
 def examples(**values: str) -> dict[tuple[str, str], str]:

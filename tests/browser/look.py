@@ -27,16 +27,19 @@ def opened(
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
     ready(page)
-    page.goto(url)
-    yield page
-    own.close()
+    try:
+        page.goto(url)
+        yield page
+    finally:
+        own.close()
     # A refusal that the page itself deals with is told by the browser, too.
     assert [each for each in wrong if "Failed to load resource" not in each] == []
 
 
 def violations(page: Page) -> list[str]:
     """What axe finds, each with the first place; the page's policy forbids scripts of others, a test's come before."""
-    page.evaluate(AXE.read_text("utf-8"))
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     return [f"{each['id']}: {each['help']} ({each['nodes'][0]['html'][:160]})" for each in found]
 

@@ -109,7 +109,7 @@ export function codeBlock(code, language = "") {
     element("pre", { tabindex: "0" }, element("code", {}, text)));
 }
 
-/** Pages have headings of their own above: these begin three levels lower. */
+/** All of one level, below the page's own: a model may leave out levels, which would mislead who hears them. */
 function heading(lines, at) {
   const found = HEADING.exec(lines[at]);
   if (!found) return null;
@@ -117,7 +117,7 @@ function heading(lines, at) {
   return {
     kind: "heading",
     end: at + 1,
-    build: () => element(`h${Math.min(6, marks.length + 3)}`, { "data-level": marks.length }, ...inline(text.trim())),
+    build: () => element("h4", { "data-level": marks.length }, ...inline(text.trim())),
   };
 }
 
