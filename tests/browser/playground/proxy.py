@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Passes on what comes. Once `most` is set, each connection breaks after so many bytes of answers, wherever that
-    is in an event; `cuts` counts them."""
+    """Passes on what comes. Once `most` is set, each connection breaks after so many bytes of answers, wherever
+    that is in an event; `cuts` counts them."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -5,10 +5,23 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.playground.visit import ANSWER, CHATS, FREED, STATUS, answered, ask, event, page, running, says, words
+from tests.browser.playground.visit import (
+    ANSWER,
+    CHATS,
+    FREED,
+    STATUS,
+    answered,
+    ask,
+    event,
+    page,
+    running,
+    says,
+    words,
+)
 from tests.cluster import Cluster, wait_for
 
 pytestmark = pytest.mark.browser
+
 
 def test_an_answer_is_streamed_and_measured(browser: Browser, served: Cluster) -> None:
     with page(browser, served) as shown:

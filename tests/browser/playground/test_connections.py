@@ -16,6 +16,7 @@ from tests.conftest import simulated_model
 
 pytestmark = pytest.mark.browser
 
+
 def test_an_answer_survives_being_offline(browser: Browser, served: Cluster) -> None:
     with page(browser, served) as shown:
         ask(shown, f"echo {words(150)}", "slow")

@@ -110,7 +110,11 @@ def test_errors(browser: Browser, served: Cluster, kind: str) -> None:
     with page(browser, served, ready=watch) as shown:
         shown.route(f"**{CHATS}", answer)
         ask(shown, "echo a")
-        told = "<script>alert(1)" if kind == "application/json" else "The gateway answered with status 400 and no reason."
+        told = (
+            "<script>alert(1)"
+            if kind == "application/json"
+            else "The gateway answered with status 400 and no reason."
+        )
         expect(shown.locator(STATUS)).to_contain_text(told)
         assert executed(shown) == []
 

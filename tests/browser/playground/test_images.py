@@ -11,6 +11,7 @@ from tests.cluster import Cluster, wait_for
 
 pytestmark = pytest.mark.browser
 
+
 def test_images_are_made_step_by_step(browser: Browser, served: Cluster) -> None:
     with page(browser, served) as shown:
         shown.get_by_role("tab", name="Images").click()

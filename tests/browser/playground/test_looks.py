@@ -103,7 +103,9 @@ def reasoned(page: Page) -> None:
         {"reasoning": "The question is about lists. A list can be turned around in place, or read backwards."},
         {"content": REPLY},
     ]
-    body = "".join(f"id: {at}\ndata: {json.dumps({'choices': [{'delta': each}]})}\n\n" for at, each in enumerate(said, 1))
+    body = "".join(
+        f"id: {at}\ndata: {json.dumps({'choices': [{'delta': each}]})}\n\n" for at, each in enumerate(said, 1)
+    )
     headers = {"Content-Type": "text/event-stream", "X-Job-Id": "job_0"}
     page.route(f"**{CHATS}", lambda route: route.fulfill(body=f"{body}data: [DONE]\n\n", headers=headers))
     expect(page.locator("#model-a")).to_be_enabled()
@@ -144,7 +146,9 @@ def images(page: Page) -> None:
     page.locator("#image-options summary").click()
     page.locator("#n").fill("2")
     page.locator("#size").fill("256x256")
-    for number, prompt in enumerate(("A lighthouse in a storm, oil on canvas", "A fox in the snow, seen from far away")):
+    for number, prompt in enumerate(
+        ("A lighthouse in a storm, oil on canvas", "A fox in the snow, seen from far away")
+    ):
         page.locator("#image-prompt").fill(prompt)
         page.locator("#make").click()
         expect(page.locator("#gallery img")).to_have_count(2 * number + 2, timeout=ENOUGH)
@@ -162,7 +166,12 @@ def making(page: Page) -> None:
 
 
 STATES = [empty, options, answering, ended, reasoned, compare, waiting, error, images, making]
-PICTURED = {ended: "playground", compare: "playground-compare", images: "playground-images", empty: "playground-empty"}
+PICTURED = {
+    ended: "playground",
+    compare: "playground-compare",
+    images: "playground-images",
+    empty: "playground-empty",
+}
 
 
 @pytest.mark.parametrize("theme", THEMES)

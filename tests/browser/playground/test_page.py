@@ -3,16 +3,17 @@
 import ast
 import json
 import re
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from gateway.site import MENU
+from tests.browser.look import MAX_BYTES, is_painted, weight
 from tests.browser.playground.visit import ANSWER, answered, ask, page
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.browser
+
 
 def test_it_shows_the_present_request(browser: Browser, served: Cluster) -> None:
     key = served.key()
@@ -40,16 +41,26 @@ def test_it_shows_the_present_request(browser: Browser, served: Cluster) -> None
 
 
 def test_it_is_there_before_the_api_answers(browser: Browser, served: Cluster) -> None:
-    waiting: list[Any] = []
-    opened = browser.new_context()
-    shown = opened.new_page()
-    shown.route("**/v1/status*", waiting.append)
-    shown.goto(f"{served.url}/playground")
-    expect(shown.get_by_role("heading", name="Playground")).to_be_visible()
-    expect(shown.locator("#model-a")).to_have_text("The model list has not loaded")
-    waiting[0].abort()
-    expect(shown.locator("#pool-a")).to_have_text("The API does not answer now.")
-    opened.close()
+    waiting: list[Route] = []
+
+    def hang(shown: Page) -> None:
+        shown.route("**/v1/**", waiting.append)
+
+    with page(browser, served, ready=hang) as shown:
+        expect(shown.get_by_role("heading", name="Playground")).to_be_visible()
+        expect(shown.locator("#model-a")).to_have_text("The model list has not loaded")
+        for field in ("#key", "#prompt", "#send", "#compare"):
+            expect(shown.locator(field)).to_be_enabled()
+        assert is_painted(shown)
+        assert len(waiting) == 1
+        waiting[0].abort()
+        expect(shown.locator("#pool-a")).to_have_text("The API does not answer now.")
+
+
+def test_it_is_light(browser: Browser, served: Cluster) -> None:
+    with page(browser, served) as shown:
+        expect(shown.locator("#model-a")).to_be_enabled()
+        assert 0 < weight(shown) <= MAX_BYTES
 
 
 def test_a_model_can_be_named_in_the_address(browser: Browser, served: Cluster) -> None:

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 LOADING = re.compile(r"The model is loading, about \d+ s\.( Place \d+ in the line\.)?")
 
+
 def test_who_waits_for_a_worker_is_told(browser: Browser, served: Cluster) -> None:
     with page(browser, served) as shown:
         ask(shown, "echo a b c", "cold")

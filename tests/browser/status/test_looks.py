@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -51,10 +52,13 @@ def give_past(running: Cluster, model: str) -> None:
                 running.valkey.client.hset(keys.uptime(model), name, count)
 
 
-@pytest.fixture
-def busy(shop: Cluster) -> Iterator[Cluster]:
-    with streams(shop, "llama3.1-8b", "a story", 5, max_tokens=900), streams(shop, "llama3.2-1b", "b", 4, max_tokens=1300):
-        yield shop
+@contextmanager
+def busy(shop: Cluster) -> Iterator[None]:
+    """For ten seconds at least."""
+    with ExitStack() as stack:
+        for name, pace in PACES.items():
+            stack.enter_context(streams(shop, name, "a story", 5, max_tokens=10 * pace))
+        yield
 
 
 def known(page: Page) -> None:
@@ -85,10 +89,15 @@ def hang(page: Page) -> None:
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("state", [known, hours, unknown, lost], ids=lambda state: state.__name__)
 def test_nothing_is_wrong_with(
-    browser: Browser, busy: Cluster, state: Callable[[Page], None], size: Any, theme: Any
+    browser: Browser, shop: Cluster, state: Callable[[Page], None], size: Any, theme: Any
 ) -> None:
-    ready = hang if state is unknown else lambda page: None
-    with opened(browser, f"{busy.url}/status", ready=ready, color_scheme=theme, viewport=size) as shown:
+    how: dict[str, Any] = {"ready": hang} if state is unknown else {}
+    with ExitStack() as stack:
+        if state is known:
+            stack.enter_context(busy(shop))
+        shown = stack.enter_context(
+            opened(browser, f"{shop.url}/status", color_scheme=theme, viewport=size, **how)
+        )
         state(shown)
         assert violations(shown) == []
         assert shown.evaluate("document.documentElement.scrollWidth") <= size["width"]

@@ -1,4 +1,4 @@
-"""What /v1/status and its page tell under a steady load, beside what its clients measure by clocks of their own."""
+"""What /v1/status and its page tell under a steady load, beside what clients measure by their own clocks."""
 
 import statistics
 import time

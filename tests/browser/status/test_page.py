@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from gateway.site import MENU
 from tests.browser.hostile import ATTACKS, executed, watch
-from tests.browser.look import opened
+from tests.browser.look import MAX_BYTES, is_painted, opened, weight
 from tests.cluster import Cluster, cluster
 from tests.conftest import simulated_model
 from tests.streams import streams
@@ -195,20 +195,28 @@ def test_it_says_when_the_api_cannot_be_reached(browser: Browser, served: Cluste
 
 def test_it_is_there_before_the_api_answers(browser: Browser, served: Cluster) -> None:
     waiting: list[Any] = []
-    opened = browser.new_context()
-    shown = opened.new_page()
-    shown.route("**/v1/status*", waiting.append)
-    shown.goto(f"{served.url}/status")
-    expect(shown.get_by_role("heading", name="Status")).to_be_visible()
-    expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
-    expect(shown.locator("#speed")).to_have_text("–")
-    assert len(waiting) == 1
-    waiting[0].abort()
-    opened.close()
+    with opened(
+        browser, f"{served.url}/status", ready=lambda page: page.route("**/v1/**", waiting.append)
+    ) as shown:
+        expect(shown.get_by_role("heading", name="Status")).to_be_visible()
+        expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
+        expect(shown.locator("#speed")).to_have_text("–")
+        assert is_painted(shown)
+        assert len(waiting) == 1
+        waiting[0].abort()
+        expect(shown.get_by_role("status")).to_have_text("The gateway cannot be reached. The page goes on trying.")
+
+
+def test_it_is_light(browser: Browser, served: Cluster) -> None:
+    with page(browser, served, Api()) as shown:
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        assert 0 < weight(shown) <= MAX_BYTES
 
 
 @pytest.mark.parametrize(("motion", "count"), [("no-preference", 1), ("reduce", 0)])
-def test_the_line_moves_for_those_who_want_it_to(browser: Browser, served: Cluster, motion: str, count: int) -> None:
+def test_the_line_moves_for_those_who_want_it_to(
+    browser: Browser, served: Cluster, motion: str, count: int
+) -> None:
     with page(browser, served, Api(), reduced_motion=motion) as shown:
         expect(shown.locator("#speed")).to_have_text("1,640")
         shown.wait_for_timeout(2500)

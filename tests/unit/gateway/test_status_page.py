@@ -28,7 +28,7 @@ def test_works_under_a_strict_content_security_policy() -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_nothing_becomes_html(path: Path) -> None:
-    for forbidden in ("eval(", "new Function", "innerHTML", "outerHTML", "insertAdjacentHTML", ".write("):
+    for forbidden in ("eval(", "new Function", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"):
         assert forbidden not in SCRIPTS[path], forbidden
 
 
