@@ -63,4 +63,5 @@ def weight(page: Page) -> int:
 def picture(page: Page, name: str) -> None:
     """Of the whole page, as data/screenshots/NAME.png."""
     PICTURES.mkdir(parents=True, exist_ok=True)
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)

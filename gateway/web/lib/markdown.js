@@ -207,7 +207,7 @@ function tableElement([head, dashes, ...rows]) {
   const aligned = cells(dashes).map((dash) => (dash.endsWith(":") ? (dash.startsWith(":") ? "center" : "right") : null));
   const row = (tag, texts) => element("tr", {}, ...names.map((_, place) =>
     element(tag, { "data-align": aligned[place], scope: tag === "th" ? "col" : null }, ...inline(texts[place] ?? ""))));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
+  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" },
     element("table", {},
       element("thead", {}, row("th", names)),
       element("tbody", {}, ...rows.map((line) => row("td", cells(line))))));

@@ -174,14 +174,14 @@ def test_two_tabs_answer_at_once_each_with_its_key(browser: Browser, served: Clu
         expect(second.locator("#key")).to_have_value("")
         second.locator("#key").fill(served.key())
         for number, shown in enumerate((first, second)):
-            ask(shown, f"echo {number} {words(60)}", "slow")
+            ask(shown, f"echo {number} {words(150)}", "slow")
         for shown in (first, second):
             expect(shown.locator(ANSWER)).to_contain_text("w5")
         wait_for(lambda: running(served, "slow") == 2, 5, "both to run")
         first.locator("#stop").click()
         answered(first, FREED)
         answered(second)
-        expect(second.locator(ANSWER)).to_have_text(f"1 {words(60)}")
+        expect(second.locator(ANSWER)).to_have_text(f"1 {words(150)}")
 
 
 def test_two_models_answer_the_same(browser: Browser, served: Cluster) -> None:

@@ -42,7 +42,7 @@ MARKDOWN = {
         '<pre tabindex="0"><code>if a &lt; b:\n\n    pass</code></pre></figure><p>after</p>'
     ),
     "text\n| a | b |\n|---|--:|\n| 1 | 2 |\n\nc": (
-        '<p>text</p><div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead><tr>'
+        '<p>text</p><div class="scroll" tabindex="0" role="group" aria-label="Table"><table><thead><tr>'
         '<th scope="col">a</th><th data-align="right" scope="col">b</th></tr></thead><tbody><tr>'
         '<td>1</td><td data-align="right">2</td></tr></tbody></table></div><p>c</p>'
     ),

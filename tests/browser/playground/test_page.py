@@ -44,7 +44,7 @@ def test_it_is_there_before_the_api_answers(browser: Browser, served: Cluster) -
     waiting: list[Route] = []
 
     def hang(shown: Page) -> None:
-        shown.route("**/v1/**", waiting.append)
+        shown.route("**/v1/**", lambda route: waiting.append(route))
 
     with page(browser, served, ready=hang) as shown:
         expect(shown.get_by_role("heading", name="Playground")).to_be_visible()

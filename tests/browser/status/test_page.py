@@ -196,7 +196,9 @@ def test_it_says_when_the_api_cannot_be_reached(browser: Browser, served: Cluste
 def test_it_is_there_before_the_api_answers(browser: Browser, served: Cluster) -> None:
     waiting: list[Any] = []
     with opened(
-        browser, f"{served.url}/status", ready=lambda page: page.route("**/v1/**", waiting.append)
+        browser,
+        f"{served.url}/status",
+        ready=lambda page: page.route("**/v1/**", lambda route: waiting.append(route)),
     ) as shown:
         expect(shown.get_by_role("heading", name="Status")).to_be_visible()
         expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
