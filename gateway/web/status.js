@@ -133,7 +133,7 @@ function setName(cell, { id, kind }) {
 
 /** The unit is shown where the table's head is not. */
 function setNumber(cell, value, unit) {
-  cell.className = "number";
+  cell.className = value === null ? "number unknown" : "number";
   cell.dataset.unit = unit;
   setText(cell, number(value));
 }

@@ -17,11 +17,13 @@ ARGS = """
 """.split()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.fail("no Chromium is installed; `make test` installs it where it can, CHROMIUM names another's path")
+        pytest.fail(
+            "no Chromium is installed; `make test` installs it where it can, CHROMIUM names another's path"
+        )
     with sync_playwright() as running:
         launched = running.chromium.launch(executable_path=found, args=ARGS)
         yield launched

@@ -18,17 +18,28 @@ pytestmark = pytest.mark.browser
 
 
 def test_an_answer_survives_being_offline(browser: Browser, served: Cluster) -> None:
-    with page(browser, served) as shown:
+    with proxy(served.url) as between, page(browser, served, url=between.url) as shown:
         ask(shown, f"echo {words(150)}", "slow")
         expect(shown.locator(ANSWER)).to_contain_text("w9")
-        shown.context.set_offline(True)
-        expect(shown.locator(STATUS)).to_have_text("The connection is lost. Trying again…", timeout=20_000)
-        time.sleep(1)
-        shown.context.set_offline(False)
+        between.leave()
+        expect(shown.locator(STATUS)).to_have_text("The connection is lost. Trying again…")
+        expect(shown.locator("#pool-a")).to_contain_text("The API does not answer now", timeout=ENOUGH)
+        between.come_back()
         answered(shown)
         expect(shown.locator(ANSWER)).to_have_text(words(150))
         expect(shown.locator("#amount-a")).to_have_text("150")
         expect(shown.locator("#rate-a")).to_have_text("–")  # what comes in one go tells nothing of the speed
+
+
+def test_an_answer_survives_a_connection_that_falls_silent(browser: Browser, served: Cluster) -> None:
+    """As one does when a phone leaves its network: nobody is told."""
+    with proxy(served.url) as between, page(browser, served, url=between.url) as shown:
+        ask(shown, f"echo {words(100)}", "slow")
+        expect(shown.locator(ANSWER)).to_contain_text("w9")
+        between.fall_silent()
+        expect(shown.locator(STATUS)).to_have_text("The connection is lost. Trying again…", timeout=ENOUGH)
+        answered(shown)
+        expect(shown.locator(ANSWER)).to_have_text(words(100))
 
 
 def test_an_answer_survives_its_gateway(browser: Browser, tmp_path: Path) -> None:
