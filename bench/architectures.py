@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model's shape. `seed` is the speed that users of the API have been told, in tokens a second."""
+    """A model's shape. `told` is the speed that users of the API have been told, in tokens a second."""
 
     kind: str  # transformers' class
     hidden: int
@@ -21,7 +21,7 @@ class Architecture:
     kv_heads: int
     intermediate: int
     vocabulary: int
-    seed: float = 0.0
+    told: float = 0.0
     head: int = 0  # channels of one; 0 is hidden / heads
     tied: bool = False
     more: dict[str, Any] = field(default_factory=dict)
@@ -62,44 +62,91 @@ ROPE_3_1 = {
 }
 
 ARCHITECTURES = {
-    "llama3": Architecture(LLAMA, 4096, 32, 32, 8, 14336, 128256, 550, more={"rope_theta": 5e5}),
+    "llama3": Architecture(
+        LLAMA,
+        hidden=4096,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        intermediate=14336,
+        vocabulary=128256,
+        told=550,
+        more={"rope_theta": 5e5},
+    ),
     "llama3.1-8b": Architecture(
-        LLAMA, 4096, 32, 32, 8, 14336, 128256, 500, more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1}
+        LLAMA,
+        hidden=4096,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        intermediate=14336,
+        vocabulary=128256,
+        told=500,
+        more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1},
     ),
     "llama3.2-1b": Architecture(
         LLAMA,
-        2048,
-        16,
-        32,
-        8,
-        8192,
-        128256,
-        1900,
+        hidden=2048,
+        layers=16,
+        heads=32,
+        kv_heads=8,
+        intermediate=8192,
+        vocabulary=128256,
+        told=1900,
         tied=True,
         more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1 | {"factor": 32.0}},
     ),
     "mistral-7b-instruct": Architecture(
-        "MistralForCausalLM", 4096, 32, 32, 8, 14336, 32768, 70, more={"rope_theta": 1e6, "sliding_window": None}
+        "MistralForCausalLM",
+        hidden=4096,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        intermediate=14336,
+        vocabulary=32768,
+        told=70,
+        more={"rope_theta": 1e6, "sliding_window": None},
     ),
-    "qwen0.5": Architecture(QWEN, 1024, 24, 16, 16, 2816, 151936, 100, tied=True, more={"rope_theta": 1e6}),
-    "tinyllama": Architecture(LLAMA, 2048, 22, 32, 4, 5632, 32000, 100),
+    "qwen0.5": Architecture(
+        QWEN,
+        hidden=1024,
+        layers=24,
+        heads=16,
+        kv_heads=16,
+        intermediate=2816,
+        vocabulary=151936,
+        told=100,
+        tied=True,
+        more={"rope_theta": 1e6},
+    ),
+    "tinyllama": Architecture(
+        LLAMA, hidden=2048, layers=22, heads=32, kv_heads=4, intermediate=5632, vocabulary=32000, told=100
+    ),
     "gemma_7b": Architecture(
         "GemmaForCausalLM",
-        3072,
-        28,
-        16,
-        16,
-        24576,
-        256000,
-        20,
+        hidden=3072,
+        layers=28,
+        heads=16,
+        kv_heads=16,
+        intermediate=24576,
+        vocabulary=256000,
+        told=20,
         head=256,
         tied=True,
         more={"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh"},
     ),
     "deepseek-r1-distill-qwen-32b": Architecture(
-        QWEN, 5120, 64, 40, 8, 27648, 152064, 800, more={"rope_theta": 1e6}
+        QWEN,
+        hidden=5120,
+        layers=64,
+        heads=40,
+        kv_heads=8,
+        intermediate=27648,
+        vocabulary=152064,
+        told=800,
+        more={"rope_theta": 1e6},
     ),
-    "tiny": Architecture(LLAMA, 256, 2, 4, 2, 512, 1000),
+    "tiny": Architecture(LLAMA, hidden=256, layers=2, heads=4, kv_heads=2, intermediate=512, vocabulary=1000),
 }
 """By their names in the catalogue; `tiny` is for trying out the path without a GPU."""
 

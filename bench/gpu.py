@@ -55,7 +55,7 @@ Figures = dict[str, float]
 def entry(folder: Path, setting: dict[str, Any], streams: int, *, cpu: bool) -> dict[str, Any]:
     """A catalogue's entry for a folder that `build` made."""
     args: dict[str, Any] = {"load_format": "dummy", "max_num_seqs": streams}
-    args |= {"enforce_eager": True} if cpu else {"dtype": "bfloat16"}
+    args |= {"enforce_eager": True, "kv_cache_memory_bytes": 2**28} if cpu else {"dtype": "bfloat16"}
     return {
         "engine": "vllm",
         "description": "An architecture whose weights are made up.",
@@ -105,7 +105,7 @@ def language(folder: Path, name: str, args: argparse.Namespace) -> Iterable[tupl
         model = Model(id=name, kind="chat", **fields)
         found: dict[str, Any] = {"engine": asyncio.run(engine_alone(model, args))}
         found["cluster"] = asyncio.run(through_cluster(_new(folder), name, fields, args))
-        found["seed"] = ARCHITECTURES[name].seed
+        found["told"] = ARCHITECTURES[name].told
         # Who speculates makes several tokens of one reading.
         reads = ARCHITECTURES[name].bytes_per_token("quantization" in SETTINGS[setting])
         found["limit"] = None if "engine_args" in SETTINGS[setting] else round(args.bandwidth * 1e12 / reads, 1)
@@ -191,7 +191,7 @@ def show(name: str, setting: str, found: dict[str, Any]) -> None:
     engine, clustered, limit = found["engine"], found["cluster"], found["limit"]
     print(
         f"{name:30}{setting:13}{engine['per_stream']:9.0f}{clustered['per_stream']:9.0f}"
-        f"{'–' if limit is None else f'{limit:.0f}':>9}{found['seed']:8.0f}"
+        f"{'–' if limit is None else f'{limit:.0f}':>9}{found['told']:8.0f}"
         f"{engine['batched']:11.0f}{clustered['batched']:11.0f}{clustered['batched'] / engine['batched']:8.3f}",
         flush=True,
     )

@@ -15,14 +15,17 @@ from gateway import admin_key, orphans, redis_pool
 from gateway.admission import Admission
 from gateway.api import errors
 from gateway.api.admin import AdminDesk, admin_api
+from gateway.api.dead_letters import dead_letters_api
 from gateway.api.health import health_api
 from gateway.api.jobs import jobs_api
+from gateway.api.keys import KeyDesk, keys_api
 from gateway.api.messages import error_body_here, messages_api
 from gateway.api.models import models_api
 from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.openapi import openapi_api
 from gateway.api.pages import pages_api
+from gateway.api.plan import PlanDesk, plan_api
 from gateway.api.pools import pools_api
 from gateway.api.requests import Desk
 from gateway.api.seed import seed_api
@@ -37,8 +40,10 @@ from gateway.limits import HEADERS
 from gateway.pools import Pools
 from gateway.recovery import Recovery
 from gateway.relay import Relay
+from gateway.retries import Retries
 from gateway.roster import Roster
 from gateway.scrapes import Gauges
+from gateway.site import Site
 from gateway.sockets import StreamNamespace
 from gateway.speeds import Speeds
 from gateway.threads import Threads
@@ -46,6 +51,7 @@ from gateway.uptime import Uptime
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
 from shared.catalog import load_catalog
+from shared.dead_letters import DeadLetters
 from shared.joblog import JobLog
 from shared.ledger import Ledger
 from shared.lines import Lines
@@ -139,7 +145,7 @@ def create_gateway(settings: Settings) -> Gateway:
     app.url_map.merge_slashes = False  # to be sent elsewhere, by a page, is no help to a program
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     errors.install(app, error_body_here)
-    app.register_blueprint(pages_api())
+    app.register_blueprint(pages_api(Site(settings, tiers)))
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
     speeds, pools = Speeds(client), Pools(client, lines, roster, catalog.models)
     app.register_blueprint(models_api(catalog, lines, roster, speeds))
@@ -150,6 +156,10 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(seed_api(desk))
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
+    app.register_blueprint(keys_api(KeyDesk(keyring, accounts, Threads(2, 50), catalog, tiers, lines)))
+    retries = Retries(settings, DeadLetters(client), lines, catalog, tiers, envelope)
+    app.register_blueprint(dead_letters_api(keyring, retries))
+    app.register_blueprint(plan_api(keyring, PlanDesk(settings, pools)))
     app.register_blueprint(pools_api(keyring, pools, ledger, Threads(1, 10)))
     app.register_blueprint(usage_api(keyring, ledger, Threads(2, 50)))
     app.register_blueprint(not_offered_api(catalog, keyring))

@@ -12,12 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from shared import admin_keys
 from shared.account_tables import ACCOUNTS, KEYS, new_id
-from shared.errors import InvalidName, KeyRevoked, LastAdminKey, NameTaken
+from shared.errors import InvalidName, KeyRevoked, LastAdminKey, NameTaken, TooManyKeys
 from shared.key_format import digest, new_secret
 from shared.sql import Database, Tables, page
 from shared.tiers import Limits
 
 MOST_NAME = 100  # characters
+MOST_VALID, MOST_EVER = 100, 1000  # keys of an account that makes them itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +169,9 @@ class Accounts(Tables):
         tiers: Iterable[str] | None = None,
         limits: Limits | None = None,
         expires: float | None = None,
+        bounded: bool = False,
     ) -> NewKey:
-        """A new key for this account. Raises InvalidName."""
+        """A new key for this account. Raises InvalidName; if `bounded`, TooManyKeys, too."""
         _check_name(name)
         key = NewKey(
             id=new_id("key"),
@@ -187,9 +189,24 @@ class Accounts(Tables):
             revoked=None,
             secret=new_secret(),
         )
-        with self._database.begin() as connection:
+        # Alone: of several that make the last one, one does.
+        with self._database.alone() if bounded else self._database.begin() as connection:
+            if bounded:
+                self._check_count(connection, account.id)
             _insert_key(connection, key)
         return key
+
+    def _check_count(self, connection: sql.Connection, account: str) -> None:
+        unended = KEYS.c.revoked.is_(None) & sql.or_(KEYS.c.expires.is_(None), KEYS.c.expires > self._now())
+        count = sql.func.count()
+        mine = sql.select(count, count.filter(unended)).where(KEYS.c.account == account)
+        ever, valid = connection.execute(mine).one()
+        if valid >= MOST_VALID:
+            raise TooManyKeys(f"The account has {valid} valid API keys, as many as it may. Revoke one first.")
+        if ever >= MOST_EVER:
+            raise TooManyKeys(
+                f"The account has had {ever} API keys, as many as it may make itself. Ask the operator for more."
+            )
 
     def list_keys(
         self, *, account: str | None = None, after: str | None = None, limit: int | None = None

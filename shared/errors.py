@@ -14,6 +14,7 @@ CrofError
     ├── InvalidKey          401  no API key, or not one of ours
     ├── AccountSuspended    403  the operator has suspended the key's account
     ├── AdminRequired       403  the key is valid, but no admin's
+    ├── KeyTooNarrow        403  the key manages no key that may do more than itself
     ├── ModelNotAllowed     403  the key, or its tier, is not for this model
     ├── TierRequired        403  the key is not for this tier
     ├── NotFound            404  no such page, job, account or key
@@ -25,6 +26,7 @@ CrofError
     ├── NameTaken           409  an account of this name is there already
     ├── KeyRevoked          409  a key that is revoked stays as it is
     ├── LastAdminKey        409  without this key nobody could manage accounts
+    ├── TooManyKeys         409  the account has as many keys as it may
     ├── BodyTooLarge        413
     ├── UnsupportedMedia    415
     ├── QueueFull           429  as many jobs of the tier wait for the model as may
@@ -145,6 +147,13 @@ class AdminRequired(RequestError):
     code = "admin_required"
 
 
+class KeyTooNarrow(RequestError):
+    """Your API key manages no key that may do more than itself. Use one that may do as much."""
+
+    status = 403
+    code = "key_too_narrow"
+
+
 class ModelNotAllowed(RequestError):
     """This API key may not use this model."""
 
@@ -218,6 +227,13 @@ class LastAdminKey(RequestError):
 
     status = 409
     code = "last_admin_key"
+
+
+class TooManyKeys(RequestError):
+    """The account has as many API keys as it may. Revoke one first."""
+
+    status = 409
+    code = "too_many_keys"
 
 
 class BodyTooLarge(RequestError):

@@ -184,6 +184,19 @@ class Lines:
         found: Any = self._admit(args=[msgspec.json.encode(asked), *chain.from_iterable(record.items())])
         return _VERDICT.decode(found)
 
+    def used(self, scope: str, now: float) -> tuple[int, list[Window]]:
+        """How many jobs an account or a key has open, and what it has asked for in the windows of this moment."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(keys.running(scope))
+            for seconds in WINDOWS.values():
+                pipe.hmget(keys.limit(scope, seconds, int(now // seconds)), "requests", "units", "images")
+            running, *counted = pipe.execute()
+        windows = [
+            Window(scope, seconds, seconds - now % seconds, *(int(count or 0) for count in counts))
+            for seconds, counts in zip(WINDOWS.values(), counted, strict=True)
+        ]
+        return running, windows
+
     def tend(self, models: Iterable[str], *, hold: float) -> int:
         """End the jobs whose time is over, and those that have waited for `hold` seconds without a worker; have
         others go on if there is room. How many were ended."""

@@ -85,6 +85,14 @@ def dispatched(model: str, tier: str) -> str:
     return f"dispatched:{model}:{tier}"
 
 
+def running(scope: str) -> str:
+    return f"running:{scope}"
+
+
+def limit(scope: str, seconds: int, number: int) -> str:
+    return f"limit:{scope}:{seconds}:{number}"
+
+
 def open_jobs(model: str) -> str:
     return f"open:{model}"
 

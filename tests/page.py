@@ -1,16 +1,16 @@
-"""The pages, taken apart: their files, their elements, and the examples that they print."""
+"""The pages, taken apart: their files, their elements, and the examples that the documentation prints."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 
+from gateway.manual import CHAPTERS
 from gateway.site import WEB, html
 
-HTML = html("/")
 CSS = (WEB / "style.css").read_text("utf-8")
-JS = (WEB / "app.js").read_text("utf-8")
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
@@ -60,7 +60,42 @@ class Tree(HTMLParser):
             node.pieces.append(data)
 
 
-ROOT = Tree(HTML).root
+@dataclass
+class Page:
+    """A page of a gateway as shipped."""
+
+    address: str
+
+    @cached_property
+    def html(self) -> str:
+        return html(self.address)
+
+    @cached_property
+    def root(self) -> Node:
+        return Tree(self.html).root
+
+    @property
+    def ids(self) -> list[str]:
+        return [node.attrs["id"] for node in self.root.all() if "id" in node.attrs]
+
+    @property
+    def links(self) -> list[str]:
+        return [node.attrs["href"] for node in self.root.all("a")]
+
+    @property
+    def text(self) -> str:
+        """With each run of spaces as one."""
+        return " ".join(self.root.text.split())
+
+    @property
+    def files(self) -> set[Path]:
+        """The style sheets and scripts that it loads, with those that these import."""
+        links = [link for link in self.root.all("link") if link.attrs["rel"] == "stylesheet"]
+        return {WEB / link.attrs["href"].removeprefix("/web/") for link in links} | scripts(self.root).keys()
+
+    def find(self, name: str) -> Node:
+        """The element with this id."""
+        return next(node for node in self.root.all() if node.attrs.get("id") == name)
 
 
 def scripts(root: Node) -> dict[Path, str]:
@@ -76,12 +111,19 @@ def scripts(root: Node) -> dict[Path, str]:
     return found
 
 
-def examples(**values: str) -> dict[tuple[str, str], str]:
-    """The printed examples by section and language, with the placeholders filled in as the page's script does."""
-    sections = {node.attrs["id"]: node for node in ROOT.all("section") if "id" in node.attrs}
+DOCS = {address: Page(address) for address in ("/", *(chapter.address for chapter in CHAPTERS))}
+"""The documentation, by address."""
+
+Place = tuple[str, str, str]
+"""Of an example: the page's address, the section's id, the language."""
+
+
+def examples(**values: str) -> dict[Place, str]:
+    """The printed examples, with the placeholders filled in as the pages' script does."""
     return {
-        (name, figure.attrs["data-lang"]): filled(next(figure.all("code")).text, values)
-        for name, section in sections.items()
+        (address, section.attrs["id"], figure.attrs["data-lang"]): filled(next(figure.all("code")).text, values)
+        for address, page in DOCS.items()
+        for section in page.root.all("section")
         for figure in section.all("figure")
         if "data-lang" in figure.attrs
     }

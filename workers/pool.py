@@ -77,7 +77,7 @@ class _Pool(BasePool):
         self._loop.call_soon_threadsafe(self._begin, job, tag, callback)
 
     def on_stop(self) -> None:
-        """Wait for all jobs to end here."""
+        """Wait for all jobs to end here; each has its deadline."""
         asyncio.run_coroutine_threadsafe(self._ended(), self._loop).result()
 
     def _begin(self, job: Job, tag: str, told: Told) -> None:

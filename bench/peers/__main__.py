@@ -48,7 +48,7 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"streams": {}, "versions": {}}
     for count in args.streams:
         pace = LOADS[count]
-        with contenders(_new(folder, f"streams-{count}"), args.contenders, pace) as running:
+        with contenders(_new(folder, f"streams-{count}"), args.contenders, pace, count) as running:
             found["versions"] |= {name: each.version for name, each in running.items() if each.version}
             found["streams"][str(count)] = _rounds(
                 running,
@@ -58,14 +58,14 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 enough=count,
             )
             _peaks(found, running, count)
-    with contenders(_new(folder, "whole"), args.contenders, QUICK) as running:
+    with contenders(_new(folder, "whole"), args.contenders, QUICK, CLIENTS) as running:
         found["whole"] = _rounds(
             running, args.rounds, "whole answers", lambda each: measure.whole(each, CLIENTS, WORDS, args.seconds)
         )
-    with contenders(_new(folder, "capacity"), args.contenders, PACE) as running:
+    with contenders(_new(folder, "capacity"), args.contenders, PACE, max(measure.COUNTS)) as running:
         most = {name: measure.capacity(each, PACE, 4) for name, each in running.items() if name != "engine"}
     # Anew: who has just been asked for more than it can do is still at it.
-    with contenders(_new(folder, "first"), args.contenders, PACE) as running:
+    with contenders(_new(folder, "first"), args.contenders, PACE, max(most.values())) as running:
         found["first_tokens"] = _first_tokens(running, most, args)
     return found
 

@@ -1,9 +1,10 @@
 """Who is compared: the engine alone, LiteLLM's proxy before it, and this system.
 
 All three answer with the same words at the same pace. Each is one process of a gateway, as its makers start it by
-default, on loopback.
+default, on loopback. This system has besides as many workers as the streams need.
 """
 
+import math
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ LITELLM = ROOT / ".bench" / "litellm" / "bin"
 KEY = "sk-bench-0123456789abcdef0123456789abcdef"
 LONGEST = 8_000  # tokens of an answer
 STARTS = 120.0  # seconds
-PLACES = 4096  # streams at once: no contender waits for one
+PLACES = 256  # streams of a worker, as vLLM has by default; no stream waits for one
 
 
 @dataclass
@@ -34,13 +35,13 @@ class Contender:
     name: str
     url: str
     key: str
-    parts: dict[str, Process]
+    parts: dict[str, list[Process]]
     redis: Valkey | None = None
     version: str = ""
 
     @property
     def gateway(self) -> Process:
-        return self.parts["gateway"]
+        return self.parts["gateway"][0]
 
     def asking(self, **fields: Any) -> bytes:
         """A request for a chat of the one model."""
@@ -53,7 +54,7 @@ class Contender:
 
     def cpu(self) -> dict[str, float]:
         """Processor seconds of each part so far."""
-        return {name: part.cpu() for name, part in self.parts.items()}
+        return {name: sum(process.cpu() for process in part) for name, part in self.parts.items()}
 
     def memory(self) -> int:
         """Resident bytes of the gateway, with its children."""
@@ -80,8 +81,9 @@ def _high_water(pid: int) -> int:
 
 
 @contextmanager
-def contenders(folder: Path, names: list[str], pace: float) -> Iterator[dict[str, Contender]]:
-    """Those of these names, each started and warmed up; one engine's stream says `pace` tokens a second."""
+def contenders(folder: Path, names: list[str], pace: float, streams: int) -> Iterator[dict[str, Contender]]:
+    """Those of these names, each started and warmed up, for so many streams at most, which say `pace` tokens a
+    second each."""
     with ExitStack() as stack:
         found = {}
         engine = stack.enter_context(_engine(folder, pace))
@@ -91,7 +93,7 @@ def contenders(folder: Path, names: list[str], pace: float) -> Iterator[dict[str
             elif name == "litellm":
                 found[name] = stack.enter_context(litellm(folder, engine.url, "m"))
             else:
-                found[name] = stack.enter_context(_crofai(folder, pace))
+                found[name] = stack.enter_context(_crofai(folder, pace, math.ceil(streams / PLACES)))
         for contender in found.values():
             _warm(contender)
         yield found
@@ -103,7 +105,7 @@ def _engine(folder: Path, pace: float) -> Iterator[Contender]:
     command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "bench.peers.engine"]
     process = Process("engine", [*command, "--port", str(port), "--pace", str(pace)], folder / "engine.log")
     try:
-        yield _started(Contender("engine", f"http://127.0.0.1:{port}", "none", {"gateway": process}))
+        yield _started(Contender("engine", f"http://127.0.0.1:{port}", "none", {"gateway": [process]}))
     finally:
         process.kill()
 
@@ -131,7 +133,7 @@ def litellm(folder: Path, engine: str, model: str) -> Iterator[Contender]:
     env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     process = Process("litellm", [str(LITELLM / "litellm"), *options], folder / "litellm.log", env)
     try:
-        parts = {"gateway": process, "redis": valkey.process}
+        parts = {"gateway": [process], "redis": [valkey.process]}
         yield _started(Contender("litellm", f"http://127.0.0.1:{port}", KEY, parts, valkey, _litellm_version()))
     finally:
         process.kill()
@@ -147,16 +149,19 @@ def _litellm_version() -> str:
 
 
 @contextmanager
-def _crofai(folder: Path, pace: float) -> Iterator[Contender]:
+def _crofai(folder: Path, pace: float, workers: int) -> Iterator[Contender]:
     model = simulated_model(tokens_per_second=pace, capacity=PLACES, length=LONGEST)
     model |= {"context": 2 * LONGEST, "max_tokens": LONGEST}
     with cluster(folder / "crofai", {"m": model}) as running:
-        yield _of(running)
+        yield _of(running, workers)
 
 
-def _of(running: Cluster) -> Contender:
-    parts = {"gateway": running.start_gateway(), "worker": running.start_worker("m")}
-    parts["redis"] = running.valkey.process
+def _of(running: Cluster, workers: int) -> Contender:
+    parts = {
+        "gateway": [running.start_gateway()],
+        "worker": [running.start_worker("m") for _ in range(workers)],
+        "redis": [running.valkey.process],
+    }
     return Contender("crofai", running.url, running.key(), parts, running.valkey)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.peers import notes
+from bench.peers.contenders import PLACES
 from bench.peers.plots import COLOURS, PLOTTED, draw
 from tests.cluster import ROOT
 
@@ -82,7 +83,8 @@ def _page(record: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     yield (
         f"Beside its peers: {_machine(record)}; {versions}. Clients, engine, gateway, worker and Redis share the "
-        "cores. Figures are medians of rounds that were run in turn, with the least and the most."
+        f"cores; this system has a worker for every {PLACES} streams. Figures are medians of rounds that were "
+        "run in turn, with the least and the most."
     )
     yield ""
     goals = [*_of_batching(found["batching"]), *_of_peers(figures), *of_gpu(found["gpu"])]
@@ -267,7 +269,13 @@ def _scaling(record: dict[str, Any]) -> Iterator[str]:
         rows = []
         for figure, found in figures.items():
             power = "–" if found["exponent"] is None else f"{found['exponent']:.2f}"
-            rows.append([figure.replace("_", " "), *(f"{found['values'][each]:,.1f}" for each in counts), power])
+            rows.append(
+                [
+                    figure.replace("_us_", " µs ").replace("_", " "),
+                    *(f"{found['values'][each]:,.1f}" for each in counts),
+                    power,
+                ]
+            )
         yield from _table((name, *(f"{int(each):,}" for each in counts), "n^"), rows)
 
 
@@ -279,7 +287,7 @@ def _gpu(record: dict[str, Any]) -> Iterator[str]:
     for name, settings in record["figures"].items():
         for setting, found in settings.items() if name != "sdxl" else ():
             speeds = [found[who][what] for what in ("per_stream", "batched") for who in ("engine", "cluster")]
-            row = [*speeds[:2], found["limit"], found["seed"], *speeds[2:]]
+            row = [*speeds[:2], found["limit"], found["told"], *speeds[2:]]
             rows.append([name, setting, *("–" if each is None else f"{each:,.0f}" for each in row)])
     yield from _table((*titles, "batched alone", "batched through the cluster"), rows)
     if found := record["figures"].get("sdxl"):

@@ -71,7 +71,7 @@ class AdminDesk:
     def create_account(self) -> Response:
         body = fit(NewAccount, json_body())
         tier = _tier(self.tiers, body.tier)
-        with _naming():
+        with naming():
             made = self.threads.ask(lambda: self.accounts.create_account(body.name, tier.id))
         return jsonify(account_json(made))
 
@@ -84,7 +84,7 @@ class AdminDesk:
         if body.suspended and account_id == g.holder.account:
             raise refusal("suspended", "should be left out: the account is your own, and you would be locked out")
         change = partial(self.accounts.change_account, account_id, tier=tier, suspended=body.suspended)
-        return jsonify(account_json(_found(self.threads.ask(change), "account")))
+        return jsonify(account_json(found(self.threads.ask(change), "account")))
 
     def list_keys_of(self, account_id: str) -> Response:
         self._account(account_id)
@@ -99,9 +99,9 @@ class AdminDesk:
                 f"the account's, '{account.tier}', is gone, and a key would be of no use. Change "
                 f"it first: crofai accounts set '{account.name}' --tier, and one of {self.tiers.names}",
             )
-        bounds = self._bounds(body, account.tier)
+        bounds = bounds_of(body, account.tier, self.catalog, self.tiers)
         create = partial(self.accounts.add_key, account, body.name or account.name, admin=body.admin, **bounds)
-        with _naming():
+        with naming():
             made = self.threads.ask(create)
         return jsonify(key_json(made) | {"secret": made.secret})
 
@@ -113,14 +113,14 @@ class AdminDesk:
 
     def change_key(self, key_id: str) -> Response:
         force, body, key = forced(), fit(KeyChange, json_body()), self._key(key_id)
-        changes = self._bounds(body, key.tier) | ({"name": body.name} if body.name else {})
-        with _naming():
+        changes = bounds_of(body, key.tier, self.catalog, self.tiers) | ({"name": body.name} if body.name else {})
+        with naming():
             changed = self.threads.ask(lambda: self.accounts.change_key(key_id, changes, force=force))
-        return jsonify(key_json(_found(changed, "key")))
+        return jsonify(key_json(found(changed, "key")))
 
     def revoke_key(self, key_id: str) -> Response:
         revoke = partial(self.accounts.revoke_key, key_id, force=forced())
-        return jsonify(key_json(_found(self.threads.ask(revoke), "key")))
+        return jsonify(key_json(found(self.threads.ask(revoke), "key")))
 
     def list_tiers(self) -> Response:
         query()
@@ -134,27 +134,28 @@ class AdminDesk:
 
     def _page(self, page: Page, told: Callable[[T], dict[str, Any]], find: Callable[[int], list[T]]) -> Response:
         # One more than is wanted, to know whether there are any.
-        found = self.threads.ask(lambda: find(page.limit + 1))
-        return jsonify(page.listed(list(map(told, found))))
+        entries = self.threads.ask(lambda: find(page.limit + 1))
+        return jsonify(page.listed(list(map(told, entries))))
 
     def _account(self, account_id: str) -> Account:
-        return _found(self.threads.ask(lambda: self.accounts.account(account_id)), "account")
+        return found(self.threads.ask(lambda: self.accounts.account(account_id)), "account")
 
     def _key(self, key_id: str) -> Key:
-        return _found(self.threads.ask(lambda: self.accounts.key(key_id)), "key")
+        return found(self.threads.ask(lambda: self.accounts.key(key_id)), "key")
 
-    def _bounds(self, body: KeyFields, tier: str) -> dict[str, Any]:
-        """What a key of an account of this tier is to be bound to. Raises InvalidRequest."""
-        bounds = body.bounds
-        if bounds.get("models") is not None:
-            bounds["models"] = [_model(self.catalog, name, place) for place, name in enumerate(bounds["models"])]
-        for place, name in enumerate(bounds.get("tiers") or ()):
-            param = f"tiers[{place}]"
-            if not self.tiers.may_use(_tier(self.tiers, tier), _tier(self.tiers, name, param)):
-                raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
-        if bounds.get("expires") is not None and bounds["expires"] <= time.time():
-            raise refusal("expires", "should be in the future, in Unix seconds")
-        return bounds
+
+def bounds_of(body: KeyFields, tier: str, catalog: Catalog, tiers: Tiers) -> dict[str, Any]:
+    """What a key of an account of this tier is to be bound to. Raises InvalidRequest."""
+    bounds = body.bounds
+    if bounds.get("models") is not None:
+        bounds["models"] = [_model(catalog, name, place) for place, name in enumerate(bounds["models"])]
+    for place, name in enumerate(bounds.get("tiers") or ()):
+        param = f"tiers[{place}]"
+        if not tiers.may_use(_tier(tiers, tier), _tier(tiers, name, param)):
+            raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
+    if bounds.get("expires") is not None and bounds["expires"] <= time.time():
+        raise refusal("expires", "should be in the future, in Unix seconds")
+    return bounds
 
 
 def account_json(account: Account) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def _tier(tiers: Tiers, name: str, param: str = "tier") -> Tier:
 
 
 @contextmanager
-def _naming() -> Iterator[None]:
+def naming() -> Iterator[None]:
     """What is no name is the mistake of a field."""
     try:
         yield
@@ -195,7 +196,8 @@ def _naming() -> Iterator[None]:
         raise refusal("name", str(error)) from None
 
 
-def _found(found: T | None, what: str) -> T:
-    if found is None:
+def found(entry: T | None, what: str) -> T:
+    """It, if it is there. Raises NotFound."""
+    if entry is None:
         raise NotFound(f"There is no {what} of this id.")
-    return found
+    return entry

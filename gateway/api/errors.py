@@ -34,7 +34,7 @@ _HTTP: dict[int, type[RequestError]] = {
 SHOULD_RETRY = "x-should-retry"
 """The header by which OpenAI's and Anthropic's clients are told whether to send a request again by themselves."""
 
-FINAL = {errors.IdempotencyMismatch.code, errors.NameTaken.code, errors.Timeout.code}
+FINAL = {errors.IdempotencyMismatch.code, errors.NameTaken.code, errors.TooManyKeys.code, errors.Timeout.code}
 """Failures that would be the same again, and have a status after which those clients try again."""
 
 LONGEST = 80  # characters of an address in a message

@@ -21,6 +21,7 @@ def openapi_api(job_timeout: float, tiers: Tiers) -> Blueprint:
         response.cache_control.max_age = FRESH
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.add_etag()
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
     return api

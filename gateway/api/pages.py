@@ -4,9 +4,10 @@ own page has a script inside, which our policy forbids."""
 from pathlib import Path
 
 import flask_swagger_ui
-from flask import Blueprint, Response, request, send_from_directory
+from flask import Blueprint, Response, redirect, request, send_from_directory
+from werkzeug.wrappers import Response as Redirection
 
-from gateway.site import PAGES, WEB, html
+from gateway.site import PAGES, WEB, Site
 
 SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
 POLICY = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -22,10 +23,22 @@ HEADERS = {
 }
 
 
-def pages_api() -> Blueprint:
+def pages_api(site: Site) -> Blueprint:
     api = Blueprint("pages", __name__)
+
+    def page() -> Response:
+        return _kept(Response(site.html(request.path), mimetype="text/html"))
+
     for address in PAGES:
-        api.add_url_rule(address, address.strip("/") or "index", _page)
+        api.add_url_rule(address, address.strip("/") or "index", page)
+
+    @api.get("/docs")
+    def docs() -> Redirection:
+        return redirect("/")
+
+    @api.get("/llms.txt")
+    def summary() -> Response:
+        return _kept(Response(site.summary(), mimetype="text/plain"))
 
     @api.get("/web/<path:name>")
     def asset(name: str) -> Response:
@@ -49,8 +62,8 @@ def pages_api() -> Blueprint:
     return api
 
 
-def _page() -> Response:
-    response = Response(html(request.path), mimetype="text/html")
+def _kept(response: Response) -> Response:
     response.cache_control.no_cache = True  # a copy may be kept, and is asked after
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -118,4 +118,5 @@ def _csv(rows: list[dict[str, Any]], by: tuple[By, ...]) -> str:
 
 def _job(row: UsageRow) -> dict[str, Any]:
     fields = msgspec.structs.asdict(row)
-    return {"id": fields.pop("job"), "object": "usage.job"} | fields
+    ttft = None if row.first is None else round(row.first - row.created, 4)
+    return {"id": fields.pop("job"), "object": "usage.job"} | fields | {"ttft_seconds": ttft}

@@ -1,4 +1,4 @@
-"""Bodies of the admin API: accounts and keys. A field of a change that is left out stays as it is."""
+"""Bodies about accounts and keys, of admins and of others. A field of a change that is left out stays as it is."""
 
 from typing import Any, ClassVar
 
@@ -46,8 +46,16 @@ class NewKey(KeyFields):
     admin: bool = False
 
 
+class OwnKey(KeyFields):
+    """Body of POST /v1/keys. A bound that is left out is that of the key with which it is asked for."""
+
+    refused: ClassVar = {"admin": "is said by admins alone, at /v1/admin/accounts/{account_id}/keys"}
+
+    name: str | None = Field(None, min_length=1, max_length=MOST_NAME)
+
+
 class KeyChange(KeyFields):
-    """Body of PATCH /v1/admin/keys/{key_id}: null takes a bound back."""
+    """Body of PATCH /v1/keys/{key_id} and of PATCH /v1/admin/keys/{key_id}: null takes a bound back."""
 
     takes_nulls: ClassVar = True
 

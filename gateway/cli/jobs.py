@@ -1,7 +1,6 @@
 """`crofai jobs`: what was given up because it killed its workers."""
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -13,17 +12,17 @@ import typer
 from gateway.cli import instance, tables
 from gateway.cli.admin import AsJson, date
 from gateway.cli.failures import CommandFailed
+from gateway.retries import Retries
 from shared.catalog import load_catalog
 from shared.dead_letters import DeadLetters
-from shared.lines import Lines, Rates, Terms, Verdict
-from shared.messages import DeadLetter, Job, new_job_id
+from shared.errors import NotFound, QueueFull
+from shared.lines import Lines
+from shared.messages import DeadLetter
 from shared.queues import Envelope, make_celery
 from shared.settings import Settings, load_settings
 from shared.tiers import load_tiers
 
 app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
-
-KEY = "retry"  # stands in the usage of jobs that were run again, in place of a key's id
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id; see: crofai jobs list")]
 
@@ -63,14 +62,17 @@ def show(job_id: Id) -> None:
 def retry(job_id: Id) -> None:
     """Run it again, as a new job, whose id is printed. Its account sees the answer at /v1/jobs/ID."""
     settings, client = _redis()
+    catalog = load_catalog(settings.models_file)
+    tiers = load_tiers(settings.tiers_file, catalog.models)
+    lines, envelope = Lines(client, log_ttl=settings.log_ttl), Envelope(make_celery(settings))
+    retries = Retries(settings, DeadLetters(client), lines, catalog, tiers, envelope)
     with _failing(), client:
-        job = _again(_find(client, job_id).job, settings)
-        verdict = _admit(client, job_id, job, settings)
-        if verdict.refusal == "letter":
-            raise _unknown(job_id)
-        if verdict.refusal:
-            raise CommandFailed(f"{verdict.waiting} jobs wait for {job.model} already; try again later")
-    print(job.id)
+        _find(client, job_id)
+        try:
+            again = retries.again(job_id)
+        except (NotFound, QueueFull) as error:
+            raise CommandFailed(str(error)) from None
+    print(again)
 
 
 @app.command()
@@ -100,34 +102,6 @@ def _failing() -> Iterator[None]:
         raise CommandFailed(
             f"Redis does not answer: {str(error).rstrip('.')}. Is crofai up? Else set CROFAI_REDIS_URL."
         ) from error
-
-
-def _again(job: Job, settings: Settings) -> Job:
-    now = time.time()
-    return msgspec.structs.replace(
-        job, id=new_job_id(), reply_to="nobody", created=now, deadline=now + settings.job_timeout
-    )
-
-
-def _admit(client: "redis.Redis", given_up: str, job: Job, settings: Settings) -> Verdict:
-    """On its old tier, but at nobody's cost: what failed it was no fault of its account."""
-    models = load_catalog(settings.models_file).models
-    tiers = load_tiers(settings.tiers_file, models)
-    if job.model not in models or not tiers.has(job.tier):
-        gone = f"model '{job.model}'" if job.model not in models else f"tier '{job.tier}'"
-        raise CommandFailed(f"there is no {gone} any more: bring it back, or try: crofai jobs drop {given_up}")
-    terms = Terms(
-        tier=tiers.find(job.tier),
-        key=KEY,
-        rates=Rates(prompt=0, completion=0, step=0),
-        units=0,
-        images=0,
-        scopes=[],
-    )
-    message = Envelope(make_celery(settings)).message(job, terms.tier.priority)
-    letter, most = DeadLetters(client).text(given_up) or "", settings.queue_bound
-    lines = Lines(client, log_ttl=settings.log_ttl)
-    return lines.admit(job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter)
 
 
 def _find(client: "redis.Redis", job_id: str) -> DeadLetter:

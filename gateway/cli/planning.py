@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +18,10 @@ from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
 from gateway.planning import report, workload
 from gateway.planning.comparison import Week, compare
-from gateway.planning.demand import TIMES, Usage, UsageError, monday
+from gateway.planning.demand import TIMES, Usage, UsageError
 from gateway.planning.planner import Plan, plan
-from gateway.planning.pools import WEEK, Arrivals, Goal, Pool, pool, promised_models
+from gateway.planning.pools import WEEK, Arrivals, Goal, Pool
+from gateway.planning.recorded import recorded
 from shared.catalog import Catalog, load_catalog
 from shared.errors import ModelNotFound
 from shared.settings import Settings, load_settings
@@ -121,23 +121,13 @@ def _recorded(
     if not found:
         raise CommandFailed("there is no usage in that time to plan from. See: crofai usage")
     catalog = load_catalog(settings.models_file)
-    used = found.arrivals(monday(found.begin()), partial(_id, catalog))
     tiers = load_tiers(settings.tiers_file, catalog.models)
-    promised = promised_models([tier.models for tier in tiers.all]) | {_find(catalog, name) for name in promise}
+    promised = {_find(catalog, name) for name in promise}
     given = {_find(catalog, name): seconds for name, seconds in startups.items()}
-    for name in sorted(used.keys() - catalog.models.keys()):
+    whole, unplanned = recorded(found, running, catalog, tiers, gpus, promise=promised, startups=given)
+    for name in unplanned:
         print(f"crofai: warning: {name} was used, and is no model of the catalogue: not planned", file=sys.stderr)
-    if not used.keys() & catalog.models.keys():
-        raise CommandFailed("no model of the catalogue was used in that time")
-    pools = {
-        name: pool(model, promised=name in promised, startup=given.get(name))
-        for name, model in catalog.models.items()
-        if name in used or name in promised or name in running
-    }
-    arrivals = {name: used.get(name, Arrivals([], [])) for name in pools}
-    times = [time for each in used.values() for time in each.times]
-    whole = Week(pools=pools, arrivals=arrivals, begin=min(times), end=max(times) + 1, gpus=gpus)
-    return pools, whole, whole
+    return dict(whole.pools), whole, whole
 
 
 def _halves(whole: Week) -> tuple[Week, Week]:
@@ -216,14 +206,6 @@ def _startups(given: list[str]) -> dict[str, float]:
             raise CommandFailed(f"--startup should be such as llama3=90, in seconds, got {text!r}")
         found[name] = float(seconds)
     return found
-
-
-def _id(catalog: Catalog, name: str) -> str:
-    """A model's id by any name of it; of what is no model, the name."""
-    try:
-        return catalog.find(name).id
-    except ModelNotFound:
-        return name
 
 
 def _find(catalog: Catalog, name: str) -> str:

@@ -23,22 +23,21 @@ SECONDS_OR_NULL: Schema = {"type": ["number", "null"], "description": "Seconds s
 
 
 def account_operations() -> list[Operation]:
-    return [*_accounts(), *_keys(), *_usage()]
+    return [*_own(), *_usage(), *_accounts(), *_keys(), *_letters(), _plan()]
 
 
 def account_schemas() -> dict[str, Schema]:
     """By name, the schemas of what is answered."""
-    key = _key()
+    key, account = _key(), _account()
     return {
-        "Account": object_of(
-            "",
-            id=TEXT,
-            object={"const": "account"},
-            name=TEXT,
-            tier=TEXT,
-            created=SECONDS,
-            suspended=SECONDS_OR_NULL,
-        ),
+        "Account": account,
+        "OwnAccount": account
+        | {
+            "description": "With what is used of its limits, and of those that the key has of its own.",
+            "properties": account["properties"]
+            | {"limits": _used(), "key_limits": or_null(_used()), "key": ref("Key")},
+            "required": [*account["required"], "limits", "key_limits", "key"],
+        },
         "Accounts": _page("Account"),
         "Key": key,
         "Keys": _page("Key"),
@@ -49,6 +48,16 @@ def account_schemas() -> dict[str, Schema]:
             "required": [*key["required"], "secret"],
         },
         "Tier": _tier(),
+        "DeadLetter": _letter(),
+        "DeadLetters": _page("DeadLetter"),
+        "DeadLetterRetried": object_of(
+            "Its account finds the answer at `/v1/jobs/{job}`.",
+            object={"const": "dead_letter.retried"},
+            id=TEXT,
+            job=TEXT,
+        ),
+        "DeadLetterDropped": object_of("", object={"const": "dead_letter.dropped"}, id=TEXT),
+        "Plan": _plan_schema(),
         "Pool": _pool(),
         "Pools": object_of("", object={"const": "list"}, data=list_of(ref("Pool"))),
         "Tiers": object_of("", object={"const": "list"}, data=list_of(ref("Tier"))),
@@ -59,6 +68,173 @@ def account_schemas() -> dict[str, Schema]:
         "UsageJob": _job(),
         "UsageJobs": _page("UsageJob"),
     }
+
+
+def _own() -> list[Operation]:
+    """Of one's own account, by any key of it."""
+    path, one = "/v1/keys", "/v1/keys/{key_id}"
+    managed: tuple[Kind, ...] = (errors.InvalidRequest, errors.NotFound, errors.KeyTooNarrow, errors.LastAdminKey)
+    sent = (errors.InvalidRequest, errors.UnsupportedMedia, errors.KeyTooNarrow)
+    what = "A key manages those that may do no more than itself; one with limits of its own manages itself alone."
+    return [
+        Operation(
+            "get",
+            "/v1/account",
+            "read_own_account",
+            "Account",
+            "Your account, and what is used of its limits",
+            ref("OwnAccount"),
+            (errors.InvalidRequest, errors.NotFound),
+        ),
+        Operation(
+            "get",
+            path,
+            "list_own_keys",
+            "Account",
+            "Your account's keys, the oldest first",
+            ref("Keys"),
+            (errors.InvalidRequest,),
+            parameters=PAGED,
+        ),
+        Operation(
+            "post",
+            path,
+            "create_own_key",
+            "Account",
+            "Make a key for your account",
+            ref("KeyMade"),
+            (*sent, errors.NotFound, errors.TooManyKeys),
+            "One that may do no more than the key with which it is asked for, and never an admin's.",
+            body=ref("OwnKey"),
+            examples={"one": {"name": "laptop", "limits": {"requests_per_minute": 10}}},
+        ),
+        Operation(
+            "patch",
+            one,
+            "change_own_key",
+            "Account",
+            "Change what a key of your account is for",
+            ref("Key"),
+            (*managed, *sent, errors.KeyRevoked),
+            what,
+            body=ref("KeyChange"),
+            examples={"one": {"name": "old laptop", "expires": 4e9}},
+            parameters=("Force",),
+        ),
+        Operation(
+            "delete",
+            one,
+            "revoke_own_key",
+            "Account",
+            "Make a key of your account invalid, for good",
+            ref("Key"),
+            managed,
+            what,
+            parameters=("Force",),
+        ),
+    ]
+
+
+def _account() -> Schema:
+    return object_of(
+        "",
+        id=TEXT,
+        object={"const": "account"},
+        name=TEXT,
+        tier=TEXT,
+        created=SECONDS,
+        suspended=SECONDS_OR_NULL,
+    )
+
+
+def _used() -> Schema:
+    """Of each limit, whether there is one or not."""
+    one = object_of(
+        "",
+        limit=COUNT_OR_NULL | {"description": "Null: there is none."},
+        used=COUNT | {"description": "Used or reserved."},
+        resets={"type": ["number", "null"], "description": "In so many seconds; null: as jobs end."},
+    )
+    return object_of("", **dict.fromkeys(Limits.model_fields, one))
+
+
+def _letters() -> list[Operation]:
+    path, one = "/v1/admin/dead-letters", "/v1/admin/dead-letters/{letter_id}"
+    queue: tuple[Kind, ...] = (*REFUSED, errors.QueueUnreachable)
+    return [
+        _admin(
+            "get", path, "list_dead_letters", "Jobs that were given up, the newest first", "DeadLetters", queue
+        ),
+        _admin(
+            "post",
+            f"{one}/retry",
+            "retry_dead_letter",
+            "Run one again, at nobody's cost",
+            "DeadLetterRetried",
+            (*queue, errors.NotFound, errors.QueueFull),
+        ),
+        _admin("delete", one, "drop_dead_letter", "Forget one", "DeadLetterDropped", (*queue, errors.NotFound)),
+    ]
+
+
+def _letter() -> Schema:
+    return object_of(
+        "A job that was given up, without its request.",
+        id=TEXT | {"description": "The job's."},
+        object={"const": "dead_letter"},
+        model=TEXT,
+        kind={"enum": list(get_args(JobKind))},
+        account=TEXT,
+        tier=TEXT,
+        created=SECONDS,
+        died=SECONDS,
+        reason=TEXT,
+    )
+
+
+def _plan() -> Operation:
+    return Operation(
+        "get",
+        "/v1/admin/plan",
+        "plan_replicas",
+        "Admin",
+        "Each model's replicas, planned from its usage",
+        ref("Plan"),
+        (*REFUSED, errors.NotFound, errors.QueueUnreachable, errors.Timeout),
+        "Made from the ledger, as `crofai plan` makes it; nothing is changed. May be a minute old.",
+        parameters=("Gpus", "Since", "Share", "Within", "ByHour"),
+    )
+
+
+def _plan_schema() -> Schema:
+    return object_of(
+        "`least_gpus` are held in the busiest hour at least; maxima overlap.",
+        object={"const": "plan"},
+        since=TEXT,
+        gpus=COUNT,
+        goal=object_of("", share=NUMBER, wait=NUMBER),
+        least_gpus=COUNT,
+        unplanned=list_of(TEXT),
+        models=list_of(
+            object_of(
+                "Replicas: `min` stay, `max` there are at most. Another starts at `factor` of a full one's jobs.",
+                model=TEXT,
+                gpus=COUNT | {"description": "Of one replica."},
+                promised={"type": "boolean"},
+                startup=NUMBER | {"description": "Seconds."},
+                requests=COUNT,
+                late=COUNT,
+                gpu_hours=NUMBER,
+                peak=COUNT,
+                reserved=COUNT,
+                min=COUNT,
+                max=COUNT,
+                factor=NUMBER,
+                by_hour={"type": ["array", "null"], "items": COUNT},
+                why=TEXT,
+            )
+        ),
+    )
 
 
 def _accounts() -> list[Operation]:
@@ -288,4 +464,5 @@ def _job() -> Schema:
         begun=SECONDS_OR_NULL,
         first=SECONDS_OR_NULL,
         ended=SECONDS,
+        ttft_seconds=SECONDS_TOLD | {"description": "From admission to the first chunk; null: there was none."},
     )

@@ -31,6 +31,7 @@ TAGS = {
     "Seed": "The API's own dialect: one JSON object when the answer is complete.",
     "Jobs": "Coming back to an answer, from any connection.",
     "Usage": "What was used.",
+    "Account": "One's own account, its limits and its keys. A secret is told once.",
     "Models": "What there is. No key is needed.",
     "Admin": "Accounts and their keys, for those whose keys are admins'. A secret is told once.",
 }
@@ -82,7 +83,7 @@ def _in_path(path: str) -> list[str]:
     return [PLACES[place] for place in re.findall(r"\{(\w+)\}", path)]
 
 
-PLACES = {"name": "Model", "job_id": "Job", "account_id": "Account", "key_id": "Key"}
+PLACES = {"name": "Model", "job_id": "Job", "account_id": "Account", "key_id": "Key", "letter_id": "Letter"}
 
 
 def _answer(operation: Operation) -> Schema:

@@ -96,6 +96,21 @@ def parameters(job_timeout: float) -> dict[str, Schema]:
         ),
         "Format": _query("format", "", {"enum": ["json", "csv"], "default": "json"}),
         "Force": _query("force", "Do it to the last admin's key, too.", {"type": "boolean", "default": False}),
+        "Letter": _path("letter_id", "The id of a job that was given up."),
+        "Gpus": _query("gpus", "All GPUs that there are for models.", {"type": "integer", "minimum": 1})
+        | {"required": True},
+        "Since": _query("since", "How far back to look: such as 36h, 7d or 4w.", TEXT | {"default": "7d"}),
+        "Share": _query(
+            "share",
+            "Of requests that are to begin in time.",
+            {"type": "number", "minimum": 0.01, "maximum": 1, "default": 0.95},
+        ),
+        "Within": _query(
+            "within", "What is in time, in seconds.", {"type": "number", "minimum": 0, "default": 10}
+        ),
+        "ByHour": _query(
+            "by_hour", "Let minima follow the hours of the week.", {"type": "boolean", "default": False}
+        ),
         "AccountName": _query("name", "Only the account of this name.", TEXT),
     }
 

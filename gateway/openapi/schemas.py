@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core.core_schema import WithDefaultSchema
 
-from gateway.bodies.admin import AccountChange, KeyChange, NewAccount, NewKey
+from gateway.bodies.admin import AccountChange, KeyChange, NewAccount, NewKey, OwnKey
 from gateway.bodies.chat import ChatRequest
 from gateway.bodies.completion import CompletionRequest
 from gateway.bodies.dialects import SeedChat
@@ -28,7 +28,7 @@ def body_schemas() -> dict[str, Schema]:
     schemas = _schemas("", ChatRequest, CompletionRequest, ImageRequest, SeedChat, Image)
     for name in ("ChatRequest", "CompletionRequest", "ImageRequest"):
         _name_model(schemas[name])
-    admins = _schemas("", NewAccount, AccountChange, NewKey, KeyChange)
+    admins = _schemas("", NewAccount, AccountChange, NewKey, OwnKey, KeyChange)
     return schemas | admins | _schemas(ANTHROPIC, MessagesRequest)
 
 

@@ -121,6 +121,28 @@ def test_revocation_reaches_every_gateway_within_a_second(running: tuple[Cluster
     soon(urls, lambda url: ask(url, key["secret"]), (401, "invalid_key", None))
 
 
+def test_an_account_manages_its_keys_at_any_gateway(running: tuple[Cluster, list[str]]) -> None:
+    cluster_, urls = running
+    first = cluster_.accounts.create_key("manages", "premium")
+
+    def own(url: str, method: str, path: str, body: Any = None, key: str = first.secret) -> tuple[int, Any]:
+        headers = {"X-API-Key": key}
+        answer = requests.request(method, f"{url}/v1/{path}", json=body, headers=headers, timeout=20)
+        return answer.status_code, answer.json()
+
+    status, made = own(
+        urls[0], "POST", "keys", {"name": "ci", "models": ["fast"], "limits": {"units_per_day": 99}}
+    )
+    assert status == 200
+    assert [chat(url, made["secret"], "other")[0] for url in urls] == [403, 403]
+    assert own(urls[1], "PATCH", f"keys/{made['id']}", {"limits": None, "name": "build"})[0] == 200
+    soon(urls, lambda url: own(url, "GET", "account", key=made["secret"])[1]["key"]["name"], "build")
+    assert own(urls[1], "POST", "keys", {"models": ["other"]}, made["secret"])[0] == 403
+    assert [key["name"] for key in own(urls[0], "GET", "keys")[1]["data"]] == ["manages", "build"]
+    assert own(urls[0], "DELETE", f"keys/{made['id']}")[0] == 200
+    soon(urls, lambda url: chat(url, made["secret"])[0], 401)
+
+
 def test_an_expired_key_is_refused_at_once(running: tuple[Cluster, list[str]]) -> None:
     cluster_, urls = running
     admin = Admin(cluster_, urls[0])

@@ -262,6 +262,6 @@ def test_pages_are_served(simulated: Cluster) -> None:
     page = requests.get(f"{simulated.url}/", timeout=10)
     assert page.headers["Content-Type"].startswith("text/html")
     assert "buymeacoffee.com/crofai" in page.text
-    for name in ("style.css", "app.js"):
+    for name in ("style.css", "docs.js", "lib/dom.js"):
         assert requests.get(f"{simulated.url}/web/{name}", timeout=10).ok
     assert requests.get(f"{simulated.url}/web/%2e%2e/app.py", timeout=10).status_code == 404

@@ -31,8 +31,10 @@ def ask(running: Cluster, method: str, path: str, key: str = "", **more: Any) ->
 ANSWERS = [
     ("GET", "/v1/models", 200),
     ("GET", "/", 200),
-    ("GET", "/web/app.js", 200),
+    ("GET", "/web/docs.js", 200),
     ("GET", "/web/nothing.js", 404),
+    ("GET", "/docs/chat", 200),
+    ("GET", "/llms.txt", 200),
     ("GET", "/status", 200),
     ("GET", "/playground", 200),
     ("GET", "/v1/status", 200),

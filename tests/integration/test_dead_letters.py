@@ -81,10 +81,10 @@ def test_a_repeated_call_changes_nothing(valkey: "redis.Redis", letters: DeadLet
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"model": "gone"}, "there is no model 'gone' any more: bring it back, or try: crofai jobs drop job_3"),
+        ({"model": "gone"}, "There is no model 'gone' any more: bring it back, or drop the job 'job_3'."),
         (
             {"model": "llama3", "tier": "gold"},
-            "there is no tier 'gold' any more: bring it back, or try: crofai jobs drop job_3",
+            "There is no tier 'gold' any more: bring it back, or drop the job 'job_3'.",
         ),
     ],
 )

@@ -43,8 +43,9 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** The JSON of an answer. `key` is the tab's own unless given. Throws ApiError or ConnectionLost. */
-export async function call(path, { method = "GET", body, key = readKey(), timeout = TIMEOUT_MS, ...options } = {}) {
+/** The JSON of an answer, or what else it is to be `read` as. `key` is the tab's own unless given. Throws ApiError or
+    ConnectionLost. */
+export async function call(path, { method = "GET", body, key = readKey(), timeout = TIMEOUT_MS, read = "json", ...options } = {}) {
   const answer = await reach(path, {
     method,
     headers: headers(key, body),
@@ -54,7 +55,7 @@ export async function call(path, { method = "GET", body, key = readKey(), timeou
     ...options,
   });
   if (!answer.ok) throw await refusal(answer);
-  return answer.json().catch(lost);
+  return answer[read]().catch(lost);
 }
 
 /** A job, from its request to its end, whatever becomes of the connection.

@@ -133,6 +133,25 @@ def test_values_of_fields(client: FlaskClient, account: str, caplog: pytest.LogC
     assert client.get("/v1/usage?by=account").status_code == 200
 
 
+def test_values_of_fields_of_ones_own_keys(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    key = made(client.post("/v1/keys", json={}))
+    for (method, path), field, value in product(
+        (("POST", "/v1/keys"), ("PATCH", f"/v1/keys/{key}")), FIELDS, VALUES
+    ):
+        body = json.dumps({field: value})
+        response = client.open(path, method=method, data=body, content_type="application/json")
+        if response.status_code != 409:  # there may be a hundred keys
+            check(response, caplog)
+    for text in TEXTS:
+        name = quote(text, safe="", errors="surrogatepass")
+        for method in ("PATCH", "DELETE"):
+            response = client.open(f"/v1/keys/{name}", method=method, json={})
+            check(response, caplog)
+            assert response.status_code in (400, 404, 405, 308), (method, text, response.text)
+        check(client.get(f"/v1/keys?after={name}"), caplog)
+        check(client.get(f"/v1/account?{name}=x"), caplog)
+
+
 def test_values_below_fields(client: FlaskClient, account: str, caplog: pytest.LogCaptureFixture) -> None:
     path = f"/v1/admin/accounts/{account}/keys"
     for where, value in product(("limits", "models", "tiers"), VALUES):

@@ -1,0 +1,170 @@
+/* What was used: sums by day as a chart, the last requests one by one, and both to take away. */
+
+import { ask, attempt, press } from "./dashboard-desk.js";
+import { chart } from "./lib/chart.js";
+import { byId, duration, element, number } from "./lib/dom.js";
+import { cell, numberCell, row, time } from "./lib/tables.js";
+
+const DAY_MS = 86_400_000;
+const PAGE = 20;
+const MOST_EXPORTED = 1000; // requests: as many as a page of the API has
+const SHOWN = { days: "30", by: "model", what: "units" };
+const WORTH = {
+  units: (sum) => sum.units,
+  requests: (sum) => sum.requests,
+  tokens: (sum) => sum.prompt_tokens + sum.completion_tokens,
+};
+
+export class Usage {
+  #shown = { ...SHOWN };
+  #sums = [];
+  #by = SHOWN.by; // what they are summed up by
+  #days = [];
+
+  constructor() {
+    for (const name of Object.keys(SHOWN)) {
+      for (const button of choices(name)) button.addEventListener("click", () => this.#choose(name, button));
+    }
+    byId("usage-csv").addEventListener("click", () => this.#take("csv"));
+    byId("usage-json").addEventListener("click", () => this.#take("json"));
+  }
+
+  async show() {
+    await attempt(byId("usage-status"), () => this.#load());
+  }
+
+  clear() {
+    this.#sums = [];
+    byId("chart").replaceChildren();
+  }
+
+  #choose(name, chosen) {
+    for (const button of choices(name)) button.setAttribute("aria-pressed", String(button === chosen));
+    this.#shown[name] = chosen.dataset[name];
+    if (name === "what") this.#draw();
+    else this.show();
+  }
+
+  async #load() {
+    const { days, by } = this.#shown;
+    const [names, query] = span(Number(days));
+    const { data } = await ask(`/v1/usage?by=day,${by}&${query}`);
+    if (days !== this.#shown.days || by !== this.#shown.by) return; // another was chosen meanwhile
+    this.#days = names;
+    this.#sums = data;
+    this.#by = by;
+    this.#draw();
+  }
+
+  #draw() {
+    const [by, { what }] = [this.#by, this.#shown];
+    const points = this.#sums.map((sum) => ({
+      day: sum.day, name: by === "key" ? sum.key_name ?? sum.key : sum.model, value: WORTH[what](sum),
+    }));
+    if (this.#days.length) byId("chart").replaceChildren(...chart({ days: this.#days, points, what, by }).filter(Boolean));
+  }
+
+  #take(format) {
+    const [names, query] = span(Number(this.#shown.days));
+    press(byId(`usage-${format}`), byId("usage-status"), async () => {
+      const read = format === "csv" ? "text" : "json";
+      const told = await ask(`/v1/usage?by=day,model,key&${query}&format=${format}`, { read });
+      save(`usage-${names[0]}-to-${names.at(-1)}.${format}`, told, format);
+    }, "Exported.");
+  }
+}
+
+export class Requests {
+  #rows = [];
+  #before = []; // the ids after which the pages before this one began
+  #after = null;
+  #names = new Map();
+
+  constructor() {
+    const status = byId("requests-status");
+    const go = (button, step) => byId(button).addEventListener("click", () => press(byId(button), status, step));
+    go("older", () => this.#load([...this.#before, this.#after], this.#rows.at(-1)?.id ?? null));
+    go("newer", () => this.#load(this.#before.slice(0, -1), this.#before.at(-1) ?? null));
+    go("requests-again", () => this.#load([], null));
+    byId("requests-json").addEventListener("click", () => this.#take());
+  }
+
+  async show() {
+    await attempt(byId("requests-status"), () => this.#load([], null));
+  }
+
+  clear() {
+    this.#rows = [];
+    this.#names = new Map();
+    byId("request-rows").replaceChildren();
+  }
+
+  /** The names of keys by their ids. */
+  name(names) {
+    this.#names = names;
+    this.#fill();
+  }
+
+  async #load(before, after) {
+    const page = await ask(`/v1/usage/jobs?limit=${PAGE}&${span(90)[1]}${after ? `&after=${encodeURIComponent(after)}` : ""}`);
+    this.#rows = page.data;
+    this.#before = before;
+    this.#after = after;
+    byId("older").disabled = !page.has_more;
+    byId("newer").disabled = !before.length;
+    this.#fill();
+  }
+
+  #fill() {
+    byId("request-rows").replaceChildren(...this.#rows.map((job) => this.#row(job)));
+  }
+
+  #row(job) {
+    const image = job.kind === "image";
+    return row(job.id,
+      cell("", time(job.created, { exact: true })),
+      cell("", element("code", {}, job.model)),
+      cell("", element("span", { class: "outcome", "data-state": job.state }, job.state)),
+      numberCell("TTFT", duration(job.ttft_seconds === null ? null : job.ttft_seconds * 1000)),
+      numberCell("In", image ? "–" : number(job.prompt_tokens)),
+      numberCell("Out", image ? `${number(job.images)} × image` : number(job.completion_tokens)),
+      numberCell("Units", number(job.units)),
+      cell("Key", this.#names.get(job.key) ?? job.key));
+  }
+
+  #take() {
+    press(byId("requests-json"), byId("requests-status"), async () => {
+      const [names, query] = span(90);
+      const { data } = await ask(`/v1/usage/jobs?limit=${MOST_EXPORTED}&${query}`);
+      save(`requests-to-${names.at(-1)}.json`, data, "json");
+    }, `Exported: the last ${number(MOST_EXPORTED)} at most.`);
+  }
+}
+
+/** What the account has used since the day of UTC began. */
+export async function showToday() {
+  const [, query] = span(1);
+  const { data } = await ask(`/v1/usage?by=model&${query}`);
+  for (const name of ["requests", "prompt_tokens", "completion_tokens", "images", "units"]) {
+    byId(`today-${name}`).textContent = number(data.reduce((sum, each) => sum + each[name], 0));
+  }
+}
+
+function choices(name) {
+  return document.querySelectorAll(`[data-${name}]`);
+}
+
+/** The names of the last days of UTC, and the same as the API is asked for them. */
+function span(count) {
+  const today = Math.floor(Date.now() / DAY_MS) * DAY_MS;
+  const names = Array.from({ length: count }, (_, at) => new Date(today - (count - 1 - at) * DAY_MS).toISOString().slice(0, 10));
+  return [names, `from=${names[0]}&to=${names.at(-1)}`];
+}
+
+/** The browser keeps it as a file; it was fetched with the key in a header, which is in no address. */
+function save(name, told, format) {
+  const text = format === "csv" ? told : JSON.stringify(told, null, 2);
+  const address = URL.createObjectURL(new Blob([text], { type: format === "csv" ? "text/csv" : "application/json" }));
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
