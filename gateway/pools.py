@@ -15,7 +15,8 @@ from shared.registry import Report, WorkerState
 
 @dataclass(frozen=True)
 class Pool:
-    """`open` are all jobs without an end, but for canaries; `waiting` are in line, and `running` at workers."""
+    """`open` are all jobs without an end, but for canaries; `waiting` are in line or in the queue, and
+    `running` at workers."""
 
     model: str
     workers: dict[WorkerState, int]

@@ -71,7 +71,7 @@ OF_POOL: list[tuple[str, str, Callable[[Pool], float]]] = [
     ("crofai_waiting_jobs", "Jobs that wait in line.", lambda pool: pool.waiting),
     ("crofai_running_jobs", "Jobs at workers.", lambda pool: pool.running),
     ("crofai_capacity", "Jobs that the ready workers take at once.", lambda pool: pool.capacity),
-    ("crofai_tokens_per_second", "Tokens made at present.", lambda pool: pool.tokens_per_second),
+    ("crofai_tokens_per_second", "Tokens made a second, of the last five.", lambda pool: pool.tokens_per_second),
 ]
 
 

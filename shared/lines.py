@@ -211,10 +211,10 @@ class Lines:
         return _SNAPSHOT.decode(found)
 
     def waiting(self, models: Sequence[str]) -> list[int]:
-        """How many jobs wait for each of these models."""
+        """How many jobs wait for each of these models, in line or for a worker to take them."""
         with self._redis.pipeline(transaction=False) as pipe:
             for model in models:
-                self._waiting(args=[model], client=pipe)
+                self._waiting(keys=queues.lists(model), args=[model], client=pipe)
             return list(pipe.execute())
 
     def stranded(self, model: str, deadline: float) -> list[str]:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from typing import Protocol
 
 import redis
@@ -11,6 +12,9 @@ from msgspec.structs import replace
 from shared.registry import Registry, Report
 
 log = logging.getLogger(__name__)
+
+LATELY = 5.0
+"""Seconds, of which a worker's speed is told: of fewer, one token more or less makes much of it."""
 
 
 class Work(Protocol):
@@ -27,6 +31,22 @@ class Work(Protocol):
     def tokens(self) -> int: ...
 
 
+class Pace:
+    """How fast a count has grown lately."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, count: int, now: float) -> float:
+        """Take the count at this moment (seconds), and tell how many a second it has grown by: on average of
+        LATELY seconds, and of as many more as lie between two moments; of fewer, if there were no more."""
+        self._seen.append((now, count))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - LATELY:
+            self._seen.popleft()
+        then, before = self._seen[0]
+        return (count - before) / (now - then) if now > then else 0.0
+
+
 class Reporter:
     """Reports from a thread of its own, because an engine that loads may hold its loop for a minute."""
 
@@ -35,6 +55,7 @@ class Reporter:
         self._report = first
         self._interval = interval
         self._work: Work | None = None
+        self._pace = Pace()
         self._heard = True  # said once for each time that Redis stays away
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -50,6 +71,7 @@ class Reporter:
 
     def ready(self, work: Work) -> None:
         """From now on tell of this work, too."""
+        self._pace = Pace()
         self._work = work
         self._change(replace(self._report, state="ready", progress=1.0, detail=""))
         log.info("%s is ready: up to %d jobs at once", self._report.id, self._report.capacity)
@@ -68,12 +90,8 @@ class Reporter:
         self._wake.set()
 
     def _run(self) -> None:
-        tokens, then = 0, time.monotonic()
         while not self._stop.is_set():
-            now, made = time.monotonic(), self._work.tokens if self._work else 0
-            speed = (made - tokens) / (now - then) if now > then else 0.0
-            tokens, then = made, now
-            self._send(speed)
+            self._send()
             self._wake.wait(self._interval)
             self._wake.clear()
         try:
@@ -81,10 +99,16 @@ class Reporter:
         except redis.RedisError as error:
             log.warning("could not withdraw the report: %s", error)
 
-    def _send(self, speed: float) -> None:
-        report = replace(self._report, tokens_per_second=round(speed, 1), reported=time.time())
+    def _send(self) -> None:
+        report = replace(self._report, reported=time.time())
         if work := self._work:
-            report = replace(report, running=len(work.running), job_seconds=round(work.job_seconds, 3))
+            speed = self._pace.note(work.tokens, time.monotonic())
+            report = replace(
+                report,
+                running=len(work.running),
+                tokens_per_second=round(speed, 1),
+                job_seconds=round(work.job_seconds, 3),
+            )
         try:
             self._registry.report(report)
             self._heard = True

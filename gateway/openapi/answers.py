@@ -171,7 +171,8 @@ def _model_status() -> Schema:
         workers=COUNT,
         running=COUNT,
         waiting=COUNT,
-        tokens_per_second=NUMBER_OR_NULL | {"description": "Of all its workers at present; images have none."},
+        tokens_per_second=NUMBER_OR_NULL
+        | {"description": "Of all its workers, in the last five seconds or so; images have none."},
         speed=object_of("Of the last hours.", **SPEEDS, window_seconds=COUNT),
         ever=object_of("Of all time.", **SPEEDS, since=SINCE),
     )

@@ -39,7 +39,6 @@ function start() {
 /* ---- the key ---- */
 
 function offerKey() {
-  if (byId("key").value) keepKey(byId("key").value.trim()); // typed before this script was there
   keepKeyOf(byId("key"));
   byId("key").addEventListener("input", fill);
   byId("forget").addEventListener("click", () => {

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,18 @@ def test_usage_is_streamed_when_it_is_asked_for(chat: Bench) -> None:
     usage = json.loads(pieces[-1].payload)["usage"]
     assert usage["completion_tokens"] == done.usage.completion_tokens
     assert usage["prompt_tokens"] == done.usage.prompt_tokens
+
+
+def test_usage_is_told_as_it_grows_when_that_is_asked_for(chat: Bench) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    pieces, done = chat.answer(chat.job(stream_options=options))
+    usages = [json.loads(piece.payload)["usage"] for piece in pieces]
+    made = list(accumulate(len(piece.tokens) for piece in pieces))
+    assert [usage["completion_tokens"] for usage in usages] == made
+    assert {usage["prompt_tokens"] for usage in usages} == {done.usage.prompt_tokens}
+    assert all(usage["total_tokens"] == done.usage.prompt_tokens + usage["completion_tokens"] for usage in usages)
+    plain, _ = chat.answer(chat.job(stream_options={"include_usage": True}))
+    assert not [piece for piece in plain[:-1] if json.loads(piece.payload).get("usage")]
 
 
 def test_a_chat_that_is_not_streamed_is_one_piece(chat: Bench) -> None:

@@ -63,7 +63,7 @@ def test_history_is_bounded(valkey: "redis.Redis") -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Canaries are sent twice a second; `ill` answers none of them."""
     models = {
-        "well": simulated_model(tokens_per_second=50, length=200, capacity=2),
+        "well": simulated_model(tokens_per_second=50, length=400, capacity=2),
         "ill": simulated_model(tokens_per_second=500, fail_after=1),
         "pictures": simulated_model("image", tokens_per_second=500),
         "cold": simulated_model(),

@@ -75,8 +75,10 @@ class SimulatedEngine:
         return self._args.capacity
 
     async def load(self, progress: Progress) -> None:
-        progress(0.0, "simulating start-up")
-        await asyncio.sleep(self._args.startup)
+        parts = 10 if self._args.startup else 1
+        for part in range(parts):
+            progress(part / parts, "simulating start-up")
+            await asyncio.sleep(self._args.startup / parts)
         progress(1.0, "ready")
 
     def generate(self, job: Job, recorded: Sequence[Chunk] = (), meter: Meter | None = None) -> Stream:
@@ -100,19 +102,19 @@ class SimulatedEngine:
             self._check_length(job, prompt)
         answers = [self._answer(job.body, prompt) for prompt in asked for _ in range(job.body.get("n") or 1)]
         usage = Usage(
-            prompt_tokens=sum(len(prompt.split()) for prompt in asked),
+            prompt_tokens=sum(map(_length, asked)),
             completion_tokens=sum(len(answer.words) for answer in answers),
         )
-        payloads = Chats(job) if job.kind == "chat" else Completions(job)
+        payloads = (Chats if job.kind == "chat" else Completions)(job, answers)
         told = _streamed if job.body.get("stream") else _whole
         async with self._slots:
             spoken = _counted(self._spoken(answers, known), usage.prompt_tokens, meter)
-            async for piece in told(payloads, answers, spoken, usage):
+            async for piece in told(payloads, spoken, usage):
                 yield piece
         yield Done(finish_reason=answers[-1].finish_reason, usage=usage)
 
     def _check_length(self, job: Job, prompt: str) -> None:
-        if 0 < self._model.context <= len(prompt.split()):
+        if 0 < self._model.context <= _length(prompt):
             if job.kind == "chat":
                 raise ContextLengthExceeded(param="messages")
             raise ContextLengthExceeded("The prompt is longer than the model's context.", param="prompt")
@@ -133,7 +135,7 @@ class SimulatedEngine:
         if body.get("echo"):
             # As vLLM has it: the echo comes with a first token, even if none is asked for.
             words = [prompt + "".join(words[:1]), *words[1:]]
-        return Answer(words, "stop" if stop else finish_reason, stop)
+        return Answer(words, "stop" if stop else finish_reason, stop, _length(prompt))
 
     async def _spoken(self, answers: Sequence[Answer], known: int) -> AsyncIterator[tuple[int, str]]:
         """A word of each answer a step, with its answer's place; those that are known take no time."""
@@ -230,26 +232,31 @@ async def _counted(
 
 
 async def _streamed(
-    payloads: Completions, answers: Sequence[Answer], spoken: AsyncIterator[tuple[int, str]], usage: Usage
+    payloads: Completions, spoken: AsyncIterator[tuple[int, str]], usage: Usage
 ) -> AsyncIterator[Piece]:
-    openings = [Piece(payload=opening) for opening in payloads.opening(answers)]
+    openings = [Piece(payload=opening) for opening in payloads.opening()]
     async for place, word in spoken:
         while openings:  # with the first word, as vLLM has it
             yield openings.pop(0)
         yield Piece(payload=payloads.piece(place, word), tokens=[_token(word)])
     for opening in openings:
         yield opening
-    for place, answer in enumerate(answers):
-        yield Piece(payload=payloads.end(place, answer))
+    for ending in payloads.ends():
+        yield Piece(payload=ending)
     if payloads.counted:
         yield Piece(payload=payloads.counts(usage))
 
 
 async def _whole(
-    payloads: Completions, answers: Sequence[Answer], spoken: AsyncIterator[tuple[int, str]], usage: Usage
+    payloads: Completions, spoken: AsyncIterator[tuple[int, str]], usage: Usage
 ) -> AsyncIterator[Piece]:
     tokens = [_token(word) async for _, word in spoken]
-    yield Piece(payload=payloads.all(answers, usage), tokens=tokens)
+    yield Piece(payload=payloads.all(usage), tokens=tokens)
+
+
+def _length(prompt: str) -> int:
+    """In tokens."""
+    return len(prompt.split())
 
 
 def _token(word: str) -> int:

@@ -11,11 +11,12 @@ from shared.messages import Job, Usage
 
 @dataclass(frozen=True)
 class Answer:
-    """One of a job's answers, word by word, and why it ends."""
+    """One of a job's answers, word by word, to a prompt of so many tokens, and why it ends."""
 
     words: list[str]
     finish_reason: str
-    stop_reason: str | None = None
+    stop_reason: str | None
+    prompt_tokens: int
 
     @property
     def text(self) -> str:
@@ -23,35 +24,48 @@ class Answer:
 
 
 class Completions:
-    """The payloads of a job of kind "completion"."""
+    """The payloads of a job of kind "completion", which has these answers."""
 
     prefix, streamed, whole = "cmpl", "text_completion", "text_completion"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, answers: Sequence[Answer]) -> None:
         self._head = {"id": f"{self.prefix}-{job.id}", "created": int(job.created), "model": job.model}
-        options = job.body.get("stream_options")
-        self.counted = isinstance(options, dict) and bool(options.get("include_usage"))
+        self._answers = answers
+        self._said = [0] * len(answers)  # words
+        options = job.body.get("stream_options") or {}
+        self.counted = bool(options.get("include_usage"))
+        self._counted_as_it_comes = self.counted and bool(options.get("continuous_usage_stats"))
 
-    def opening(self, answers: Sequence[Answer]) -> list[bytes]:
+    def opening(self) -> list[bytes]:
         """What comes before the first word."""
         return []
 
     def piece(self, place: int, text: str) -> bytes:
-        """More of the answer in this place."""
-        return self._payload(self.streamed, [self._choice(place, self._delta(text))])
+        """Another word of the answer in this place."""
+        self._said[place] += 1
+        return self._part(place, self._delta(text))
 
-    def end(self, place: int, answer: Answer) -> bytes:
-        """Why the answer in this place has ended."""
-        return self._payload(self.streamed, [self._choice(place, self._delta(""), answer)])
+    def ends(self) -> list[bytes]:
+        """Why each of the answers has ended."""
+        return [self._part(place, self._delta(""), answer) for place, answer in enumerate(self._answers)]
 
     def counts(self, usage: Usage) -> bytes:
         """The end of a stream, if it is `counted`."""
         return self._payload(self.streamed, [], usage=_usage(usage))
 
-    def all(self, answers: Sequence[Answer], usage: Usage) -> bytes:
+    def all(self, usage: Usage) -> bytes:
         """All answers at once."""
-        choices = [self._choice(place, self._message(answer.text), answer) for place, answer in enumerate(answers)]
+        told = enumerate(self._answers)
+        choices = [self._choice(place, self._message(answer.text), answer) for place, answer in told]
         return self._payload(self.whole, choices, usage=_usage(usage))
+
+    def _part(self, place: int, said: dict[str, Any], ended: Answer | None = None) -> bytes:
+        """With the tokens of the answer so far, if they are asked for."""
+        choices = [self._choice(place, said, ended)]
+        if not self._counted_as_it_comes:
+            return self._payload(self.streamed, choices)
+        usage = Usage(prompt_tokens=self._answers[place].prompt_tokens, completion_tokens=self._said[place])
+        return self._payload(self.streamed, choices, usage=_usage(usage))
 
     def _delta(self, text: str) -> dict[str, Any]:
         return {"text": text}
@@ -72,9 +86,9 @@ class Chats(Completions):
 
     prefix, streamed, whole = "chatcmpl", "chat.completion.chunk", "chat.completion"
 
-    def opening(self, answers: Sequence[Answer]) -> list[bytes]:
+    def opening(self) -> list[bytes]:
         said = {"delta": {"role": "assistant", "content": ""}}
-        return [self._payload(self.streamed, [self._choice(place, said)]) for place in range(len(answers))]
+        return [self._part(place, said) for place in range(len(self._answers))]
 
     def _delta(self, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}}

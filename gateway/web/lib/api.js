@@ -3,7 +3,8 @@
 import { readKey } from "./session.js";
 
 const TIMEOUT_MS = 10_000;
-const SILENCE_MS = 15_000; // a stream says something every second, if only a comment
+const SILENCE_MS = 10_000; // a stream says something every second, if only a comment
+const AGAIN_MS = 5_000; // until it does when it is to go on: a browser may try connections that are dead, too
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 5_000;
 const FIRST_TRIES = 3; // of a request, until the gateway has told of its job
@@ -141,7 +142,7 @@ export class JobStream {
   async #connect() {
     if (this.#life.signal.aborted) throw new ConnectionLost();
     this.#connection = new AbortController();
-    this.#listen();
+    this.#listen(this.job ? AGAIN_MS : SILENCE_MS);
     const { signal } = this.#connection;
     const coming = { "X-Resume-Within": String(WITHIN) };
     const answer = this.job
@@ -198,10 +199,10 @@ export class JobStream {
   }
 
   /** A connection on which nothing comes any more is as good as none. */
-  #listen() {
+  #listen(patience = SILENCE_MS) {
     clearTimeout(this.#silence);
     const connection = this.#connection;
-    this.#silence = setTimeout(() => connection.abort(), SILENCE_MS);
+    this.#silence = setTimeout(() => connection.abort(), patience);
   }
 }
 

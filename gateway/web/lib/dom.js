@@ -33,6 +33,19 @@ export function duration(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+export function counted(count, one, many = `${one}s`) {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const HOUR = new Intl.DateTimeFormat("en-GB", { weekday: "short", hour: "2-digit", minute: "2-digit" });
+
+/** UTC's, of a moment in milliseconds. */
+export const dayOf = (moment) => DAY.format(moment);
+
+/** The visitor's. */
+export const hourOf = (moment) => HOUR.format(moment);
+
 let toAnnounce = [];
 
 /** Said once to who does not see the page; it needs an element `announce` with the role `status`. */

@@ -31,7 +31,7 @@ export function fillChoice(select, models, kind, preferred = null) {
 /** Tells of the chosen model: its state, how busy it is, and how fast. */
 export function showPool(target, models, id) {
   const model = models.find(id);
-  const texts = model ? describe(model, models.speed(id)) : [];
+  const texts = model ? describe(model) : [];
   if (models.failed) {
     texts.push(models.at ? `The API does not answer now; this is of ${models.at.toLocaleTimeString()}.` : "The API does not answer now.");
   }
@@ -41,12 +41,12 @@ export function showPool(target, models, id) {
   target.replaceChildren(...parts);
 }
 
-function describe({ kind, running, waiting, tokens_per_second: now }, speed) {
+function describe({ running, waiting, tokens_per_second: now, speed: { average, window_seconds: seconds } }) {
   return [
     running > 0 && `${number(running)} running`,
     waiting > 0 && `${number(waiting)} waiting`,
-    kind === "chat" && now > 0 && `${number(now)} tokens/s now`,
-    kind === "chat" && speed && `${number(speed.average)} tokens/s for one stream, average of ${number(speed.hours)} h`,
+    now > 0 && `${number(now)} tokens/s now`,
+    average !== null && `${number(average)} tokens/s for one stream, average of ${number(seconds / 3600)} h`,
   ].filter(Boolean);
 }
 

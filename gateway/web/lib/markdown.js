@@ -109,7 +109,7 @@ export function codeBlock(code, language = "") {
     element("pre", { tabindex: "0" }, element("code", {}, text)));
 }
 
-/** Pages have headings of their own above: these begin three levels lower. */
+/** All of one level, below the page's own: a model may leave out levels, which would mislead who hears them. */
 function heading(lines, at) {
   const found = HEADING.exec(lines[at]);
   if (!found) return null;
@@ -117,7 +117,7 @@ function heading(lines, at) {
   return {
     kind: "heading",
     end: at + 1,
-    build: () => element(`h${Math.min(6, marks.length + 3)}`, { "data-level": marks.length }, ...inline(text.trim())),
+    build: () => element("h4", { "data-level": marks.length }, ...inline(text.trim())),
   };
 }
 
@@ -207,7 +207,7 @@ function tableElement([head, dashes, ...rows]) {
   const aligned = cells(dashes).map((dash) => (dash.endsWith(":") ? (dash.startsWith(":") ? "center" : "right") : null));
   const row = (tag, texts) => element("tr", {}, ...names.map((_, place) =>
     element(tag, { "data-align": aligned[place], scope: tag === "th" ? "col" : null }, ...inline(texts[place] ?? ""))));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
+  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" },
     element("table", {},
       element("thead", {}, row("th", names)),
       element("tbody", {}, ...rows.map((line) => row("td", cells(line))))));

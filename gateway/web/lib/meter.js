@@ -13,7 +13,7 @@ export class Meter {
   /** Something came: with the number of tokens so far, if it tells that, and with text or without. */
   note(tokens, hasText) {
     if (hasText) this.#pieces += 1;
-    if (!hasText && !(tokens > 0)) return;
+    else if (!(tokens > (this.#last?.tokens ?? 0))) return; // an opening, or an end
     this.#last = { at: performance.now(), tokens };
     this.#first ??= this.#last;
   }

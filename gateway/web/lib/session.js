@@ -22,6 +22,7 @@ export function keepKey(key) {
 
 /** Has a field show the key, and keep what is typed into it. */
 export function keepKeyOf(field) {
+  if (field.value) keepKey(field.value.trim()); // typed before this script was there
   field.value = readKey();
   field.addEventListener("input", () => keepKey(field.value.trim()));
 }

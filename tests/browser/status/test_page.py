@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.look import opened
+from gateway.site import MENU
+from tests.browser.hostile import ATTACKS, executed, watch
+from tests.browser.look import MAX_BYTES, is_painted, opened, weight
 from tests.cluster import Cluster, cluster
 from tests.conftest import simulated_model
 from tests.streams import streams
@@ -90,11 +92,11 @@ class Api:
                 del each["uptime"]
         cluster = {"tokens_per_second": 1640.4, "running": 7, "waiting": 1234, "workers": 2}
         told = {"object": "status", "now": NOON, "cluster": cluster, "models": models}
-        route.fulfill(status=self.status, json=told)
+        route.fulfill(status=self.status, json=told if self.status == 200 else {})
 
 
 @contextmanager
-def page(browser: Any, served: Cluster, api: Api | None, **context: Any) -> Iterator[Any]:
+def page(browser: Browser, served: Cluster, api: Api | None, **context: Any) -> Iterator[Any]:
     """The page, in a context of its own; its API is `api`, or the real one."""
     ready = (lambda page: page.route("**/v1/status*", api.answer)) if api else (lambda page: None)
     with opened(browser, f"{served.url}/status", ready=ready, **context) as page:
@@ -107,7 +109,7 @@ def cells(page: Any, rows: str, name: str) -> list[str]:
     return found
 
 
-def test_it_shows_a_real_cluster(browser: Any, served: Cluster) -> None:
+def test_it_shows_a_real_cluster(browser: Browser, served: Cluster) -> None:
     with streams(served, "well", "hello", 1) as opened, page(browser, served, None) as shown:
         row = shown.locator("#model-rows tr[data-id='well']")
         expect(row.locator(".state")).to_have_text("ready")
@@ -122,7 +124,7 @@ def test_it_shows_a_real_cluster(browser: Any, served: Cluster) -> None:
         assert shown.locator("#uptime-rows article").count() == 1
 
 
-def test_numbers_and_what_was_not_measured(browser: Any, served: Cluster) -> None:
+def test_numbers_and_what_was_not_measured(browser: Browser, served: Cluster) -> None:
     with page(browser, served, Api()) as shown:
         expect(shown.locator("#speed")).to_have_text("1,640")
         expect(shown.locator("#ready")).to_have_text("1 of 2")
@@ -136,7 +138,7 @@ def test_numbers_and_what_was_not_measured(browser: Any, served: Cluster) -> Non
         expect(shown.locator("#speeds-note")).to_contain_text("Nothing was measured yet of 1 other model.")
 
 
-def test_each_bar_has_its_text(browser: Any, served: Cluster) -> None:
+def test_each_bar_has_its_text(browser: Browser, served: Cluster) -> None:
     with page(browser, served, Api()) as shown:
         row = shown.locator("#uptime-rows article")
         expect(row).to_have_count(1)
@@ -156,7 +158,7 @@ def test_each_bar_has_its_text(browser: Any, served: Cluster) -> None:
         expect(shown.get_by_role("button", name="72 hours")).to_have_attribute("aria-pressed", "true")
 
 
-def test_it_asks_every_other_second_while_somebody_looks(browser: Any, served: Cluster) -> None:
+def test_it_asks_every_other_second_while_somebody_looks(browser: Browser, served: Cluster) -> None:
     api = Api()
     with page(browser, served, api) as shown:
         shown.wait_for_timeout(5000)
@@ -174,39 +176,49 @@ def test_it_asks_every_other_second_while_somebody_looks(browser: Any, served: C
         expect(shown.locator("#uptime-rows article")).to_have_count(1)
 
 
-def test_it_says_when_the_api_cannot_be_reached(browser: Any, served: Cluster) -> None:
+def test_it_says_when_the_api_cannot_be_reached(browser: Browser, served: Cluster) -> None:
     api = Api()
     with page(browser, served, api) as shown:
         expect(shown.locator("#speed")).to_have_text("1,640")
         api.away = True
         news = shown.get_by_role("status")
-        expect(news).to_contain_text("The API cannot be reached. Below is what it said at ")
+        expect(news).to_contain_text("The gateway cannot be reached. Below is what it said at ")
         expect(shown.locator("#speed")).to_have_text("–")
         expect(shown.locator("#main")).to_have_class(re.compile("stale"))
         api.away, api.status = False, 503
-        expect(news).to_contain_text("The API answers with status 503.")
+        expect(news).to_contain_text("The gateway answered with status 503 and no reason.")
         api.status = 200
         expect(news).to_be_empty()
         expect(shown.locator("#speed")).to_have_text("1,640")
         expect(shown.locator("#main")).not_to_have_class(re.compile("stale"))
 
 
-def test_it_is_there_before_the_api_answers(browser: Any, served: Cluster) -> None:
+def test_it_is_there_before_the_api_answers(browser: Browser, served: Cluster) -> None:
     waiting: list[Any] = []
-    opened = browser.new_context()
-    shown = opened.new_page()
-    shown.route("**/v1/status*", waiting.append)
-    shown.goto(f"{served.url}/status")
-    expect(shown.get_by_role("heading", name="Status")).to_be_visible()
-    expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
-    expect(shown.locator("#speed")).to_have_text("–")
-    assert len(waiting) == 1
-    waiting[0].abort()
-    opened.close()
+    with opened(
+        browser,
+        f"{served.url}/status",
+        ready=lambda page: page.route("**/v1/**", lambda route: waiting.append(route)),
+    ) as shown:
+        expect(shown.get_by_role("heading", name="Status")).to_be_visible()
+        expect(shown.locator("#models-note")).to_have_text("Nothing is known yet: the API has not answered.")
+        expect(shown.locator("#speed")).to_have_text("–")
+        assert is_painted(shown)
+        assert len(waiting) == 1
+        waiting[0].abort()
+        expect(shown.get_by_role("status")).to_have_text("The gateway cannot be reached. The page goes on trying.")
+
+
+def test_it_is_light(browser: Browser, served: Cluster) -> None:
+    with page(browser, served, Api()) as shown:
+        expect(shown.locator("#speed")).to_have_text("1,640")
+        assert 0 < weight(shown) <= MAX_BYTES
 
 
 @pytest.mark.parametrize(("motion", "count"), [("no-preference", 1), ("reduce", 0)])
-def test_the_line_moves_for_those_who_want_it_to(browser: Any, served: Cluster, motion: str, count: int) -> None:
+def test_the_line_moves_for_those_who_want_it_to(
+    browser: Browser, served: Cluster, motion: str, count: int
+) -> None:
     with page(browser, served, Api(), reduced_motion=motion) as shown:
         expect(shown.locator("#speed")).to_have_text("1,640")
         shown.wait_for_timeout(2500)
@@ -216,7 +228,7 @@ def test_the_line_moves_for_those_who_want_it_to(browser: Any, served: Cluster, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_fits_all_screens(browser: Any, served: Cluster, scheme: str, width: int) -> None:
+def test_it_fits_all_screens(browser: Browser, served: Cluster, scheme: str, width: int) -> None:
     api = Api([model("one"), model("a-model-with-a-name-that-is-long-and-then-some-70b-instruct"), COLD])
     size = {"width": width, "height": 844}
     with page(browser, served, api, color_scheme=scheme, viewport=size) as shown:
@@ -227,16 +239,22 @@ def test_it_fits_all_screens(browser: Any, served: Cluster, scheme: str, width: 
         assert (min(shades) > 200) if scheme == "light" else (max(shades) < 60)
 
 
-def test_names_are_text(browser: Any, served: Cluster) -> None:
-    name = "<img src=x onerror=alert(1)>"
-    with page(browser, served, Api([model(name)])) as shown:
-        expect(shown.locator("#model-rows code")).to_have_text(name)
-        expect(shown.locator("#uptime-rows code")).to_have_text(name)
-        assert shown.locator("main img").count() == 0
+def test_names_are_text(browser: Browser, served: Cluster) -> None:
+    api = Api([model(name, kind=name) for name in ATTACKS])
+
+    def ready(page: Page) -> None:
+        watch(page)
+        page.route("**/v1/status*", api.answer)
+
+    with opened(browser, f"{served.url}/status", ready=ready) as shown:
+        for rows in ("model-rows tr", "speed-rows tr", "uptime-rows article"):
+            expect(shown.locator(f"#{rows}")).to_have_count(len(ATTACKS))
+        assert set(shown.locator("#model-rows code").all_text_contents()) == set(ATTACKS)
+        assert executed(shown) == []
 
 
-def test_it_leads_to_the_other_pages(browser: Any, served: Cluster) -> None:
+def test_it_leads_to_the_other_pages(browser: Browser, served: Cluster) -> None:
     with page(browser, served, Api()) as shown:
         links = shown.get_by_role("navigation").get_by_role("link")
-        assert links.all_text_contents() == ["Docs", "Playground", "Status", "Dashboard"]
+        assert links.all_text_contents() == list(MENU.values())
         assert links.nth(2).get_attribute("aria-current") == "page"
