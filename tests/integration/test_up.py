@@ -153,9 +153,7 @@ def test_a_revoked_key_is_refused(up: Up) -> None:
     key = up.crofai("keys", "create", "ann").stdout.strip()
     assert up.crofai("chat", "--key", key, "echo hi").stdout == "hi\n"
     up.crofai("keys", "revoke", "ann")
-    wait_for(
-        lambda: up.crofai("chat", "--key", key, "echo hi").returncode == 1, 10, "a refusal"
-    )
+    wait_for(lambda: up.crofai("chat", "--key", key, "echo hi").returncode == 1, 10, "a refusal")
 
 
 def test_a_second_one_is_told_of_the_first(up: Up) -> None:
