@@ -136,15 +136,19 @@ class Answer:
                 raise Relayed(self.end.failure)
 
     def pass_on(self, write: Callable[[list[Chunk]], bool]) -> None:
-        """From now on chunks may go to the client by `write`, past who iterates and waits: all but the last. It
-        must not block, and tells whether it has taken them."""
+        """From now on chunks may go to the client by `write`, past who iterates and waits: all but the first and
+        the last. It must not block, and tells whether it has taken them."""
 
         def express(number: int, chunks: list[Chunk]) -> bool:
-            before, self.number = self.number, number
-            if write(chunks):
-                return True
-            self.number = before
-            return False
+            if self._first is None:
+                return False
+            before, self.number, taken = self.number, number, False
+            try:
+                taken = write(chunks)
+            finally:
+                if not taken:
+                    self.number = before
+            return taken
 
         self._inbox.express = express
 

@@ -93,7 +93,7 @@ class Handler(WebSocketHandler):
         length = self.content_length or 0
         content = Chunks(self.rfile, waits) if in_chunks else Content(self.rfile, length, waits)
         self.wsgi_input = Body(content, BUFFER)
-        presence = Connected(self.socket, self.write_now)
+        presence = Connected(self.socket, self)
         ours = {"wsgi.input": self.wsgi_input, "wsgi.input_terminated": True, PRESENCE: presence}
         return environ | ours
 
@@ -147,6 +147,7 @@ class Handler(WebSocketHandler):
 
     def _begin(self, head: h11.Request) -> None:
         """Take a request up; its body's time runs."""
+        self._rest = b""
         self.command, self.path = head.method.decode(), path_of(head.target.decode())
         self.request_version = f"HTTP/{head.http_version.decode()}"
         self.requestline = f"{self.command} {self.path} {self.request_version}"
@@ -203,18 +204,26 @@ class Handler(WebSocketHandler):
                 left -= thrown
                 gevent.sleep(1e-6)
 
-    def write_now(self, data: bytes) -> bool:
-        """As Presence.write. What the system does not take all of is ended by the greenlet's own next write."""
-        if self._rest or not self.headers_sent or self.command == "HEAD":
-            return False
+    def takes_more(self) -> bool:
+        """As Presence.takes."""
+        return bool(self.headers_sent) and not self._rest and self.command != "HEAD"
+
+    def write_now(self, data: bytes) -> None:
+        """As Presence.write. What the system does not take, the greenlet's own next write does."""
+        if not data:
+            return  # in chunks, it would be the end
         piece = self._framed(data)
         try:
             sent = self.socket._sock.send(piece)  # gevent's own would wait
         except OSError:
-            return False  # what is wrong, if anything is, the greenlet itself will be told
+            sent = 0  # what is wrong, if anything is, the greenlet will be told
         self.response_length += sent
         self._rest = piece[sent:]
-        return True
+
+    def process_result(self) -> None:
+        super().process_result()
+        if self._rest:
+            self._sendall(b"")
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.response_use_chunked else data

@@ -7,6 +7,7 @@ as the client's leaving, also if only the sending side was closed: the HTTP clie
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import gevent
 
@@ -20,10 +21,13 @@ class Presence:
     def left(self) -> bool:
         return False
 
-    def write(self, data: bytes) -> bool:
-        """Send a part of the answer's body, while its greenlet waits for something to send. False, and nothing is
-        sent, if the client is behind, or there is no answer yet. Never blocks."""
+    def takes(self) -> bool:
+        """Whether `write` may be called: an answer has begun, and the client is not behind."""
         return False
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the answer's body, while its greenlet waits for something to send. What the client does
+        not take at once comes before all that follows. Never blocks."""
 
     @contextmanager
     def watch(self, tell: Callable[[], None]) -> Iterator[None]:
@@ -31,15 +35,27 @@ class Presence:
         yield
 
 
+class Sender(Protocol):
+    """What writes an answer; both as in Presence."""
+
+    def takes_more(self) -> bool: ...
+
+    def write_now(self, data: bytes) -> None: ...
+
+
 class Connected(Presence):
     """Of a client at the other end of a TCP connection."""
 
-    def __init__(self, connection: socket.socket, write: Callable[[bytes], bool] = lambda _: False) -> None:
+    def __init__(self, connection: socket.socket, sender: Sender | None = None) -> None:
         self._connection = connection
-        self._write = write
+        self._sender = sender
 
-    def write(self, data: bytes) -> bool:
-        return self._write(data)
+    def takes(self) -> bool:
+        return self._sender is not None and self._sender.takes_more()
+
+    def write(self, data: bytes) -> None:
+        if self._sender is not None:
+            self._sender.write_now(data)
 
     def left(self) -> bool:
         if not hasattr(socket, "TCP_INFO"):

@@ -35,6 +35,8 @@ QUIET = 1.0  # seconds without a message, after which the connection is looked a
 LOOK = 1.0  # seconds between looks whether the client is still there
 TOGETHER = 50  # readers that look at the same moment
 BESIDE = 300  # bytes that a chunk takes beside its payload, more or less
+SMALL = 16_384  # bytes of chunks that may go past a reader: larger ones are for who can wait for the client
+DROWSY = 4  # ticks after which a reader is woken to look around, though chunks go past it
 
 Told = tuple[int, list[Chunk]]
 """Chunks, and the number of the last."""
@@ -63,6 +65,7 @@ class Inbox:
         self._came = True
         self.express: Express | None = None
         self._waits_after: int | None = None  # the last number that the reader has, while it waits
+        self._asleep = 0  # ticks, since the reader began to wait
 
     def deliver(self, first: int, chunks: list[Chunk]) -> None:
         """Take published chunks, or the word that the job has begun, which has none; never blocks."""
@@ -70,9 +73,9 @@ class Inbox:
             self.begun = time.time()
             return
         self._came, self.quiet = True, False
-        if self._passes(first, chunks):
-            return
         size = sum([BESIDE + len(chunk.payload) for chunk in chunks])
+        if size <= SMALL and self._passes(first, chunks):
+            return
         if self.lagging or (self._chunks and self._size + size > self._bound):
             self.lag()
         else:
@@ -88,9 +91,12 @@ class Inbox:
         last = first + len(chunks) - 1
         if self.express is None or self._waits_after != first - 1 or self._chunks or self.lagging:
             return False
+        if self._asleep >= DROWSY:
+            return False
         try:
             passed = chunks[-1].end is None and self.express(last, chunks)
         except Exception:
+            log.exception("job %s: a chunk is not worded", self.job_id)
             return False  # the reader meets the same, where it is handled
         if passed:
             self._waits_after = last
@@ -131,6 +137,7 @@ class Inbox:
         has come since the last, which is to be quiet."""
         self.quiet = not self._came
         self._came = self.quiet
+        self._asleep += 1
         self.stirred = True
         if self.quiet:
             self._ready.set()
@@ -139,7 +146,7 @@ class Inbox:
         """Wait for something to take, or to be stirred, which ticks do at the latest: a timeout for each chunk
         would be a fifth of what relaying it costs. The reader has what comes up to `after`; what it has then is
         returned."""
-        self._waits_after = after
+        self._waits_after, self._asleep = after, 0
         try:
             self._ready.wait()
             return self._waits_after

@@ -69,7 +69,7 @@ class _Pool(BasePool):
         accept_callback(os.getpid(), time.monotonic())
         try:
             job = Job.decode(request["args"][0])
-        except (msgspec.MsgspecError, TypeError, LookupError) as error:
+        except (msgspec.MsgspecError, TypeError, ValueError, LookupError) as error:
             log.error("message %s is no job, dropped: %s", message_id, error)
             callback((False, None, 0.0))
             return

@@ -52,7 +52,14 @@ def stream(
         chunks, words = iter(answer), wording(answer)
         first = next(chunks)
         presence: Presence = request.environ[PRESENCE]
-        answer.pass_on(lambda some: presence.write(_said(answer, words, some)))
+
+        def pass_on(some: list[Chunk]) -> bool:
+            if not presence.takes():
+                return False  # before they are worded: some wordings know what they have said
+            presence.write(_said(answer, words, some))
+            return True
+
+        answer.pass_on(pass_on)
         events = _events(answer, words, chain([first], chunks), stack.pop_all())
         headers = HEADERS | job_headers(answer)
         return Response(events, mimetype="text/event-stream", headers=headers)
