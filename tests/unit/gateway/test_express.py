@@ -1,4 +1,5 @@
-"""Chunks that go past the greenlet of their request, through the real server, to clients that take all or little."""
+"""Chunks that go past the greenlet of their request, through the real server, to clients that take all or
+little."""
 
 import re
 import time
