@@ -2,8 +2,12 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+NOTICED = 0.1
+"""Seconds in which a browser gives its page what has come: what it has when a connection breaks, it drops."""
 
 
 class Proxy:
@@ -72,6 +76,7 @@ class Proxy:
                     if passed + len(data) > self.most:
                         sink.sendall(data[: max(0, self.most - passed)])
                         self.cuts += 1
+                        time.sleep(NOTICED)
                         break
                     passed += len(data)
                 sink.sendall(data)
