@@ -8,11 +8,12 @@ import { snippets } from "./lib/snippets.js";
 import { Chat } from "./playground-chat.js";
 import { Images } from "./playground-images.js";
 
+const REFRESH_MS = 2_000; // of the models' states and speeds
 const CODE_MS = 150; // between a change and the code that shows it
 
 let shown = "chat";
 let codeTimer = 0;
-const models = new Models(showModels);
+const models = new Models(showModels, { path: "/v1/status?uptime=false", every: REFRESH_MS });
 const parts = { chat: new Chat(models, showCodeSoon), images: new Images(models, showCodeSoon) };
 
 function start() {

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 
-const REFRESH_MS = 2_000;
+const REFRESH_MS = 5_000;
 const STATES = ["ready", "loading", "draining", "cold"];
 
 export class Models {
@@ -10,12 +10,17 @@ export class Models {
   at = null; // when it was told
   failed = false; // whether the last answer did not come
   #show;
+  #path;
+  #every;
   #timer = 0;
   #isAsking = false;
 
-  /** `show()` is called after each answer, and after each that did not come. */
-  constructor(show) {
+  /** `show()` is called after each answer, and after each that did not come. /v1/models describes them; /v1/status
+      tells how fast they are, and costs the gateway no more if it is asked more often. */
+  constructor(show, { path = "/v1/models", every = REFRESH_MS } = {}) {
     this.#show = show;
+    this.#path = path;
+    this.#every = every;
     document.addEventListener("visibilitychange", () => this.#ask());
     this.#ask();
   }
@@ -33,7 +38,7 @@ export class Models {
     if (this.#isAsking || document.visibilityState !== "visible") return;
     this.#isAsking = true;
     try {
-      const { models } = await call("/v1/status?uptime=false", { key: "" });
+      const { data, models = data } = await call(this.#path, { key: "" });
       this.list = models.toSorted((a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.id.localeCompare(b.id));
       this.at = new Date();
       this.failed = false;
@@ -41,7 +46,7 @@ export class Models {
       this.failed = true;
     }
     this.#isAsking = false;
-    this.#timer = setTimeout(() => this.#ask(), REFRESH_MS);
+    this.#timer = setTimeout(() => this.#ask(), this.#every);
     this.#show();
   }
 }
