@@ -47,6 +47,7 @@ from gateway.site import Site
 from gateway.sockets import StreamNamespace
 from gateway.speeds import Speeds
 from gateway.threads import Threads
+from gateway.turns import Turn
 from gateway.uptime import Uptime
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
@@ -157,7 +158,7 @@ def create_gateway(settings: Settings) -> Gateway:
     app.register_blueprint(openai_api(desk))
     app.register_blueprint(admin_api(AdminDesk(keyring, accounts, Threads(2, 50), catalog, tiers)))
     app.register_blueprint(keys_api(KeyDesk(keyring, accounts, Threads(2, 50), catalog, tiers, lines)))
-    retries = Retries(settings, DeadLetters(client), lines, catalog, tiers, envelope)
+    retries = Retries(settings, DeadLetters(client, Turn().give_way), lines, catalog, tiers, envelope)
     app.register_blueprint(dead_letters_api(keyring, retries))
     app.register_blueprint(plan_api(keyring, PlanDesk(settings, pools)))
     app.register_blueprint(pools_api(keyring, pools, ledger, Threads(1, 10)))

@@ -101,6 +101,7 @@ REMEDIES: dict[type[RequestError], Remedy] = {
         "No",
     ),
     errors.KeyRevoked: Remedy("A key that is to be changed is revoked.", "Make another.", "No"),
+    errors.KeyExpired: Remedy("A key that is to be changed has ended.", "Make another.", "No"),
     errors.LastAdminKey: Remedy(
         "Without this key nobody could manage accounts.",
         "Make another admin’s key first, or add `?force=true`.",

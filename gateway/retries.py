@@ -30,12 +30,13 @@ class Retries:
 
     def again(self, job_id: str) -> str:
         """Admit it as a new job, whose id is returned; its letter is forgotten. Raises NotFound or QueueFull."""
-        letter = self.letters.find(job_id)
-        if letter is None:
+        found = self.letters.locate(job_id)
+        if found is None:
             raise unknown(job_id)
+        text, letter = found
         if gone := self._gone(letter.job):
             raise NotFound(f"There is no {gone} any more: bring it back, or drop the job '{job_id}'.")
-        verdict = self._admit(job_id, job := self._anew(letter.job))
+        verdict = self._admit(text, job := self._anew(letter.job))
         if verdict.refusal == "letter":
             raise unknown(job_id)
         if verdict.refusal:
@@ -55,7 +56,7 @@ class Retries:
             job, id=new_job_id(), reply_to="nobody", created=now, deadline=now + self.settings.job_timeout
         )
 
-    def _admit(self, given_up: str, job: Job) -> Verdict:
+    def _admit(self, letter: str, job: Job) -> Verdict:
         """What failed it was no fault of its account."""
         terms = Terms(
             tier=self.tiers.find(job.tier),
@@ -66,7 +67,7 @@ class Retries:
             scopes=[],
         )
         message = self.envelope.message(job, terms.tier.priority)
-        letter, most = self.letters.text(given_up) or "", self.settings.queue_bound
+        most = self.settings.queue_bound
         return self.lines.admit(job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter)
 
 

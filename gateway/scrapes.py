@@ -68,7 +68,7 @@ class Gauges(Collector):
 
 OF_POOL: list[tuple[str, str, Callable[[Pool], float]]] = [
     ("crofai_open_jobs", "Jobs without an end: waiting and in flight.", lambda pool: pool.open),
-    ("crofai_waiting_jobs", "Jobs that wait in line.", lambda pool: pool.waiting),
+    ("crofai_waiting_jobs", "Jobs that wait, in line or in the queue.", lambda pool: pool.waiting),
     ("crofai_running_jobs", "Jobs at workers.", lambda pool: pool.running),
     ("crofai_capacity", "Jobs that the ready workers take at once.", lambda pool: pool.capacity),
     ("crofai_tokens_per_second", "Tokens made a second, of the last five.", lambda pool: pool.tokens_per_second),

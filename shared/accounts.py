@@ -12,13 +12,25 @@ from sqlalchemy.exc import IntegrityError
 
 from shared import admin_keys
 from shared.account_tables import ACCOUNTS, KEYS, new_id
-from shared.errors import InvalidName, KeyRevoked, LastAdminKey, NameTaken, TooManyKeys
+from shared.errors import (
+    InvalidKey,
+    InvalidName,
+    KeyExpired,
+    KeyRevoked,
+    KeyTooNarrow,
+    LastAdminKey,
+    NameTaken,
+    TooManyKeys,
+)
 from shared.key_format import digest, new_secret
 from shared.sql import Database, Tables, page
 from shared.tiers import Limits
 
 MOST_NAME = 100  # characters
-MOST_VALID, MOST_EVER = 100, 1000  # keys of an account that makes them itself
+BOUNDS = ("models", "tiers", "limits", "expires")  # of a key
+MOST_VALID = 100  # keys of an account that makes them itself
+MOST_NEW, NEW_DAYS = 1000, 30  # the same, made in so many days, whatever has become of them
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +181,13 @@ class Accounts(Tables):
         tiers: Iterable[str] | None = None,
         limits: Limits | None = None,
         expires: float | None = None,
-        bounded: bool = False,
+        by: Key | None = None,
     ) -> NewKey:
-        """A new key for this account. Raises InvalidName; if `bounded`, TooManyKeys, too."""
+        """A new key for this account, which it makes itself `by` this key of its own, if one is given.
+
+        Raises InvalidName. By a key, TooManyKeys, too; InvalidKey if that has ended meanwhile, and KeyTooNarrow if
+        its bounds are others by now: what was looked at before holds no more.
+        """
         _check_name(name)
         key = NewKey(
             id=new_id("key"),
@@ -189,23 +205,40 @@ class Accounts(Tables):
             revoked=None,
             secret=new_secret(),
         )
-        # Alone: of several that make the last one, one does.
-        with self._database.alone() if bounded else self._database.begin() as connection:
-            if bounded:
-                self._check_count(connection, account.id)
+        with self._database.begin() as connection:
+            if by is None:
+                _insert_key(connection, key)
+                return key
+            # Here, too, so that who makes too many makes nobody wait.
+            self._check_count(connection, account.id)
+        # Of several that make the last one, one does.
+        with self._database.holding(sql.select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account.id)) as connection:
+            self._check_count(connection, account.id)
+            self._check_maker(connection, by)
             _insert_key(connection, key)
         return key
 
+    def _check_maker(self, connection: sql.Connection, by: Key) -> None:
+        # Shared: who revokes it meanwhile waits until the new one is there to be seen.
+        query = _listed.where(KEYS.c.id == by.id).with_for_update(read=True, of=KEYS)
+        row = connection.execute(query).first()
+        if row is None or row.revoked is not None or (row.expires is not None and row.expires <= self._now()):
+            raise InvalidKey
+        now = _key(row)
+        if any(getattr(now, name) != getattr(by, name) for name in BOUNDS):
+            raise KeyTooNarrow("Your API key has been changed meanwhile. Send the request again.")
+
     def _check_count(self, connection: sql.Connection, account: str) -> None:
-        unended = KEYS.c.revoked.is_(None) & sql.or_(KEYS.c.expires.is_(None), KEYS.c.expires > self._now())
-        count = sql.func.count()
-        mine = sql.select(count, count.filter(unended)).where(KEYS.c.account == account)
-        ever, valid = connection.execute(mine).one()
+        now, count = self._now(), sql.func.count()
+        unended, new = KEYS.c.revoked.is_(None) & _unended(now), KEYS.c.created > now - NEW_DAYS * DAY
+        mine = sql.select(count.filter(unended), count.filter(new)).where(KEYS.c.account == account)
+        valid, made = connection.execute(mine).one()
         if valid >= MOST_VALID:
             raise TooManyKeys(f"The account has {valid} valid API keys, as many as it may. Revoke one first.")
-        if ever >= MOST_EVER:
+        if made >= MOST_NEW:
             raise TooManyKeys(
-                f"The account has had {ever} API keys, as many as it may make itself. Ask the operator for more."
+                f"The account has got {made} API keys in the last {NEW_DAYS} days, as many as it may make itself. "
+                "Try again tomorrow, or ask the operator for more."
             )
 
     def list_keys(
@@ -224,7 +257,7 @@ class Accounts(Tables):
     def change_key(self, key_id: str, changes: dict[str, Any], *, force: bool = False) -> Key | None:
         """Change some of `name`, `models`, `tiers`, `limits` and `expires`; None if there is no such key.
 
-        Raises InvalidName, KeyRevoked; and LastAdminKey if that is to have an end, unless forced.
+        Raises InvalidName, KeyRevoked, KeyExpired; and LastAdminKey if that is to have an end, unless forced.
         """
         if "name" in changes:
             _check_name(changes["name"])
@@ -236,8 +269,10 @@ class Accounts(Tables):
         end = changes.get("expires")
         ends = end is not None and (key.expires is None or end < key.expires)
         with self._guarded(key, force or not ends) as connection:
-            if not connection.execute(_unrevoked(key_id).values(**changes)).rowcount:
-                raise KeyRevoked
+            # One that has ended stays so, as each that is valid counts.
+            if not connection.execute(_unrevoked(key_id).where(_unended(self._now())).values(**changes)).rowcount:
+                revoked = sql.select(KEYS.c.revoked).where(KEYS.c.id == key_id)
+                raise KeyExpired if connection.execute(revoked).scalar() is None else KeyRevoked
         return self.key(key_id)
 
     def revoke_key(self, key_id: str, *, force: bool = False) -> Key | None:
@@ -306,6 +341,10 @@ def _key(row: sql.Row[Any]) -> Key:
 
 def _unrevoked(key_id: str) -> sql.Update:
     return KEYS.update().where(KEYS.c.id == key_id, KEYS.c.revoked.is_(None))
+
+
+def _unended(now: float) -> sql.ColumnElement[bool]:
+    return sql.or_(KEYS.c.expires.is_(None), KEYS.c.expires > now)
 
 
 def _insert_account(connection: sql.Connection, account: Account) -> None:

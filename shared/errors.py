@@ -25,6 +25,7 @@ CrofError
     ├── IdempotencyMismatch 409  the idempotency key is that of another request
     ├── NameTaken           409  an account of this name is there already
     ├── KeyRevoked          409  a key that is revoked stays as it is
+    ├── KeyExpired          409  so does one that has ended
     ├── LastAdminKey        409  without this key nobody could manage accounts
     ├── TooManyKeys         409  the account has as many keys as it may
     ├── BodyTooLarge        413
@@ -220,6 +221,13 @@ class KeyRevoked(RequestError):
 
     status = 409
     code = "key_revoked"
+
+
+class KeyExpired(RequestError):
+    """This API key has ended, and is changed no more. Make another."""
+
+    status = 409
+    code = "key_expired"
 
 
 class LastAdminKey(RequestError):

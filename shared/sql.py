@@ -59,10 +59,23 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[sql.Connection]:
         """A transaction that waits for those of other processes, and makes them wait."""
-        with self._plain_errors(), self._locked() if self.is_sqlite else self._engine.begin() as connection:
+        with self._writing() as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{UPGRADE}s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+            yield connection
+
+    @contextmanager
+    def holding(self, row: sql.Select[Any]) -> Iterator[sql.Connection]:
+        """A transaction that waits for others that hold the same row, and makes them wait; on SQLite, for and of
+        all that write."""
+        with self._writing() as connection:
+            connection.execute(row.with_for_update())
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sql.Connection]:
+        with self._plain_errors(), self._locked() if self.is_sqlite else self._engine.begin() as connection:
             yield connection
 
     @contextmanager

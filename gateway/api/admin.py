@@ -1,23 +1,22 @@
 """The admin API, for those whose keys are admins': accounts, keys and tiers."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, g, jsonify, request
 
+from gateway.api.accounts import account_json, bounds_of, found, key_json, naming, tier_of
 from gateway.api.query import Page, forced, query
 from gateway.api.requests import admin_holder, json_body
 from gateway.auth import Keyring
-from gateway.bodies.admin import AccountChange, KeyChange, KeyFields, NewAccount, NewKey
+from gateway.bodies.admin import AccountChange, KeyChange, NewAccount, NewKey
 from gateway.bodies.shapes import fit, refusal
 from gateway.threads import Threads
 from shared.accounts import Account, Accounts, Key
 from shared.catalog import Catalog
-from shared.errors import InvalidName, ModelNotFound, NotFound, UnknownTier
+from shared.errors import NotFound
 from shared.tiers import Tier, Tiers
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ class AdminDesk:
 
     def create_account(self) -> Response:
         body = fit(NewAccount, json_body())
-        tier = _tier(self.tiers, body.tier)
+        tier = tier_of(self.tiers, body.tier)
         with naming():
             made = self.threads.ask(lambda: self.accounts.create_account(body.name, tier.id))
         return jsonify(account_json(made))
@@ -80,7 +79,7 @@ class AdminDesk:
 
     def change_account(self, account_id: str) -> Response:
         body = fit(AccountChange, json_body())
-        tier = None if body.tier is None else _tier(self.tiers, body.tier).id
+        tier = None if body.tier is None else tier_of(self.tiers, body.tier).id
         if body.suspended and account_id == g.holder.account:
             raise refusal("suspended", "should be left out: the account is your own, and you would be locked out")
         change = partial(self.accounts.change_account, account_id, tier=tier, suspended=body.suspended)
@@ -144,60 +143,5 @@ class AdminDesk:
         return found(self.threads.ask(lambda: self.accounts.key(key_id)), "key")
 
 
-def bounds_of(body: KeyFields, tier: str, catalog: Catalog, tiers: Tiers) -> dict[str, Any]:
-    """What a key of an account of this tier is to be bound to. Raises InvalidRequest."""
-    bounds = body.bounds
-    if bounds.get("models") is not None:
-        bounds["models"] = [_model(catalog, name, place) for place, name in enumerate(bounds["models"])]
-    for place, name in enumerate(bounds.get("tiers") or ()):
-        param = f"tiers[{place}]"
-        if not tiers.may_use(_tier(tiers, tier), _tier(tiers, name, param)):
-            raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
-    if bounds.get("expires") is not None and bounds["expires"] <= time.time():
-        raise refusal("expires", "should be in the future, in Unix seconds")
-    return bounds
-
-
-def account_json(account: Account) -> dict[str, Any]:
-    return {"object": "account"} | asdict(account)
-
-
-def key_json(key: Key) -> dict[str, Any]:
-    """A key as it is listed: without its secret."""
-    limits = key.limits.model_dump() if key.limits else None
-    fields = {name: getattr(key, name) for name in Key.__dataclass_fields__}
-    return {"object": "key"} | fields | {"limits": limits}
-
-
 def tier_json(tier: Tier) -> dict[str, Any]:
     return {"object": "tier"} | tier.model_dump()
-
-
-def _model(catalog: Catalog, name: str, place: int) -> str:
-    try:
-        return catalog.find(name).id
-    except ModelNotFound as error:
-        raise refusal(f"models[{place}]", str(error)) from None
-
-
-def _tier(tiers: Tiers, name: str, param: str = "tier") -> Tier:
-    try:
-        return tiers.find(name)
-    except UnknownTier as error:
-        raise refusal(param, str(error)) from None
-
-
-@contextmanager
-def naming() -> Iterator[None]:
-    """What is no name is the mistake of a field."""
-    try:
-        yield
-    except InvalidName as error:
-        raise refusal("name", str(error)) from None
-
-
-def found(entry: T | None, what: str) -> T:
-    """It, if it is there. Raises NotFound."""
-    if entry is None:
-        raise NotFound(f"There is no {what} of this id.")
-    return entry

@@ -14,7 +14,6 @@ from gateway.auth import Keyring
 from gateway.bodies.shapes import refusal
 from gateway.outages import reaching_queue
 from gateway.retries import Retries, unknown
-from gateway.turns import Turn
 from shared.messages import DeadLetter
 
 
@@ -27,7 +26,7 @@ def dead_letters_api(keyring: Keyring, retries: Retries) -> Blueprint:
         admin_holder(keyring)
         page = Page.of(query("limit", "after"))
         with reaching_queue():
-            found = _page(_in_turns(letters.each()), page)
+            found = _page(letters.each(), page)
         return jsonify(page.listed(found))
 
     @api.post("/v1/admin/dead-letters/<letter_id>/retry")
@@ -60,14 +59,6 @@ def _page(letters: Iterator[DeadLetter], page: Page) -> list[dict[str, Any]]:
         if len(found) > page.limit:
             break
     return found
-
-
-def _in_turns(letters: Iterator[DeadLetter]) -> Iterator[DeadLetter]:
-    """Each has a whole request, and there may be a thousand."""
-    turn = Turn()
-    for letter in letters:
-        yield letter
-        turn.give_way()
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

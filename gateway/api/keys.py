@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from gateway.api.admin import account_json, bounds_of, found, key_json, naming
+from gateway.api.accounts import account_json, bounds_of, found, key_json, naming
 from gateway.api.query import Page, forced, query
 from gateway.api.requests import json_body, key_holder
 from gateway.auth import Keyring
@@ -21,13 +21,11 @@ from gateway.bodies.shapes import fit, refusal
 from gateway.limits import NAMES
 from gateway.outages import reaching_queue
 from gateway.threads import Threads
-from shared.accounts import Account, Accounts, Key
+from shared.accounts import BOUNDS, Account, Accounts, Key
 from shared.catalog import Catalog
 from shared.errors import InvalidKey, KeyTooNarrow, NotFound
 from shared.lines import Lines, Window
 from shared.tiers import Limits, Tiers
-
-BOUNDS = ("models", "tiers", "limits", "expires")
 
 
 def keys_api(desk: "KeyDesk") -> Blueprint:
@@ -84,7 +82,7 @@ class KeyDesk:
             raise KeyTooNarrow("Your API key has limits of its own, and makes none: two might do twice as much.")
         bounds = _bounds_of(own) | self._bounds(body, account)
         check_within(own, bounds)
-        create = partial(self.accounts.add_key, account, body.name or account.name, bounded=True, **bounds)
+        create = partial(self.accounts.add_key, account, body.name or account.name, by=own, **bounds)
         with naming():
             made = self.threads.ask(create)
         return jsonify(key_json(made) | {"secret": made.secret})

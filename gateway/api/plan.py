@@ -12,19 +12,19 @@ from flask import Blueprint, Response, jsonify
 from gevent import subprocess as cooperative
 from gevent.lock import BoundedSemaphore
 
-from gateway.api.query import query
+from gateway.api.query import flag, query
 from gateway.api.requests import admin_holder
 from gateway.auth import Keyring
 from gateway.bodies.shapes import refusal
 from gateway.outages import reaching_queue
-from gateway.planning.wish import Failed, Made, Wish
+from gateway.planning.wish import LONGEST, Failed, Made, Wish
 from gateway.pools import Pools
 from shared.errors import AccountsUnreachable, NotFound, RequestError, Timeout
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LONGEST = 60.0  # seconds that a plan may take
+PATIENCE = 30.0  # seconds that one waits for plans that others have asked for
 FRESH = 60.0  # seconds for which one is told again
 SPANS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 MOST_DAYS = 92
@@ -60,12 +60,18 @@ class PlanDesk:
             _seconds(given.get("since", "7d")),
             _number(given, "share", 0.95, 0.01, 1),
             _number(given, "within", 10, 0, 86_400),
-            _flag(given, "by_hour"),
+            flag(given, "by_hour"),
         )
-        with self._making:
-            if asked not in self._kept:
-                self._kept[asked] = self._make(*asked)
-            return self._kept[asked]
+        if kept := self._kept.get(asked):
+            return kept
+        if not self._making.acquire(timeout=PATIENCE):
+            raise Timeout("Other plans are being made. Try again in a minute.")
+        try:
+            made = self._kept.get(asked) or self._make(*asked)
+            self._kept[asked] = made
+            return made
+        finally:
+            self._making.release()
 
     def _make(self, gpus: float, seconds: float, share: float, within: float, by_hour: bool) -> dict[str, Any]:
         models, tiers = self._settings.models_file, self._settings.tiers_file
@@ -141,10 +147,3 @@ def _seconds(text: str) -> float:
     if not found or int(found[1]) * SPANS[found[2]] > MOST_DAYS * SPANS["d"]:
         raise refusal("since", f"should be such as 36h, 7d or 4w, and at most {MOST_DAYS}d, got {text[:20]!r}")
     return int(found[1]) * SPANS[found[2]]
-
-
-def _flag(given: dict[str, str], name: str) -> bool:
-    text = given.get(name, "false")
-    if text not in ("true", "false"):
-        raise refusal(name, f"should be true or false, got {text[:20]!r}")
-    return text == "true"

@@ -26,9 +26,14 @@ def query(*names: str) -> dict[str, str]:
 
 def forced() -> bool:
     """Whether it is `force=true`. Raises InvalidRequest for anything else that is given."""
-    text = query("force").get("force", "false")
+    return flag(query("force"), "force")
+
+
+def flag(given: dict[str, str], name: str, *, usual: bool = False) -> bool:
+    """Whether it is true; what is `usual`, if it is not given. Raises InvalidRequest."""
+    text = given.get(name, "true" if usual else "false")
     if text not in ("true", "false"):
-        raise refusal("force", f"should be true or false, got {text[:20]!r}")
+        raise refusal(name, f"should be true or false, got {text[:20]!r}")
     return text == "true"
 
 

@@ -13,8 +13,7 @@ from gevent.lock import BoundedSemaphore
 from redis.exceptions import RedisError
 
 from gateway.api.models import ever_told, pool_state, speed_told
-from gateway.api.query import query
-from gateway.bodies.shapes import refusal
+from gateway.api.query import flag, query
 from gateway.outages import reaching_queue
 from gateway.pools import Pool, Pools
 from gateway.speeds import HOUR, WINDOW, Speed, Speeds
@@ -34,7 +33,7 @@ def status_api(catalog: Catalog, pools: Pools, speeds: Speeds, uptime: Uptime) -
 
     @api.get("/v1/status")
     def status() -> Response:
-        whole = _with_uptime()
+        whole = flag(query("uptime"), "uptime", usual=True)
         with reaching_queue():
             body = msgspec.json.encode(board.read(whole=whole))
         response = Response(body, mimetype="application/json")
@@ -103,16 +102,8 @@ class _Kept(Generic[T]):
                     self._kept = error
                 self._made = time.monotonic()
             if isinstance(self._kept, RedisError):
-                raise self._kept
+                raise self._kept.with_traceback(None)  # else it would grow with each who is told it
             return self._kept
-
-
-def _with_uptime() -> bool:
-    """Raises InvalidRequest for anything but `uptime=true` and `uptime=false`."""
-    text = query("uptime").get("uptime", "true")
-    if text not in ("true", "false"):
-        raise refusal("uptime", f"should be true or false, got {text[:20]!r}")
-    return text == "true"
 
 
 def _entry(model: Model, pool: Pool) -> dict[str, Any]:

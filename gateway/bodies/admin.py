@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gateway.bodies.shapes import Body
 from shared.accounts import MOST_NAME
@@ -32,6 +32,12 @@ class KeyFields(Body):
     tiers: list[str] | None = Field(None, max_length=MOST_SCOPES)
     limits: Limits | None = None
     expires: float | None = Field(None, ge=0, le=1e11)
+
+    @field_validator("limits")
+    @classmethod
+    def _none_if_empty(cls, limits: Limits | None) -> Limits | None:
+        """Without any it is no key with limits of its own, and should not be told to be one."""
+        return limits if limits and limits.model_dump(exclude_none=True) else None
 
     @property
     def bounds(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Wish in on stdin, and Made or Failed out on stdout, as JSON. It is not for peopl
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,19 +16,21 @@ from gateway.planning.demand import Usage, UsageError
 from gateway.planning.planner import PlanError, plan
 from gateway.planning.pools import Goal
 from gateway.planning.recorded import recorded
-from gateway.planning.wish import Failed, Made, Wish
+from gateway.planning.wish import LONGEST, Failed, Made, Wish
 from shared.catalog import load_catalog
 from shared.errors import SetupError
 from shared.ledger import Ledger
 from shared.tiers import load_tiers
 
 NICE = 10  # who waits for a plan can wait longer than who waits for an answer
+GRACE = 10  # seconds after which a gateway that should have ended us is taken for gone
 MOST_JOBS = 300_000
 AT_ONCE = 2000  # rows
 
 
 def main() -> None:
     os.nice(NICE)
+    signal.alarm(int(LONGEST) + GRACE)
     wish = msgspec.json.decode(sys.stdin.buffer.read(), type=Wish)
     sys.stdout.buffer.write(msgspec.json.encode(_told(wish)))
 

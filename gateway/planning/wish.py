@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+LONGEST = 60.0  # seconds that a plan may take
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """For so many `gpus`, from the usage of the last `seconds`; `running` are the models that have workers."""

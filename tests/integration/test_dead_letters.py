@@ -27,8 +27,13 @@ def letters(valkey: "redis.Redis") -> DeadLetters:
 
 
 def retry(valkey: "redis.Redis", again: str = "job_9", most: int = 100, text: str | None = None) -> Verdict:
-    letter = text or DeadLetters(valkey).text("job_1") or ""
+    letter = text or text_of(DeadLetters(valkey), "job_1")
     return admit(Lines(valkey, log_ttl=60), make_job(again), most=most, letter=letter)
+
+
+def text_of(letters: DeadLetters, job_id: str) -> str:
+    found = letters.locate(job_id)
+    return found[0] if found else "there is none"
 
 
 def left(letters: DeadLetters) -> list[str]:
@@ -61,7 +66,7 @@ def test_so_does_what_cannot_be_admitted(valkey: "redis.Redis", letters: DeadLet
 
 
 def test_of_many_who_retry_at_once_one_does(valkey: "redis.Redis", letters: DeadLetters) -> None:
-    text = letters.text("job_1")
+    text = text_of(letters, "job_1")
     with ThreadPoolExecutor(8) as pool:
         refusals = pool.map(lambda number: retry(valkey, f"job_9{number}", text=text).refusal, range(8))
         assert sorted(refusals) == ["", *["letter"] * 7]
@@ -71,7 +76,7 @@ def test_of_many_who_retry_at_once_one_does(valkey: "redis.Redis", letters: Dead
 
 def test_a_repeated_call_changes_nothing(valkey: "redis.Redis", letters: DeadLetters) -> None:
     """Of the first, only the answer was lost."""
-    text = letters.text("job_1")
+    text = text_of(letters, "job_1")
     for _ in range(2):
         assert retry(valkey, text=text).refusal == ""
     assert valkey.zrange(keys.open_jobs("m"), 0, -1) == [b"job_9"]
@@ -100,3 +105,46 @@ def test_what_nobody_would_serve_is_not_admitted(
     result = CliRunner().invoke(app, ["jobs", "retry", "job_3"])
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"crofai: {words}\n")
     assert left(DeadLetters(valkey)) == ["job_3"]
+
+
+@pytest.fixture
+def many(valkey: "redis.Redis") -> DeadLetters:
+    """More than are read at once: job_0, the newest, to job_44."""
+    put(valkey, *(f"job_{number}" for number in reversed(range(45))))
+    return DeadLetters(valkey)
+
+
+def put(valkey: "redis.Redis", *names: str) -> None:
+    for name in names:
+        valkey.lpush(keys.DEAD, DeadLetter(job=make_job(name), reason="", died=1.0).encode())
+
+
+@pytest.mark.parametrize("came", [0, 3, 30])
+@pytest.mark.parametrize("gone", [[0], [19], [20], [3, 4, 5], [*range(20)], [*range(30)], [*range(45)]])
+def test_none_is_left_out_while_others_come_and_go(
+    valkey: "redis.Redis", many: DeadLetters, came: int, gone: list[int]
+) -> None:
+    letters = many.each()
+    seen = [next(letters).job.id for _ in range(20)]
+    for number in gone:
+        valkey.lrem(keys.DEAD, 0, text_of(many, f"job_{number}"))
+    put(valkey, *(f"new_{number}" for number in range(came)))
+    seen += [letter.job.id for letter in letters]
+    stayed = {f"job_{number}" for number in range(45)} - {f"job_{number}" for number in gone}
+    assert stayed <= set(seen)
+    assert len(seen) == len(set(seen))
+
+
+def test_others_have_their_turn_after_each(valkey: "redis.Redis", many: DeadLetters) -> None:
+    turns: list[bool] = []
+    letters = DeadLetters(valkey, lambda: turns.append(True))
+    assert letters.find("job_30") is not None
+    assert len(turns) == 30, "it looks no further"
+    assert letters.find("job_none") is None
+    assert len(turns) == 30 + 45
+
+
+def test_of_many_who_drop_one_does(many: DeadLetters) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: many.drop("job_40"), range(8))) == 1
+    assert len(many.all()) == 44

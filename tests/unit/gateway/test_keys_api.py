@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from gateway.admin_key import admin_key_file
 from gateway.app import create_gateway
 from gateway.openapi import document
-from shared.accounts import MOST_EVER, MOST_VALID, Accounts
+from shared.accounts import DAY, MOST_NEW, MOST_VALID, NEW_DAYS, Accounts
 from shared.errors import TooManyKeys
 from shared.key_format import PREFIX
 from shared.settings import Settings
@@ -26,10 +26,11 @@ LATER = 4e9
 class Api:
     """A client of a gateway without Redis, with the account ann's first key unless another is given."""
 
-    def __init__(self, client: FlaskClient, accounts: Accounts, admin: str) -> None:
-        self.client, self.accounts, self.admin = client, accounts, admin
-        self.ann = accounts.create_account("ann", "premium")
-        self.first = accounts.add_key(self.ann, "first")
+    def __init__(self, client: FlaskClient, settings: Settings) -> None:
+        self.client, self.settings, self.accounts = client, settings, Accounts(settings.sql_url)
+        self.admin = admin_key_file(settings.data_dir).read_text().strip()
+        self.ann = self.accounts.create_account("ann", "premium")
+        self.first = self.accounts.add_key(self.ann, "first")
 
     def __call__(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {key or self.first.secret}"}
@@ -54,7 +55,7 @@ def described(name: str, value: Any) -> None:
 def api(tmp_path: Path) -> Iterator[Api]:
     settings = Settings(data_dir=tmp_path)
     client = create_gateway(settings).app.test_client()
-    yield Api(client, Accounts(settings.sql_url), admin_key_file(tmp_path).read_text().strip())
+    yield Api(client, settings)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +230,9 @@ def test_mistakes_name_the_field(api: Api, body: dict[str, Any], param: str, wor
     assert words in answer["error"]["message"]
 
 
-def test_an_account_has_so_many_keys_at_once_and_ever(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_has_so_many_keys_at_once_and_in_a_month(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.accounts.MOST_VALID", 3)
-    monkeypatch.setattr("shared.accounts.MOST_EVER", 5)
+    monkeypatch.setattr("shared.accounts.MOST_NEW", 5)
     made = [api("POST", "keys", {})[1] for _ in range(2)]
     status, answer = api("POST", "keys", {})
     assert (status, answer["error"]["code"]) == (409, "too_many_keys")
@@ -242,9 +243,11 @@ def test_an_account_has_so_many_keys_at_once_and_ever(api: Api, monkeypatch: pyt
     made = [key for key in api("GET", "keys")[1]["data"] if key["revoked"] is None][1:]
     for key in made:
         api("DELETE", f"keys/{key['id']}")
-    assert "has had 5 API keys" in api("POST", "keys", {})[1]["error"]["message"]
+    assert "has got 5 API keys in the last 30 days" in api("POST", "keys", {})[1]["error"]["message"]
     assert api.key().id, "the operator makes more"
-    assert MOST_VALID < MOST_EVER
+    later = Accounts(api.settings.sql_url, lambda: time.time() + NEW_DAYS * DAY)
+    assert later.add_key(api.ann, "a month later", by=api.first).id
+    assert MOST_VALID < MOST_NEW
 
 
 def test_of_many_who_make_the_last_key_one_does(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +255,7 @@ def test_of_many_who_make_the_last_key_one_does(api: Api, monkeypatch: pytest.Mo
 
     def make(number: int) -> bool:
         try:
-            return bool(api.accounts.add_key(api.ann, f"n{number}", bounded=True))
+            return bool(api.accounts.add_key(api.ann, f"n{number}", by=api.first))
         except TooManyKeys:
             return False
 
@@ -264,3 +267,23 @@ def test_keys_that_have_ended_do_not_count(api: Api, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shared.accounts.MOST_VALID", 2)
     api.key(expires=time.time() - 1)
     assert [api("POST", "keys", {})[0] for _ in range(2)] == [200, 409]
+
+
+def test_nor_do_they_come_to_life_again(api: Api) -> None:
+    ended = f"keys/{api.key(expires=time.time() - 1).id}"
+    for body in ({"expires": None}, {"expires": LATER}, {"name": "x"}):
+        assert api.refused("PATCH", ended, body)[:2] == (409, "key_expired")
+        assert api.refused("PATCH", f"admin/{ended}", body, api.admin)[:2] == (409, "key_expired")
+    assert api("DELETE", ended)[0] == 200
+    assert api.refused("PATCH", ended, {"expires": None})[:2] == (409, "key_revoked")
+
+
+@pytest.mark.parametrize("limits", [{}, {"units_per_day": None}])
+def test_no_limit_at_all_is_none(api: Api, limits: dict[str, Any]) -> None:
+    assert api("POST", "keys", {"limits": limits})[1]["limits"] is None
+    made = api("POST", f"admin/accounts/{api.ann.id}/keys", {"limits": limits}, key=api.admin)[1]
+    assert made["limits"] is None
+    changed = api("PATCH", f"admin/keys/{made['id']}", {"limits": {"units_per_day": 1}}, key=api.admin)[1]
+    assert changed["limits"]["units_per_day"] == 1
+    changed = api("PATCH", f"admin/keys/{made['id']}", {"limits": limits}, key=api.admin)[1]
+    assert changed["limits"] is None

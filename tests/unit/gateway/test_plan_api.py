@@ -1,5 +1,6 @@
 """GET /v1/admin/plan without a cluster: the process that plans, and what becomes of it."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from gateway.api import plan
 from gateway.planning.wish import Failed, Made, Wish
 from shared.errors import AccountsUnreachable, InvalidRequest, NotFound, RequestError, Timeout
 from shared.ledger import Ledger
+from shared.settings import Settings
 from tests.factories import make_usage
 
 
@@ -87,6 +89,39 @@ def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(Timeout):
         plan.run(b"")
     assert set(psutil.Process().children()) <= before
+
+
+def test_who_waits_for_others_plans_too_long_is_told_to_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "PATIENCE", 0.01)
+    nothing: Any = None  # is asked of the pools
+    desk = plan.PlanDesk(Settings(data_dir=tmp_path), nothing)
+    refused: list[Timeout] = []
+
+    def make(gpus: float, *_: Any) -> dict[str, Any]:
+        """While this one is made, another is asked for."""
+        with pytest.raises(Timeout, match="Try again in a minute") as told:
+            desk.plan({"gpus": "8"})
+        refused.append(told.value)
+        return {"gpus": gpus}
+
+    monkeypatch.setattr(desk, "_make", make)
+    made = desk.plan({"gpus": "4"})
+    assert (made["gpus"], len(refused)) == (4, 1)
+    assert desk.plan({"gpus": "4"}) == made
+    desk.plan({"gpus": "9"})
+    assert len(refused) == 2, "it is free again"
+
+
+def test_a_plan_ends_itself_if_its_gateway_is_gone() -> None:
+    script = "import gateway.planning.__main__ as m; m.LONGEST, m.GRACE = 0, 1; m.main()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    try:
+        assert process.wait(30) == -signal.SIGALRM
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_one_that_breaks_is_an_error_of_ours(

@@ -4,13 +4,27 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sql
 
-from shared.accounts import Account, Accounts, Holder, Key
-from shared.errors import InvalidName, InvalidRequest, KeyRevoked, NameTaken, SetupError
+from shared.account_tables import ACCOUNTS
+from shared.accounts import DAY, NEW_DAYS, Account, Accounts, Holder, Key
+from shared.errors import (
+    InvalidKey,
+    InvalidName,
+    InvalidRequest,
+    KeyExpired,
+    KeyRevoked,
+    KeyTooNarrow,
+    NameTaken,
+    SetupError,
+    TooManyKeys,
+)
 from shared.key_format import PREFIX
+from shared.sql import Database
 from shared.tiers import Limits
 from tests.clock import Clock
 
@@ -172,6 +186,81 @@ def test_a_key_is_changed_by_field_and_null_takes_a_bound_back(accounts: Account
     with pytest.raises(KeyRevoked):
         accounts.change_key(key.id, {"name": "x"})
     assert accounts.key(key.id) == revoked
+
+
+def test_a_key_that_has_ended_is_changed_no_more(accounts: Accounts, clock: Clock) -> None:
+    key = accounts.add_key(accounts.create_account("ann", "free"), "ci", expires=2000)
+    clock.now = 2000
+    with pytest.raises(KeyExpired):
+        accounts.change_key(key.id, {"expires": None})
+    revoked = accounts.revoke_key(key.id)
+    with pytest.raises(KeyRevoked):
+        accounts.change_key(key.id, {"expires": None})
+    assert accounts.key(key.id) == revoked
+
+
+def test_a_key_makes_others_until_it_is_changed_or_ends(accounts: Accounts, clock: Clock) -> None:
+    """Of what was looked at before, something may have changed since."""
+    ann = accounts.create_account("ann", "free")
+    limits = Limits(units_per_day=1)
+    maker = accounts.key(accounts.add_key(ann, "a", models=["m"], tiers=["free"], limits=limits, expires=5000).id)
+    assert maker is not None
+    accounts.add_key(ann, "made", by=maker)
+    accounts.change_key(maker.id, {"name": "renamed"})
+    accounts.add_key(ann, "made", by=maker)
+    narrowed = accounts.change_key(maker.id, {"models": []})
+    assert narrowed is not None
+    with pytest.raises(KeyTooNarrow, match="changed meanwhile"):
+        accounts.add_key(ann, "not made", by=maker)
+    clock.now = 5000
+    with pytest.raises(InvalidKey):
+        accounts.add_key(ann, "not made", by=narrowed)
+    clock.now = 1000
+    accounts.revoke_key(maker.id)
+    with pytest.raises(InvalidKey):
+        accounts.add_key(ann, "not made", by=narrowed)
+    assert sorted(key.name for key in accounts.list_keys()) == ["made", "made", "renamed"]
+
+
+def test_who_makes_a_key_waits_for_its_own_account_alone(postgres_url: str) -> None:
+    """Not for what brings the tables up to date, nor for another account's."""
+    database = Database(postgres_url)
+    accounts = Accounts(database)
+    accounts.migrate()
+    ann, bob = accounts.create_account("ann", "free"), accounts.create_account("bob", "free")
+    maker = accounts.add_key(ann, "first")
+    bobs = sql.select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == bob.id)
+    with database.alone(), database.holding(bobs):
+        assert accounts.add_key(ann, "second", by=maker).id
+    accounts.close()
+
+
+def test_of_many_made_at_once_no_more_than_may_are(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.accounts.MOST_VALID", 4)
+    ann = accounts.create_account("ann", "free")
+    maker = accounts.add_key(ann, "first")
+
+    def make(_: int) -> bool:
+        try:
+            return bool(accounts.add_key(ann, "more", by=maker))
+        except TooManyKeys:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(make, range(8))) == 3
+
+
+def test_of_what_was_made_long_ago_only_valid_keys_count(
+    accounts: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.accounts.MOST_NEW", 2)
+    ann = accounts.create_account("ann", "free")
+    maker = accounts.add_key(ann, "first")
+    accounts.revoke_key(accounts.add_key(ann, "second", by=maker).id)
+    with pytest.raises(TooManyKeys, match="2 API keys in the last 30 days"):
+        accounts.add_key(ann, "third", by=maker)
+    clock.now += NEW_DAYS * DAY
+    accounts.add_key(ann, "third", by=maker)
 
 
 def test_lists_come_in_pages(accounts: Accounts, clock: Clock) -> None:

@@ -1,0 +1,71 @@
+"""How accounts and keys are told, and what a key may be bound to, for admins and for who has an account."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from gateway.bodies.admin import KeyFields
+from gateway.bodies.shapes import refusal
+from shared.accounts import Account, Key
+from shared.catalog import Catalog
+from shared.errors import InvalidName, ModelNotFound, NotFound, UnknownTier
+from shared.tiers import Tier, Tiers
+
+T = TypeVar("T")
+
+
+def bounds_of(body: KeyFields, tier: str, catalog: Catalog, tiers: Tiers) -> dict[str, Any]:
+    """What a key of an account of this tier is to be bound to. Raises InvalidRequest."""
+    bounds = body.bounds
+    if bounds.get("models") is not None:
+        bounds["models"] = [_model(catalog, name, place) for place, name in enumerate(bounds["models"])]
+    for place, name in enumerate(bounds.get("tiers") or ()):
+        param = f"tiers[{place}]"
+        if not tiers.may_use(tier_of(tiers, tier), tier_of(tiers, name, param)):
+            raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
+    if bounds.get("expires") is not None and bounds["expires"] <= time.time():
+        raise refusal("expires", "should be in the future, in Unix seconds")
+    return bounds
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    return {"object": "account"} | asdict(account)
+
+
+def key_json(key: Key) -> dict[str, Any]:
+    """A key as it is listed: without its secret."""
+    limits = key.limits.model_dump() if key.limits else None
+    fields = {name: getattr(key, name) for name in Key.__dataclass_fields__}
+    return {"object": "key"} | fields | {"limits": limits}
+
+
+def _model(catalog: Catalog, name: str, place: int) -> str:
+    try:
+        return catalog.find(name).id
+    except ModelNotFound as error:
+        raise refusal(f"models[{place}]", str(error)) from None
+
+
+def tier_of(tiers: Tiers, name: str, param: str = "tier") -> Tier:
+    try:
+        return tiers.find(name)
+    except UnknownTier as error:
+        raise refusal(param, str(error)) from None
+
+
+@contextmanager
+def naming() -> Iterator[None]:
+    """What is no name is the mistake of a field."""
+    try:
+        yield
+    except InvalidName as error:
+        raise refusal("name", str(error)) from None
+
+
+def found(entry: T | None, what: str) -> T:
+    """It, if it is there. Raises NotFound."""
+    if entry is None:
+        raise NotFound(f"There is no {what} of this id.")
+    return entry
