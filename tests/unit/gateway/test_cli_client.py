@@ -127,6 +127,7 @@ def test_the_server_may_be_named_by_the_environment(
     monkeypatch.setenv("CROFAI_URL", server.url)
     monkeypatch.setenv("CROFAI_KEY", "sk-crof-x")
     monkeypatch.setenv("CROFAI_ADMIN_KEY", "sk-crof-y")
+    server.says("ok")
     runner.invoke(app, command)
     assert server.requests
 
