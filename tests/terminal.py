@@ -59,6 +59,13 @@ class Terminal:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
+    @property
+    def takes_lines(self) -> bool:
+        """Whether it gives what is typed line by line, as a shell wants it, and shows it."""
+        wanted = termios.ICANON | termios.ECHO
+        flags: int = termios.tcgetattr(self._master)[3]
+        return flags & wanted == wanted
+
     def until(self, text: str, *, after: int = 0) -> int:
         """Wait until this is there, behind so many characters; the place behind it."""
         deadline = time.monotonic() + PATIENCE

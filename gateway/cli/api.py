@@ -12,6 +12,9 @@ from gateway.cli.demo import demo_key_file
 from gateway.cli.failures import CommandFailed, NotReady
 from shared.settings import Settings
 
+AWAY = (502, 503, 504)
+"""What a proxy answers while there is no gateway behind it."""
+
 Url = Annotated[str | None, typer.Option(envvar="CROFAI_URL", help="The server; default: this machine's.")]
 Key = Annotated[
     str | None, typer.Option(envvar="CROFAI_KEY", help="The API key; default: this machine's demo key.")
@@ -59,6 +62,10 @@ def plain_errors(url: object) -> Iterator[None]:
         raise NotReady(f"no server answers at {url}. Start one with: crofai up") from None
     except httpx.TimeoutException:
         raise NotReady(f"the server at {url} took too long to answer. See: crofai models") from None
+    except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+        raise CommandFailed(f"{url}: {error}") from None
+    except httpx.TransportError as error:
+        raise NotReady(f"{url}: the connection broke: {error or type(error).__name__}") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise CommandFailed(f"{url}: {error or type(error).__name__}") from None
 
@@ -71,7 +78,10 @@ def check(response: httpx.Response) -> None:
     try:
         fail(response.json()["error"], response.status_code, response.headers.get("Retry-After", ""))
     except (ValueError, KeyError, TypeError):
-        raise CommandFailed(f"{response.url}: answered {response.status_code}; is it a crofai server?") from None
+        status = response.status_code
+        if status in AWAY:
+            raise NotReady(f"{response.url}: answered {status}; no gateway is there now", status=status) from None
+        raise CommandFailed(f"{response.url}: answered {status}; is it a crofai server?", status=status) from None
 
 
 def fail(error: dict[str, Any], status: int, again: str = "") -> NoReturn:

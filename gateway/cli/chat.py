@@ -109,8 +109,7 @@ def _question(words: list[str] | None, *, conversing: bool) -> str | None:
     parts = [" ".join(word for word in words if word != FROM_STDIN)]
     if FROM_STDIN in words:
         parts.append(sys.stdin.buffer.read().decode(errors="replace"))
-    # What a terminal gives may be no text at all; JSON takes text only.
-    asked = "\n\n".join(part.strip() for part in parts if part.strip()).encode(errors="replace").decode()
+    asked = "\n\n".join(part.strip() for part in parts if part.strip())
     if not asked:
         raise CommandFailed('there is no question: give one, as in: crofai chat "Why is the sky blue?"')
     return asked

@@ -10,16 +10,16 @@ import typer
 
 from gateway.cli import api
 from gateway.cli.failures import CommandFailed, NotReady
-from gateway.cli.plain import plain
 from shared.errors import CrofError
 from shared.settings import load_settings
 
 Kind = Literal["chat", "image"]
 MAKES = {"chat": "text", "image": "images"}
 WORTH = ("ready", "loading")
+STATES = (*WORTH, "draining", "cold")
 PATIENCE = 1.0  # seconds that a shell waits for names
 FIT = re.compile(r"[\w.:/@+-]+", re.ASCII)
-"""Names that a shell may be given: it may take anything else for a command."""
+"""Names that a shell may be given: it may take anything else for a command. So of states only ours."""
 
 
 def usual(client: httpx.Client, kind: Kind, asked: str | None = None) -> str:
@@ -72,7 +72,10 @@ def completing(kind: Kind) -> Callable[[typer.Context, str], list[tuple[str, str
             return []
         mine = [model for model in found if model["kind"] == kind]
         return [
-            (name, plain(str(model["state"]))) for model in mine for name in _names(model) if FIT.fullmatch(name)
+            (name, model["state"] if model["state"] in STATES else "")
+            for model in mine
+            for name in map(str, _names(model))
+            if FIT.fullmatch(name)
         ]
 
     return names

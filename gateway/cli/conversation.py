@@ -123,8 +123,9 @@ class Answer:
         if usage := data.get("usage"):
             self._usage, self._watch.tokens = usage, usage.get("completion_tokens")
         for choice in choices:
-            self._hear(choice.get("delta") or {})
-            self._reason = choice.get("finish_reason") or self._reason
+            if choice.get("index", 0) == 0:  # of several answers, the first
+                self._hear(choice)
+                self._reason = choice.get("finish_reason") or self._reason
 
     def broke(self) -> None:
         """The connection did."""
@@ -147,9 +148,11 @@ class Answer:
         """For people."""
         return f"{self._watch}{CUT_OFF if self._reason == 'length' else ''}"
 
-    def _hear(self, delta: dict[str, Any]) -> None:
-        thought = delta.get("reasoning") or delta.get("reasoning_content") or ""
-        text = delta.get("content") or ""
+    def _hear(self, choice: dict[str, Any]) -> None:
+        # A job that is resumed may have been asked for as a whole, or as a completion.
+        said = choice.get("delta") or choice.get("message") or {}
+        thought = said.get("reasoning") or said.get("reasoning_content") or ""
+        text = said.get("content") or choice.get("text") or ""
         if thought or text:
             self._watch.saw(time.monotonic())
         if thought:

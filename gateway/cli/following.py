@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 import typer
 
 from gateway.cli.failures import NotReady, Stopped
+from gateway.cli.gone import may_be_gone
 from gateway.cli.jobstream import WITHIN, Back, Begun, Event, JobStream, Lost, Waiting
 from gateway.cli.teller import Teller
 from shared.errors import CrofError
@@ -45,9 +46,14 @@ def follow(stream: JobStream, teller: Teller, reader: Reader, command: str) -> N
     try:
         _tell(stream, teller, reader)
     except KeyboardInterrupt:
-        teller.stopping()
-        halt = stream.stop()
-        teller.stopped(halt, stream.job, **reader.facts())
+
+        def stopping() -> None:
+            with may_be_gone():
+                teller.stopping()
+
+        halt = stream.stop(stopping)
+        with may_be_gone():
+            teller.stopped(halt, stream.job, **reader.facts())
         raise Stopped(halt.words) from None
     except CrofError as error:
         if isinstance(error, NotReady) and error.code == "lost" and stream.job:

@@ -1,5 +1,6 @@
 """`crofai jobs`: what was given up because it killed its workers."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,11 +43,14 @@ def list_jobs(
     with _failing(), client:
         letters = DeadLetters(client).all()
     if as_json:
-        print(msgspec.json.encode(letters).decode())
+        print(json.dumps(msgspec.to_builtins(letters)))
         return
     tables.show(
         ("id", "model", "account", "given up", "why"),
-        ((a.job.id, a.job.model, a.job.account, date(a.died), a.reason) for a in letters),
+        (
+            (*map(tables.cell, (a.job.id, a.job.model, a.job.account)), date(a.died), tables.cell(a.reason))
+            for a in letters
+        ),
     )
 
 
@@ -55,7 +59,7 @@ def show(job_id: Id) -> None:
     """One job, as JSON, with its request."""
     _, client = _redis()
     with _failing(), client:
-        print(msgspec.json.format(msgspec.json.encode(_find(client, job_id))).decode())
+        print(json.dumps(msgspec.to_builtins(_find(client, job_id)), indent=2))
 
 
 @app.command()

@@ -64,6 +64,16 @@ class Event:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How time goes by: `spread` gives a number between two."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    spread: Callable[[float, float], float] = random.uniform
+
+
+USUAL = Pace()
 Told = Begun | Waiting | Lost | Back | Event
 
 
@@ -104,13 +114,16 @@ class JobStream:
         *,
         job: str | None = None,
         is_last: Callable[[dict[str, Any]], bool] = lambda data: False,
+        pace: Pace = USUAL,
     ) -> None:
         self.job = job
         self.number = 0  # of the last event
         self._client = client
         self._path = path
-        self._body = body
+        # What a terminal gives may be no text at all; JSON takes text only.
+        self._body = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         self._is_last = is_last
+        self._pace = pace
         self._once = secrets.token_hex(16)
         self._whole = False
 
@@ -138,17 +151,17 @@ class JobStream:
             except (httpx.TransportError, CommandFailed) as error:
                 if self._whole:
                     return
-                if not self._goes_on(error):
+                if not self._goes_on(error, failures):
                     raise
-                since = since if failures else time.monotonic()
+                since = since if failures else self._pace.clock()
                 failures += 1
                 self._check_patience(failures, since, error)
                 yield Lost(failures)
-                time.sleep(_pause(failures))
+                self._pace.sleep(self._pause(failures))
 
-    def stop(self) -> Halt:
-        """End the job, and wait until its worker has let go of it."""
-        begun = time.monotonic()
+    def stop(self, waits: Callable[[], None] = lambda: None) -> Halt:
+        """End the job, and wait until its worker has let go of it. `waits` is called before that."""
+        begun = self._pace.clock()
         try:
             with api.plain_errors(self._client.base_url):
                 if self.job is None:
@@ -159,10 +172,11 @@ class JobStream:
                     self._cancel()
         except CommandFailed as error:
             return Halt(error=error)
+        waits()
         with suppress(CommandFailed), api.plain_errors(self._client.base_url):
             if self.job:
                 self._follow_to_end(begun + LETTING_GO)
-                took = time.monotonic() - begun
+                took = self._pace.clock() - begun
                 found: dict[str, Any] = api.data(self._client.get(f"/v1/jobs/{self.job}"))
                 return Halt(found if found["state"] in ENDED else None, took)
         return Halt()
@@ -180,7 +194,7 @@ class JobStream:
         """Read on to the job's end, but no longer than until then."""
         with suppress(CommandFailed), self._connected() as response:
             for _ in self._read(response):
-                if time.monotonic() > deadline:
+                if self._pace.clock() > deadline:
                     return
 
     @contextmanager
@@ -188,8 +202,8 @@ class JobStream:
         """The request; once there is a job, what follows of it."""
         headers = {"X-Resume-Within": str(WITHIN)}
         if self.job is None:
-            headers["Idempotency-Key"] = self._once
-            asking = self._client.stream("POST", self._path, json=self._body, headers=headers)
+            headers |= {"Idempotency-Key": self._once, "Content-Type": "application/json"}
+            asking = self._client.stream("POST", self._path, content=self._body, headers=headers)
         else:
             headers["Last-Event-ID"] = str(self.number)
             asking = self._client.stream("GET", f"/v1/jobs/{self.job}/events", headers=headers)
@@ -218,22 +232,28 @@ class JobStream:
                 yield from held
             held.clear()
 
-    def _goes_on(self, error: Exception) -> bool:
-        """Whether another connection may have what this one has not."""
+    def _goes_on(self, error: httpx.TransportError | CommandFailed, failures: int) -> bool:
+        """Whether another connection may have what this one has not. A server that never was there is not waited
+        for; one that has gone is."""
         if isinstance(error, httpx.TransportError):
-            return self.job is not None or not isinstance(error, UNSENT)
-        if not isinstance(error, CommandFailed):
-            return False
+            return self.job is not None or failures > 0 or not isinstance(error, UNSENT)
         status = error.status or 0
-        return error.code in TRY_ANOTHER or (self.job is not None and (status >= 500 or status == 429))
+        if self.job is None:
+            return error.code in TRY_ANOTHER or (error.code is None and status in api.AWAY)
+        return error.code in TRY_ANOTHER or status >= 500 or status == 429
 
     def _check_patience(self, failures: int, since: float, error: Exception) -> None:
         if self.job is None and failures >= FIRST_TRIES:
             raise error
-        if time.monotonic() - since > WITHIN:
+        if self._pace.clock() - since > WITHIN:
             raise NotReady(
                 f"{self._client.base_url} could not be reached for {WITHIN} s, so the answer is given up", "lost"
             ) from error
+
+    def _pause(self, failures: int) -> float:
+        """Seconds: longer each time, and never the same for all clients of a gateway that went."""
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
+        return longest * self._pace.spread(0.75, 1.25)
 
 
 def checked_id(job: str) -> str:
@@ -253,9 +273,3 @@ def _decoded(data: str, response: httpx.Response) -> dict[str, Any]:
     if error := said.get("error"):
         api.fail(error, 0)
     return said
-
-
-def _pause(failures: int) -> float:
-    """Seconds: longer each time, and never the same for all clients of a gateway that went."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
-    return longest * random.uniform(0.75, 1.25)

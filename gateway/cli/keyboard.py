@@ -6,6 +6,7 @@ import sys
 import termios
 import time
 import tty
+from contextlib import suppress
 from typing import Any
 
 
@@ -24,7 +25,8 @@ class Keyboard:
 
     def __exit__(self, *_: object) -> None:
         if self._stdin is not None:
-            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._before)
+            with suppress(termios.error):  # the terminal may be gone
+                termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._before)
 
     def pressed(self, keys: str, within: float) -> bool:
         """Whether one of these is pressed in so many seconds."""

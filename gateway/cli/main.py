@@ -23,6 +23,7 @@ from gateway.cli import (
     usage,
 )
 from gateway.cli.failures import STATUSES
+from gateway.cli.gone import may_be_gone
 from gateway.cli.plain import plain
 from shared.errors import CrofError
 from shared.settings import misspelt
@@ -38,7 +39,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except CrofError as error:
-            print(f"crofai: {plain(str(error))}", file=sys.stderr)
+            with may_be_gone():
+                print(f"crofai: {plain(str(error))}", file=sys.stderr, flush=True)
             raise typer.Exit(getattr(error, "exit_status", 1)) from None
 
 

@@ -76,7 +76,7 @@ class Session:
         if not text.strip():
             return
         if not text.startswith("/"):
-            self._conversation.ask(text.strip().encode(errors="replace").decode())
+            self._conversation.ask(text.strip())
             return
         name, _, rest = text[1:].partition(" ")
         if name not in self._commands:
@@ -105,12 +105,16 @@ class Session:
     def _save(self, name: str) -> None:
         if not name:
             raise CommandFailed("/save: needs a file's name, as in: /save talk.md")
-        messages, path = self._conversation.messages, Path(name).expanduser()
+        messages = self._conversation.messages
+        try:
+            path = Path(name).expanduser()
+        except RuntimeError:
+            raise CommandFailed(f"{name}: there is no user of this name; give another file") from None
         if path.suffix == ".json":
             text = json.dumps(messages, indent=2, ensure_ascii=False) + "\n"
         else:
             text = "\n".join(f"## {message['role']}\n\n{message['content']}\n" for message in messages)
-        picture_files.write(path, text.encode(), force=False)
+        picture_files.write(path, text.encode(errors="replace"), force=False)
         self._tell(f"written: {path}")
 
     def _image(self, prompt: str) -> None:

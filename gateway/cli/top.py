@@ -15,6 +15,7 @@ from gateway.cli import tables
 from gateway.cli.admin import connect
 from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed, NotReady
+from gateway.cli.following import told_to_end
 from gateway.cli.keyboard import Keyboard
 from gateway.cli.units import seconds
 
@@ -55,7 +56,8 @@ def top(
 
         looks = 1 if once else watch
         if looks is None and sys.stdout.isatty() and not as_json:
-            _follow(look, interval, every)
+            with told_to_end():
+                _follow(look, interval, every)
         else:
             show = _print_json if as_json else lambda pools: tables.show(COLUMNS, _rows(pools, every))
             _repeat(look, 1 if looks is None else looks, interval, show)

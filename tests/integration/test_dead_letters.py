@@ -1,5 +1,6 @@
 """Jobs that were given up, run again: the letter is there or the job is, and never both, whatever happens."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,6 +82,24 @@ def test_a_repeated_call_changes_nothing(valkey: "redis.Redis", letters: DeadLet
         assert retry(valkey, text=text).refusal == ""
     assert valkey.zrange(keys.open_jobs("m"), 0, -1) == [b"job_9"]
     assert left(letters) == ["job_2"]
+
+
+def test_what_a_stranger_has_asked_cannot_control_the_terminal(
+    valkey_server: Valkey, valkey: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROFAI_REDIS_URL", valkey_server.url)
+    hostile = "\x1b[2J\x7f\x9b31m\u202egnp"
+    job = make_job("job_3", body={"prompt": hostile}, model=f"[red]{hostile}", account=hostile)
+    valkey.lpush(keys.DEAD, DeadLetter(job=job, reason=hostile, died=time.time()).encode())
+
+    def jobs(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["jobs", *arguments])
+        assert (result.exit_code, set(result.stdout) & set("\x1b\x7f\x9b\u202e")) == (0, set())
+        return result.stdout
+
+    assert json.loads(jobs("show", "job_3"))["job"]["body"] == {"prompt": hostile}
+    assert [letter["reason"] for letter in json.loads(jobs("list", "--json"))] == [hostile]
+    assert "[red]␛[2J␡<009B>31m<202E>gnp" in jobs("list")
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,25 @@ def test_programs_are_told_what_was_stopped(running: Cluster, env: dict[str, str
     wait_for(lambda: is_free(running), 20, "the slot to be free")
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["people", "programs"])
+def test_ctrl_c_ends_a_pipeline_and_the_job_too(running: Cluster, env: dict[str, str], options: list[str]) -> None:
+    command = [*CROFAI, "chat", *options, "--model", "slow", LONG]
+    chat = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert chat.stdout and chat.stderr
+    read = ""
+    while "w2" not in read:
+        read += chat.stdout.read(1)
+    wait_for(lambda: not is_free(running), 20, "the worker to say that it works")
+    chat.send_signal(signal.SIGSTOP)  # so that the reader is gone first
+    chat.stdout.close()
+    chat.send_signal(signal.SIGINT)
+    chat.send_signal(signal.SIGCONT)
+    assert chat.wait(30) == 130
+    assert re.fullmatch(r"crofai: stopped; the slot is free again, .* after Ctrl-C\n", chat.stderr.read())
+    chat.stderr.close()
+    wait_for(lambda: is_free(running), 20, "the slot to be free")
+
+
 def test_who_waits_is_told_where_and_may_leave(running: Cluster, env: dict[str, str]) -> None:
     with (
         streams(running, "slow", LONG, 4, max_tokens=120),
@@ -286,6 +305,7 @@ def test_commands(running: Cluster, env: dict[str, str], tmp_path: Path) -> None
         say("echo hello", "\rhello\r\n")
         say(f"/save {file}", "written")
         say(f"/save {file}", "is there already")
+        say("/save ~no.such.user/x", "~no.such.user/x: there is no user of this name")
         say("/clear", "forgotten")
         terminal.type("/quit\r")
         assert terminal.end() == 0
@@ -369,6 +389,22 @@ def test_another_terminal_goes_on_with_what_was_cut_off(env: dict[str, str]) -> 
     wrong = piped("image", "--resume", found[1], env=env)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "crofai chat --resume" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "echo four words come back"}]}),
+        ("/v1/completions", {"prompt": "echo four words come back"}),
+    ],
+)
+def test_what_was_asked_for_as_a_whole_can_be_resumed(
+    running: Cluster, env: dict[str, str], path: str, asked: dict[str, Any]
+) -> None:
+    headers = {"Authorization": f"Bearer {env['CROFAI_KEY']}"}
+    answer = requests.post(running.url + path, json={"model": "fast"} | asked, headers=headers, timeout=30)
+    done = piped("chat", "--resume", answer.headers["X-Job-Id"], env=env)
+    assert (done.returncode, done.stdout) == (0, "four words come back\n")
 
 
 def test_a_reader_that_leaves_ends_the_job(running: Cluster, env: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,20 @@ def test_on_a_terminal_it_goes_on_until_q(running: Cluster) -> None:
         screen.type("q")
         assert screen.end() == 0
     assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l"), "the cursor is there again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_leaves_the_terminal_as_it_was(running: Cluster, number: int) -> None:
+    env = {"PATH": os.environ["PATH"], "CROFAI_URL": running.url, **running.env}
+    with terminal.crofai("top", "--all", env=env) as screen:
+        screen.until("q ends")
+        assert not screen.takes_lines
+        screen.signal(number)
+        assert screen.end() == 128 + number
+        assert screen.takes_lines
+    for on, off in (("\x1b[?25l", "\x1b[?25h"), ("\x1b[?1049h", "\x1b[?1049l")):
+        assert screen.text.rindex(off) > screen.text.rindex(on)
+    assert screen.text.endswith("crofai: told to end\r\n")
 
 
 def test_a_terminal_tells_that_the_gateway_went_away(tmp_path: Path) -> None:

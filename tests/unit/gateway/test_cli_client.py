@@ -1,5 +1,6 @@
 """`crofai models`, `crofai chat` and `crofai image` against a server that says what the test wants."""
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -7,11 +8,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway.cli.conversation import Stopwatch
+from gateway.cli import api
+from gateway.cli.conversation import Conversation, Stopwatch
+from gateway.cli.failures import CommandFailed
 from gateway.cli.main import app
+from gateway.cli.screen import Screen
+from gateway.cli.session import Session
+from gateway.cli.teller import ForPeople
 
 runner = CliRunner()
 
@@ -120,6 +127,7 @@ def test_the_server_may_be_named_by_the_environment(
     monkeypatch.setenv("CROFAI_URL", server.url)
     monkeypatch.setenv("CROFAI_KEY", "sk-crof-x")
     monkeypatch.setenv("CROFAI_ADMIN_KEY", "sk-crof-y")
+    server.says("ok")
     runner.invoke(app, command)
     assert server.requests
 
@@ -308,7 +316,82 @@ def test_a_key_that_cannot_be_sent_is_said_in_one_line(server: Server, key: str)
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [{"message": {"role": "assistant", "content": "Paris."}}, {"text": "Paris."}],
+    ids=["chat", "completion"],
+)
+def test_an_answer_that_was_asked_for_as_a_whole_is_resumed(server: Server, choice: dict[str, Any]) -> None:
+    choices = [{"index": 0, "finish_reason": "stop"} | choice, {"index": 1} | choice]
+    whole = {"model": "llama3", "choices": choices, "usage": {"completion_tokens": 2}}
+    server.body = f"id: 1\ndata: {json.dumps(whole)}\n\ndata: [DONE]\n\n".encode()
+    command = ["chat", "--resume", JOB, "--url", server.url, "--key", "k"]
+    assert runner.invoke(app, command).stdout == "Paris.\n"
+    done = json.loads(runner.invoke(app, [*command, "--json"]).stdout.splitlines()[-1])
+    assert (done["text"], done["finish_reason"], done["usage"]) == ("Paris.", "stop", {"completion_tokens": 2})
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_a_gateway_exits_with_3(server: Server, status: int) -> None:
+    server.status, server.body = status, b"<html>Bad gateway</html>"
+    result = models(server)
+    words = f"crofai: {server.url}/v1/models: answered {status}; no gateway is there now\n"
+    assert (result.exit_code, result.stderr) == (3, words)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_status"),
+    [
+        (httpx.ReadError(""), 3),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), 3),
+        (httpx.ReadTimeout(""), 3),
+        (httpx.UnsupportedProtocol("no"), 1),
+        (httpx.DecodingError("no"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_connection_that_breaks_is_a_server_that_is_not_ready(error: httpx.HTTPError, exit_status: int) -> None:
+    with pytest.raises(CommandFailed) as raised, api.plain_errors("http://x"):
+        raise error
+    assert raised.value.exit_status == exit_status
+
+
+def test_a_shell_is_given_no_words_of_a_server(server: Server) -> None:
+    hostile = "x'; touch pwned; '"
+    server.models = [LLAMA, LLAMA | {"id": "other", "aliases": ["$(id)", hostile], "state": hostile}]
+    asks = {"_CROFAI_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "crofai chat --model "}
+    result = runner.invoke(app, [], env=asks | {"CROFAI_URL": server.url}, prog_name="crofai")
+    assert result.stdout.split() == [
+        "_arguments",
+        "'*:",
+        ':(("llama3":"ready"',
+        '"Llama3-8b":"ready"',
+        '"other"))\'',
+    ]
+
+
 def test_what_is_no_text_is_asked_all_the_same(server: Server) -> None:
     server.says("ok")
     assert chat(server, "caf\udce9").stdout == "ok\n"
     assert server.requests[0][2]["messages"] == [{"role": "user", "content": "caf?"}]
+    options = ["--system", "\udce9", "--stop", "\udce9", "--reasoning-effort", "\udce9"]
+    assert chat(server, *options, "hi").stdout == "ok\n"
+    assert server.requests[1][2]["messages"][0] == {"role": "system", "content": "?"}
+
+
+def test_a_conversation_of_what_is_no_text_is_saved(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.says("half @ of one")
+    server.body = server.body.replace(b"@", rb"\ud83d")
+    lines = iter(["/system caf\udce9", "hi\udce9", "hi", f"/save {tmp_path / 'talk.md'}", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda *_: next(lines))
+    screen = Screen(err=io.StringIO())
+    with api.client(server.url, "k") as client:
+        conversation = Conversation(client, ForPeople(screen), system=None, parameters={})
+        conversation.model = "llama3"
+        Session(client, conversation, screen).run()
+    answer = "## assistant\n\nhalf ? of one\n"
+    parts = ["## system\n\ncaf?\n", "## user\n\nhi?\n", answer, "## user\n\nhi\n", answer]
+    assert (tmp_path / "talk.md").read_text() == "\n".join(parts)
+    assert server.requests[1][2]["messages"][2] == {"role": "assistant", "content": "half ? of one"}
