@@ -159,6 +159,18 @@ def test_a_page_that_is_come_back_to_has_the_key(browser: Any, simulated: Cluste
         expect(shown.locator(CODES).first).to_contain_text(KEY)
 
 
+def test_a_page_that_was_kept_whole_forgets_the_key_of_who_signed_out_elsewhere(
+    browser: Any, simulated: Cluster
+) -> None:
+    with opened(browser, simulated.url) as shown:
+        shown.get_by_label("API key").fill(KEY)
+        expect(shown.locator("#first code").first).to_contain_text(KEY)
+        shown.evaluate("sessionStorage.clear()")
+        shown.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        expect(shown.get_by_label("API key")).to_have_value("")
+        expect(shown.locator("#first code").first).to_contain_text("YOUR_KEY")
+
+
 # ---- the examples
 
 
