@@ -12,7 +12,7 @@ from gateway.site import PAGES, WEB, Site
 SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
 POLICY = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PICTURES = {
-    "/playground": "img-src 'self' blob: data:",  # images are made there, and shown from memory
+    "/playground": "img-src 'self' blob:",  # images are made there, and shown from memory
     "/reference": "img-src 'self' data:",  # Swagger UI's style sheet has its icons inside
 }
 HEADERS = {

@@ -1,8 +1,8 @@
 /* What admins see: the pools, all accounts, the tiers, the jobs that were given up, and a plan of replicas. */
 
 import { askIfSure, ask, attempt, limitsTold, press } from "./dashboard-desk.js";
-import { announce, byId, duration, element, number } from "./lib/dom.js";
-import { cell, numberCell, row, rowButton, time } from "./lib/tables.js";
+import { announce, byId, duration, element, number, setText } from "./lib/dom.js";
+import { cell, changeRows, nameButton, numberCell, renew, row, rowButton, rowOf, showMore, time } from "./lib/tables.js";
 
 const PAGE = 50;
 const PLAN_MS = 90_000; // it may be computed for a minute
@@ -13,6 +13,7 @@ export class Admin {
   #tiers = [];
   #accounts = [];
   #letters = [];
+  #planNote = [...byId("plan-note").childNodes];
 
   constructor() {
     byId("accounts-more").addEventListener("click", () =>
@@ -28,18 +29,17 @@ export class Admin {
   async show(account) {
     this.#own = account.id;
     await attempt(byId("tiers-status"), () => this.#loadTiers());
-    await Promise.all([
-      this.showPools(),
-      attempt(byId("accounts-status"), () => this.#loadAccounts(true)),
-      attempt(byId("letters-status"), () => this.#loadLetters(true)),
-    ]);
+    const pools = this.showPools();
+    await attempt(byId("accounts-status"), () => this.#loadAccounts(true)); // whose names the letters have
+    await attempt(byId("letters-status"), () => this.#loadLetters(true));
+    await pools;
   }
 
   async showPools() {
     await attempt(byId("pools-status"), async () => {
       const { data } = await ask("/v1/admin/pools");
       const sorted = data.toSorted((one, other) => rank(one) - rank(other)); // within a state, as the catalogue has them
-      byId("pool-rows").replaceChildren(...sorted.map(poolRow));
+      renew(byId("pool-rows"), sorted.map(poolRow));
     });
   }
 
@@ -47,6 +47,7 @@ export class Admin {
     [this.#tiers, this.#accounts, this.#letters] = [[], [], []];
     for (const id of ["pool-rows", "account-rows", "tier-rows", "letter-rows", "plan-rows"]) byId(id).replaceChildren();
     for (const id of ["accounts-more", "letters-more"]) byId(id).hidden = true;
+    byId("plan-note").replaceChildren(...this.#planNote);
   }
 
   /* ---- tiers and accounts ---- */
@@ -59,21 +60,26 @@ export class Admin {
   async #loadAccounts(anew) {
     const page = await ask(pageAfter("/v1/admin/accounts", anew ? [] : this.#accounts));
     this.#accounts = anew ? page.data : [...this.#accounts, ...page.data];
-    byId("accounts-more").hidden = !page.has_more;
+    showMore(byId("accounts-more"), page.has_more);
     byId("account-rows").replaceChildren(...this.#accounts.map((account) => this.#accountRow(account)));
+    this.#fillLetters();
   }
 
   #accountRow(account) {
-    const suspended = account.suspended !== null;
-    const actions = account.id === this.#own ? [] : [
-      rowButton(suspended ? "Resume" : "Suspend", account.name, (button) => this.#suspend(account, !suspended, button)),
-    ];
-    return row(account.id,
-      cell("", element("strong", {}, account.name), element("small", {}, element("code", {}, account.id))),
+    const { id, name, created } = account;
+    const suspend = rowButton("Suspend", name, (button) => this.#suspend(id, button));
+    const made = row(id,
+      cell("", element("strong", {}, name), element("small", {}, element("code", {}, id))),
       cell("Tier", this.#tierChoice(account)),
-      cell("Since", time(account.created)),
-      cell("", element("span", { class: "state", "data-state": suspended ? "cold" : "ready" }, suspended ? "suspended" : "active")),
-      cell("", element("div", { class: "actions" }, ...actions)));
+      cell("Since", time(created)),
+      cell("", element("span", { class: "state" })),
+      cell("", element("div", { class: "actions" }, ...(id === this.#own ? [] : [suspend]))));
+    showAccount(made, account);
+    return made;
+  }
+
+  #account(id) {
+    return this.#accounts.find((each) => each.id === id);
   }
 
   #tierChoice(account) {
@@ -82,32 +88,37 @@ export class Admin {
     if (!names.includes(account.tier)) options.unshift(element("option", { value: account.tier, disabled: true }, `${account.tier} (gone)`));
     const select = element("select", { class: "small", "aria-label": `Tier of ${account.name}` }, ...options);
     select.value = account.tier;
-    select.addEventListener("change", async () => {
+    const showDifference = () => set.setAttribute("aria-disabled", String(select.value === this.#account(account.id)?.tier));
+    // Arrow keys change a closed choice at once: it takes a button to mean it.
+    const set = rowButton("Set", `the tier of ${account.name}`, async () => {
       const tier = select.value;
-      const done = await attempt(byId("accounts-status"), () => this.#change(account, { tier }), `${account.name} is of the tier ${tier} now.`);
-      if (!done) select.value = account.tier;
+      await press(set, byId("accounts-status"), () => this.#change(account, { tier }), `${account.name} is of the tier ${tier} now.`);
+      showDifference();
     });
-    return select;
+    select.addEventListener("change", showDifference);
+    set.setAttribute("aria-disabled", "true");
+    return element("div", { class: "actions" }, select, set);
   }
 
-  #suspend(account, suspended, button) {
-    if (!suspended) {
-      press(button, byId("accounts-status"), () => this.#change(account, { suspended }), `${account.name} is active again.`);
+  #suspend(id, button) {
+    const account = this.#account(id);
+    if (account.suspended !== null) {
+      press(button, byId("accounts-status"), () => this.#change(account, { suspended: false }), `${account.name} is active again.`);
       return;
     }
     askIfSure({
       title: `Suspend ${account.name}?`,
       text: "Within a second all its keys are refused, until it is resumed. What has begun runs to its end.",
       action: "Suspend",
-      work: () => this.#change(account, { suspended }),
+      work: () => this.#change(account, { suspended: true }),
     });
   }
 
   async #change(account, body) {
     const changed = await ask(`/v1/admin/accounts/${encodeURIComponent(account.id)}`, { method: "PATCH", body });
     this.#accounts = this.#accounts.map((each) => (each.id === changed.id ? changed : each));
-    const old = [...byId("account-rows").rows].find((each) => each.dataset.id === changed.id);
-    old?.replaceWith(this.#accountRow(changed));
+    const shown = rowOf(byId("account-rows"), changed.id);
+    if (shown) showAccount(shown, changed);
   }
 
   /* ---- jobs that were given up ---- */
@@ -115,17 +126,23 @@ export class Admin {
   async #loadLetters(anew) {
     const page = await ask(pageAfter("/v1/admin/dead-letters", anew ? [] : this.#letters));
     this.#letters = anew ? page.data : [...this.#letters, ...page.data];
-    byId("letters-more").hidden = !page.has_more;
-    byId("letter-rows").replaceChildren(...this.#letters.map((letter) => this.#letterRow(letter)));
-    byId("letters-note").textContent = this.#letters.length ? "Jobs that killed their workers." : "No job was given up.";
+    showMore(byId("letters-more"), page.has_more);
+    this.#fillLetters();
+  }
+
+  #fillLetters() {
+    changeRows(byId("letter-rows"), () =>
+      byId("letter-rows").replaceChildren(...this.#letters.map((letter) => this.#letterRow(letter))));
+    const none = !this.#letters.length && byId("letters-more").hidden;
+    setText(byId("letters-note"), none ? "No job was given up." : "Jobs that killed their workers.");
   }
 
   #letterRow(letter) {
-    const account = this.#accounts.find(({ id }) => id === letter.account)?.name ?? letter.account;
+    const account = this.#account(letter.account)?.name ?? letter.account;
     const path = `/v1/admin/dead-letters/${encodeURIComponent(letter.id)}`;
     const gone = () => {
       this.#letters = this.#letters.filter(({ id }) => id !== letter.id);
-      [...byId("letter-rows").rows].find((each) => each.dataset.id === letter.id)?.remove();
+      this.#fillLetters();
     };
     const again = (button) => press(button, byId("letters-status"), async () => {
       const { job } = await ask(`${path}/retry`, { method: "POST" });
@@ -153,6 +170,15 @@ export class Admin {
 
 function pageAfter(path, known) {
   return `${path}?limit=${PAGE}${known.length ? `&after=${encodeURIComponent(known.at(-1).id)}` : ""}`;
+}
+
+/** What may change of an account is changed in its row. */
+function showAccount(shown, { name, suspended }) {
+  const state = shown.querySelector(".state");
+  state.dataset.state = suspended === null ? "ready" : "cold";
+  setText(state, suspended === null ? "active" : "suspended");
+  const button = shown.querySelector(":is([data-name=Suspend], [data-name=Resume])");
+  if (button) nameButton(button, suspended === null ? "Suspend" : "Resume", name);
 }
 
 /** The place of its state among STATES: that of its best worker. */

@@ -4,6 +4,7 @@ import { call } from "./lib/api.js";
 import { byId } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
 import { readKey } from "./lib/session.js";
+import { placeOf } from "./lib/tables.js";
 
 const ENDED = new Set(["invalid_key", "account_suspended"]);
 const FORCED = "last_admin_key";
@@ -86,6 +87,7 @@ export function askIfSure({ title, text, action, work }) {
     });
     if (done) byId("sure-dialog").close();
   };
+  byId("sure-dialog").addEventListener("close", placeOf(document.activeElement), { once: true });
   byId("sure-dialog").showModal();
   byId("sure-cancel").focus();
 }
@@ -93,6 +95,12 @@ export function askIfSure({ title, text, action, work }) {
 export function arrangeSure() {
   byId("sure-do").addEventListener("click", () => doIt());
   byId("sure-cancel").addEventListener("click", () => byId("sure-dialog").close());
+}
+
+/** What was asked last is nothing for who comes next. */
+export function forgetSure() {
+  doIt = async () => {};
+  for (const part of ["sure-title", "sure-text", "sure-do"]) byId(part).textContent = "";
 }
 
 /** No dialog may be over the way in, but for a secret's, which is shown nowhere else and closed by who has copied it. */

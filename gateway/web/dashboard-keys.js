@@ -3,13 +3,12 @@
 import { askIfSure, ask, attempt, end, LIMITS, limitName, limitsTold, press } from "./dashboard-desk.js";
 import { announce, byId, copyButton, element } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
-import { cell, row, rowButton, time } from "./lib/tables.js";
+import { cell, changeRows, placeOf, row, rowButton, time } from "./lib/tables.js";
 
-const PAGE = 100;
+const PAGE = 1000; // as many as the API gives at once
 
 export class Keys {
   #keys = [];
-  #more = false;
   #old = false; // whether those that have ended are shown
   #own = null; // the id of the key that is signed in with
   #changed = null; // the key that the dialog changes; null while it makes one
@@ -26,7 +25,6 @@ export class Keys {
     }
     byId("secret-copy").append(copyButton(() => byId("secret").textContent, "Copy the key"));
     byId("new-key").addEventListener("click", () => this.#open(null));
-    byId("keys-more").addEventListener("click", () => press(byId("keys-more"), byId("keys-status"), () => this.#load(false)));
     byId("keys-old").addEventListener("click", () => this.#showOld());
     byId("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -35,12 +33,15 @@ export class Keys {
     byId("key-cancel").addEventListener("click", () => byId("key-dialog").close());
     byId("secret-done").addEventListener("click", () => byId("secret-dialog").close());
     byId("secret-dialog").addEventListener("cancel", (event) => event.preventDefault());
+    byId("secret-dialog").addEventListener("keydown", (event) => {
+      if (event.key === "Escape") event.preventDefault(); // some browsers let a dialog refuse to go only once
+    });
     byId("secret-dialog").addEventListener("close", () => { byId("secret").textContent = ""; });
   }
 
   async show(account) {
     this.#own = account.key.id;
-    await attempt(byId("keys-status"), () => this.#load(true));
+    await attempt(byId("keys-status"), () => this.#load());
     if (this.#wasOpen) byId("key-dialog").showModal();
     this.#wasOpen = false;
   }
@@ -55,22 +56,27 @@ export class Keys {
     this.#wasOpen = false;
     this.#changed = null;
     byId("key-form").reset();
+    byId("key-dialog-title").textContent = "";
     byId("key-rows").replaceChildren();
     byId("secret").textContent = "";
   }
 
-  async #load(anew) {
-    const after = anew || !this.#keys.length ? "" : `&after=${encodeURIComponent(this.#keys.at(-1).id)}`;
-    const page = await ask(`/v1/keys?limit=${PAGE}${after}`);
-    this.#keys = anew ? page.data : [...this.#keys, ...page.data];
-    this.#more = page.has_more;
+  /** All of them: the API has the oldest first, and who looks for a key mostly looks for a new one. */
+  async #load() {
+    const keys = [];
+    for (let more = true; more;) {
+      const after = keys.length ? `&after=${encodeURIComponent(keys.at(-1).id)}` : "";
+      const page = await ask(`/v1/keys?limit=${PAGE}${after}`);
+      keys.push(...page.data);
+      more = page.has_more;
+    }
+    this.#keys = keys.reverse().sort((one, other) => ended(one) - ended(other));
     this.#fill();
   }
 
   #fill() {
     const shown = this.#keys.filter((key) => this.#old || !ended(key));
-    byId("key-rows").replaceChildren(...shown.toReversed().map((key) => this.#row(key)));
-    byId("keys-more").hidden = !this.#more;
+    changeRows(byId("key-rows"), () => byId("key-rows").replaceChildren(...shown.map((key) => this.#row(key))));
     byId("keys-old").hidden = !this.#keys.some(ended);
     this.#told(new Map(this.#keys.map(({ id, name }) => [id, name])));
   }
@@ -117,6 +123,7 @@ export class Keys {
     byId("key-save").textContent = key ? "Save" : "Create";
     if (other || key) this.#write(key); // what was typed for a new key, and not sent, is still there
     showStatus(byId("key-status"), "");
+    byId("key-dialog").addEventListener("close", placeOf(document.activeElement), { once: true });
     byId("key-dialog").showModal();
   }
 
@@ -143,7 +150,7 @@ export class Keys {
       byId("key-dialog").close();
       this.#changed = null;
       byId("key-form").reset();
-      await attempt(byId("keys-status"), () => this.#load(true));
+      await attempt(byId("keys-status"), () => this.#load());
     });
   }
 
@@ -166,7 +173,7 @@ export class Keys {
           return;
         }
         announce("The key is revoked.");
-        await attempt(byId("keys-status"), () => this.#load(true));
+        await attempt(byId("keys-status"), () => this.#load());
       },
     });
   }

@@ -2,7 +2,7 @@
 
 import { ask, attempt, press } from "./dashboard-desk.js";
 import { chart } from "./lib/chart.js";
-import { byId, duration, element, number } from "./lib/dom.js";
+import { byId, duration, element, number, setText } from "./lib/dom.js";
 import { cell, numberCell, row, time } from "./lib/tables.js";
 
 const DAY_MS = 86_400_000;
@@ -58,9 +58,10 @@ export class Usage {
 
   #draw() {
     const [by, { what }] = [this.#by, this.#shown];
-    const points = this.#sums.map((sum) => ({
-      day: sum.day, name: by === "key" ? sum.key_name ?? sum.key : sum.model, value: WORTH[what](sum),
-    }));
+    const points = this.#sums.map((sum) => {
+      const id = by === "key" ? sum.key : sum.model;
+      return { day: sum.day, id, name: by === "key" ? sum.key_name ?? id : id, value: WORTH[what](sum) };
+    });
     if (this.#days.length) byId("chart").replaceChildren(...chart({ days: this.#days, points, what, by }).filter(Boolean));
   }
 
@@ -78,11 +79,15 @@ export class Requests {
   #rows = [];
   #before = []; // the ids after which the pages before this one began
   #after = null;
+  #more = false; // whether there are older ones
   #names = new Map();
 
   constructor() {
     const status = byId("requests-status");
-    const go = (button, step) => byId(button).addEventListener("click", () => press(byId(button), status, step));
+    const go = (button, step) => byId(button).addEventListener("click", async () => {
+      await press(byId(button), status, step);
+      this.#showEnds();
+    });
     go("older", () => this.#load([...this.#before, this.#after], this.#rows.at(-1)?.id ?? null));
     go("newer", () => this.#load(this.#before.slice(0, -1), this.#before.at(-1) ?? null));
     go("requests-again", () => this.#load([], null));
@@ -95,8 +100,12 @@ export class Requests {
 
   clear() {
     this.#rows = [];
+    this.#before = [];
+    this.#after = null;
+    this.#more = false;
     this.#names = new Map();
-    byId("request-rows").replaceChildren();
+    this.#fill();
+    this.#showEnds();
   }
 
   /** The names of keys by their ids. */
@@ -110,9 +119,15 @@ export class Requests {
     this.#rows = page.data;
     this.#before = before;
     this.#after = after;
-    byId("older").disabled = !page.has_more;
-    byId("newer").disabled = !before.length;
+    this.#more = page.has_more;
     this.#fill();
+    this.#showEnds();
+  }
+
+  /** Who is at a button stays there, even if it leads no further. */
+  #showEnds() {
+    byId("older").setAttribute("aria-disabled", String(!this.#more));
+    byId("newer").setAttribute("aria-disabled", String(!this.#before.length));
   }
 
   #fill() {
@@ -146,7 +161,7 @@ export async function showToday() {
   const [, query] = span(1);
   const { data } = await ask(`/v1/usage?by=model&${query}`);
   for (const name of ["requests", "prompt_tokens", "completion_tokens", "images", "units"]) {
-    byId(`today-${name}`).textContent = number(data.reduce((sum, each) => sum + each[name], 0));
+    setText(byId(`today-${name}`), number(data.reduce((sum, each) => sum + each[name], 0)));
   }
 }
 

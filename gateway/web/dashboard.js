@@ -3,18 +3,20 @@
    A plain client of the public API. The key is in sessionStorage alone, and goes into headers, never into an address. */
 
 import { Admin } from "./dashboard-admin.js";
-import { arrangeSure, ask, attempt, closeDialogs, LIMITS, limitName, onEnd } from "./dashboard-desk.js";
+import { arrangeSure, ask, attempt, closeDialogs, forgetSure, LIMITS, limitName, onEnd } from "./dashboard-desk.js";
 import { Keys } from "./dashboard-keys.js";
 import { Requests, showToday, Usage } from "./dashboard-usage.js";
 import { call } from "./lib/api.js";
 import { arrangeTabs, byId, element, number } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
 import { keepKey, readKey } from "./lib/session.js";
+import { renew } from "./lib/tables.js";
 
 const REFRESH_MS = 10_000;
 const ENTERING = "#enter";
 
 let account = null; // who is signed in, or was last
+let used = ""; // the key that they have signed in with
 let timer = 0;
 let entering = false;
 const requests = new Requests();
@@ -35,6 +37,7 @@ function start() {
     forget();
   });
   document.addEventListener("visibilitychange", refreshSoon);
+  addEventListener("pageshow", ({ persisted }) => persisted && comeBack());
   if (readKey()) enter(readKey());
   else showDoor("");
 }
@@ -54,6 +57,7 @@ async function enter(key) {
     keepKey(key);
     byId("key").value = "";
     if (account && account.id !== found.id) forget();
+    used = key;
     showBoard(found);
   } catch (error) {
     if (error.sentence === undefined) throw error;
@@ -65,21 +69,33 @@ async function enter(key) {
   }
 }
 
-function leave(sentence) {
+function leave(sentence, next = "") {
   clearTimeout(timer);
   keys.pause();
   closeDialogs();
-  keepKey("");
+  keepKey(next);
   showDoor(sentence);
+}
+
+/** On another page somebody may have signed out, or in, before this one was come back to. */
+function comeBack() {
+  if (readKey() === used) return;
+  leave("", readKey());
+  forget();
+  byId("secret-dialog").close();
+  if (readKey()) enter(readKey());
 }
 
 /** Nothing of an account is left for who comes next. */
 function forget() {
   account = null;
+  used = "";
   for (const part of [keys, usage, requests, admin]) part.clear();
+  forgetSure();
   for (const form of document.querySelectorAll("#board form")) form.reset();
+  for (const said of document.querySelectorAll(".status")) showStatus(said, "");
   byId("limits").replaceChildren();
-  byId("who").textContent = "";
+  for (const id of ["who", "announce"]) byId(id).textContent = "";
   for (const value of document.querySelectorAll("[id^=today-]:is(dd)")) value.textContent = "–";
 }
 
@@ -121,16 +137,16 @@ function showBoard(found) {
 
 function showAccount(found) {
   account = found;
-  byId("who").replaceChildren(
-    element("strong", {}, found.name), `, ${found.tier}`, element("small", {}, `signed in with the key ${found.key.name}`));
-  const groups = [group("Of the account", found.limits)];
-  if (found.key_limits) groups.push(group("Of the key that you are signed in with", found.key_limits));
-  byId("limits").replaceChildren(...groups);
+  renew(byId("who"), [element("span", { "data-id": found.id },
+    element("strong", {}, found.name), `, ${found.tier}`, element("small", {}, `signed in with the key ${found.key.name}`))]);
+  const groups = [group("account", "Of the account", found.limits)];
+  if (found.key_limits) groups.push(group("key", "Of the key that you are signed in with", found.key_limits));
+  renew(byId("limits"), groups);
 }
 
-function group(title, limits) {
+function group(id, title, limits) {
   const bounded = LIMITS.map((name) => [name, limits[name]]).filter(([, { limit }]) => limit !== null);
-  return element("div", {}, element("h3", {}, title),
+  return element("div", { "data-id": id }, element("h3", {}, title),
     bounded.length ? element("ul", { class: "bounds" }, ...bounded.map(bar)) : element("p", { class: "note" }, "There are none."));
 }
 

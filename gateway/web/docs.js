@@ -28,7 +28,7 @@ function start() {
   if (byId("key")) offerKey();
   showChapter();
   fill();
-  addEventListener("pageshow", ({ persisted }) => persisted && comeBack());
+  addEventListener("pageshow", ({ persisted }) => persisted && fill()); // another page may have changed the key
   if (byId("model-rows")) {
     const models = new Models(() => showModels(models));
   } else if (document.querySelector("code[data-fill]")) {
@@ -47,12 +47,6 @@ function offerKey() {
     fill();
     byId("key").focus();
   });
-}
-
-/** Another page may have changed the key meanwhile. */
-function comeBack() {
-  if (byId("key")) byId("key").value = readKey();
-  fill();
 }
 
 /** Says whose key is in the examples; the page comes as for nobody. */
@@ -247,9 +241,9 @@ function load({ running = 0, waiting = 0 }) {
 
 /** A number that was not measured, or that has no meaning here, is a dash. */
 function setNumber(cell, value, unit) {
-  setText(cell, number(value > 0 ? value : null));
+  setText(cell, number(value));
   cell.dataset.unit = unit;
-  cell.classList.toggle("none", !(value > 0));
+  cell.classList.toggle("none", (value ?? null) === null);
 }
 
 start();

@@ -47,13 +47,13 @@ WATCH = """
     executed.push(`${violatedDirective} ${blockedURI}`));
 """
 PROVOKE = """() => {
-  for (const node of document.querySelectorAll("main *")) {
+  for (const node of document.querySelectorAll("main *, dialog *")) {
     for (const name of ["mouseover", "focus", "toggle", "error", "load"]) node.dispatchEvent(new Event(name));
   }
 }"""
-STRANGE = """() => [...document.querySelectorAll("main *")].flatMap((node) => [
+STRANGE = """() => [...document.querySelectorAll("main *, dialog *")].flatMap((node) => [
   ...(/^(script|iframe|object|embed|base|meta|link|style|math|svg|video|audio|frame)$/i.test(node.localName)
-    && !node.closest("#line") ? [node.outerHTML] : []),
+    && !node.closest("#line, .chart") ? [node.outerHTML] : []),
   ...[...node.attributes].filter(({ name, value }) =>
     /^on|^srcdoc$|^formaction$|^action$/i.test(name) || /^\\s*(javascript|vbscript|data):/i.test(value))
     .map(({ name, value }) => `${node.localName} ${name}=${value}`),

@@ -47,8 +47,12 @@ def violations(page: Page) -> list[str]:
 
 
 def is_painted(page: Page) -> bool:
-    """Whether there is anything to see."""
-    return bool(page.evaluate("performance.getEntriesByName('first-contentful-paint').length"))
+    """Whether there is anything to see, or comes to be."""
+    return bool(
+        page.evaluate("""new Promise((resolve) => {
+          new PerformanceObserver(() => resolve(true)).observe({ type: "paint", buffered: true });
+        })""")
+    )
 
 
 def weight(page: Page) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.look import PHONE, THEMES, opened, picture, violations
+from tests.browser.look import PHONE, THEMES, is_painted, opened, picture, violations
 from tests.cluster import Cluster
 from tests.page import DOCS, examples
 
@@ -16,9 +16,6 @@ DESK = {"width": 1280, "height": 900}
 SIZES = {"": DESK, "-phone": PHONE}
 KEY = "sk-crof-of-a-visitor"
 CODES = "figure[data-lang] code"
-PAINTED = """new Promise((resolve) => {
-  new PerformanceObserver(() => resolve(true)).observe({ type: "paint", buffered: true });
-})"""
 KEPT = "JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie])"
 
 every_page = pytest.mark.parametrize("address", DOCS)
@@ -97,7 +94,7 @@ def test_it_is_there_before_the_api_answers(browser: Any, simulated: Cluster, ad
         ready=lambda page: page.route("**/v1/**", lambda route: waiting.append(route)),
     ) as shown:
         expect(shown.get_by_role("heading", level=1)).to_be_visible()
-        assert shown.evaluate(PAINTED)
+        assert is_painted(shown)
         if shown.locator(CODES).count():
             expect(shown.locator(CODES).first).to_contain_text(simulated.url)
         if address == "/":
@@ -162,6 +159,18 @@ def test_a_page_that_is_come_back_to_has_the_key(browser: Any, simulated: Cluste
         expect(shown.locator(CODES).first).to_contain_text(KEY)
 
 
+def test_a_page_that_was_kept_whole_forgets_the_key_of_who_signed_out_elsewhere(
+    browser: Any, simulated: Cluster
+) -> None:
+    with opened(browser, simulated.url) as shown:
+        shown.get_by_label("API key").fill(KEY)
+        expect(shown.locator("#first code").first).to_contain_text(KEY)
+        shown.evaluate("sessionStorage.clear()")
+        shown.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        expect(shown.get_by_label("API key")).to_have_value("")
+        expect(shown.locator("#first code").first).to_contain_text("YOUR_KEY")
+
+
 # ---- the examples
 
 
@@ -199,9 +208,8 @@ def test_an_example_is_copied(browser: Any, simulated: Cluster) -> None:
     with opened(browser, simulated.url, permissions=allowed) as shown:
         expect(shown.locator("#model-rows tr").first).to_be_visible()
         panel = shown.locator("#first").get_by_role("tabpanel")
-        button = panel.get_by_role("button", name="Copy")
-        button.click()
-        expect(button).to_have_text("Copied")
+        panel.get_by_role("button", name="Copy").click()
+        expect(panel.get_by_role("button", name="Copied")).to_be_visible()
         expect(shown.locator("#announce")).to_have_text("Copied")
         assert shown.evaluate("navigator.clipboard.readText()") == panel.locator("pre").text_content()
 
@@ -222,16 +230,21 @@ def test_examples_name_models_that_are_ready(browser: Any, simulated: Cluster) -
 
 
 def test_the_list_of_models_is_live(browser: Any, simulated: Cluster) -> None:
-    told = Models(model("one", state="cold"), model("two", tokens_per_second=1640.4, running=3, waiting=2))
+    told = Models(
+        model("one", state="cold", tokens_per_second=None),
+        model("two", tokens_per_second=1640.4, running=3, waiting=2),
+    )
     with opened(browser, simulated.url, ready=told.serve) as shown:
         rows = shown.locator("#model-rows tr")
         expect(rows).to_have_count(2)
         expect(rows.first).to_have_attribute("data-id", "two")
         assert rows.first.locator("td").nth(4).text_content() == "1,640"
         assert rows.first.locator("td").nth(3).text_content() == "ready3 running, 2 waiting"
+        assert rows.last.locator("td").nth(4).text_content() == "–", "it was not measured"
         expect(shown.locator("#live")).to_have_text("1 of 2 models ready, 1,640 tokens/s now")
-        told.models[0]["state"] = "ready"
+        told.models[0] |= {"state": "ready", "tokens_per_second": 0}
         expect(shown.locator("tr[data-id=one] .state")).to_have_text("ready", timeout=10_000)
+        expect(shown.locator("tr[data-id=one] td").nth(4)).to_have_text("0")
         expect(shown.locator("#live")).to_contain_text("2 of 2 models ready")
         told.away = True
         expect(shown.locator("#models-note")).to_contain_text("This is what it said at", timeout=10_000)

@@ -196,7 +196,7 @@ def test_the_pages_are_there(running: Cluster) -> None:
         assert ask(running, f"/web/{name}").status_code == 200
     page = ask(running, "/playground")
     assert page.status_code == 200
-    assert page.headers["Content-Security-Policy"] == f"{policy}; img-src 'self' blob: data:"
+    assert page.headers["Content-Security-Policy"] == f"{policy}; img-src 'self' blob:"
 
 
 def test_without_redis_it_says_so(tmp_path: Path) -> None:

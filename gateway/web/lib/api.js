@@ -229,7 +229,7 @@ async function refusal(answer) {
 }
 
 /** Comments, as they come, and events with the number that is their id (or null), wherever the network cut them. */
-export async function* serverSentEvents(body, heard = () => {}) {
+async function* serverSentEvents(body, heard = () => {}) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let pieces = []; // of a line: an image's is long
   let id = null;

@@ -8,10 +8,10 @@ const GAP = 2;
 const HEIGHT = 100;
 
 /** So many have a colour of their own; what is left is summed up as the last. */
-export const MOST_SERIES = 6;
+const MOST_SERIES = 6;
 const OTHERS = "Others";
 
-/** `days` are names of days, the oldest first; `points` are `{ day, name, value }`, with as many names as there are. */
+/** `days` are names of days, the oldest first; `points` are `{ day, id, name, value }`: a series is what has one id. */
 export function chart({ days, points, what, by }) {
   const series = largest(points);
   const sums = table(days, points, series);
@@ -30,21 +30,27 @@ export function chart({ days, points, what, by }) {
 }
 
 function largest(points) {
-  const sums = new Map();
-  for (const { name, value } of points) sums.set(name, (sums.get(name) ?? 0) + value);
-  const sorted = [...sums].map(([name, sum]) => ({ name, sum })).sort((a, b) => b.sum - a.sum);
+  const found = new Map();
+  for (const { id, name, value } of points) found.set(id, { id, name, sum: (found.get(id)?.sum ?? 0) + value });
+  const sorted = tellApart([...found.values()]).sort((a, b) => b.sum - a.sum);
   if (sorted.length <= MOST_SERIES) return sorted;
   const rest = sorted.splice(MOST_SERIES - 1);
   return [...sorted, { name: OTHERS, sum: rest.reduce((sum, each) => sum + each.sum, 0), others: true }];
 }
 
+/** Different things may have one name; then their ids are said, too. */
+function tellApart(series) {
+  const isShared = ({ id, name }) => series.some((other) => other.name === name && other.id !== id);
+  return series.map((each) => (isShared(each) ? { ...each, name: `${each.name} (${each.id})` } : each));
+}
+
 /** For each day, the values in the order of the series. */
 function table(days, points, series) {
-  const places = new Map(series.filter(({ others }) => !others).map(({ name }, at) => [name, at]));
+  const places = new Map(series.filter(({ others }) => !others).map(({ id }, at) => [id, at]));
   const rows = new Map(days.map((day) => [day, series.map(() => 0)]));
-  for (const { day, name, value } of points) {
+  for (const { day, id, value } of points) {
     const row = rows.get(day);
-    if (row) row[places.get(name) ?? series.length - 1] += value;
+    if (row) row[places.get(id) ?? series.length - 1] += value;
   }
   return days.map((day) => rows.get(day));
 }

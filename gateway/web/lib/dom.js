@@ -46,41 +46,49 @@ export const dayOf = (moment) => DAY.format(moment);
 /** The visitor's. */
 export const hourOf = (moment) => HOUR.format(moment);
 
-let toAnnounce = [];
+const toAnnounce = new Map(); // texts, by where they are said
 
-/** Said once to who does not see the page; it needs an element `announce` with the role `status`. */
-export function announce(text) {
-  toAnnounce.push(text);
-  if (toAnnounce.length > 1) return;
-  byId("announce").textContent = ""; // or the same text would not be said again
+/** Said once to who does not see the page, in an element with the role `status`: the page's, `announce`, unless a
+    dialog is over that. */
+export function announce(text, target = byId("announce")) {
+  if (toAnnounce.has(target)) {
+    toAnnounce.get(target).push(text);
+    return;
+  }
+  toAnnounce.set(target, [text]);
+  target.textContent = ""; // or the same text would not be said again
   setTimeout(() => {
-    byId("announce").textContent = toAnnounce.join(" ");
-    toAnnounce = [];
+    target.textContent = toAnnounce.get(target).join(" ");
+    toAnnounce.delete(target);
   }, 100);
 }
 
 /** A button that copies what `text()` gives when it is pressed. */
 export function copyButton(text, label = "Copy") {
-  const button = element("button", { type: "button", class: "copy-code", "aria-label": label }, "Copy");
+  const button = element("button", { type: "button", class: "copy-code" });
+  const show = (shown, name) => Object.assign(button, { textContent: shown, ariaLabel: name });
   button.addEventListener("click", async () => {
-    const copied = await copy(text());
-    button.textContent = copied ? "Copied" : "Not copied";
-    announce(copied ? "Copied" : "The browser did not let it be copied");
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    const over = button.closest("dialog");
+    const copied = await copy(text(), over ?? document.body);
+    show(copied ? "Copied" : "Not copied", null);
+    announce(copied ? "Copied" : "The browser did not let it be copied", over?.querySelector("[role=status]") ?? undefined);
+    setTimeout(show, 1500, "Copy", label);
   });
+  show("Copy", label);
   return button;
 }
 
-/** Browsers give the clipboard only to HTTPS and localhost; elsewhere there is the older way. */
-async function copy(text) {
+/** Browsers give the clipboard only to HTTPS and localhost; elsewhere there is the older way, which takes a field `within`
+    what can be reached: below a dialog, nothing can. */
+async function copy(text, within) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const field = element("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
+    const field = element("textarea", { class: "unseen", readonly: true });
     field.value = text;
     const focused = document.activeElement;
-    document.body.append(field);
+    within.append(field);
     field.select();
     const copied = document.execCommand("copy");
     field.remove();

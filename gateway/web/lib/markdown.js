@@ -404,7 +404,7 @@ function linkElement(address, content) {
   return href && element("a", { href, title: href, rel: "noopener noreferrer", target: "_blank" }, ...content);
 }
 
-export function safeAddress(address) {
+function safeAddress(address) {
   try {
     const url = new URL(address);
     return SCHEMES.has(url.protocol) ? url.href : null;

@@ -1,4 +1,5 @@
-/* The API key, kept in this tab alone (sessionStorage); where a private window refuses that, until the page is left. */
+/* The API key, kept in this tab alone (sessionStorage); where a private window refuses that, until the page is left.
+   In the storage it is there for all pages of the tab: what one forgets, none has kept. */
 
 const NAME = "crofai.key";
 
@@ -13,11 +14,13 @@ export function readKey() {
 }
 
 export function keepKey(key) {
-  kept = key;
+  kept = "";
   try {
     if (key) sessionStorage.setItem(NAME, key);
     else sessionStorage.removeItem(NAME);
-  } catch { /* `kept` has it */ }
+  } catch {
+    kept = key;
+  }
 }
 
 /** Has a field show the key, and keep what is typed into it. */
@@ -25,4 +28,6 @@ export function keepKeyOf(field) {
   if (field.value) keepKey(field.value.trim()); // typed before this script was there
   field.value = readKey();
   field.addEventListener("input", () => keepKey(field.value.trim()));
+  // Another page may have changed it before this one was come back to.
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) field.value = readKey(); });
 }
