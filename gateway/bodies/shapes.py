@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import (
@@ -42,7 +42,7 @@ class Shape(BaseModel):
         given = present(data) if None in data.values() and not cls.takes_nulls else data
         # Pydantic would list every unknown field: of a hundred thousand, for two seconds.
         if len(given) > len(cls.model_fields):
-            known = {field.alias or name for name, field in cls.model_fields.items()}
+            known = set(_names(cls))
             raise PydanticCustomError(STRANGER, "unknown", {"name": next(n for n in given if n not in known)})
         return given
 
@@ -127,9 +127,35 @@ def _unknown(shape: type[Body], name: str) -> InvalidRequest:
         return refusal(param, reason)
     if near := difflib.get_close_matches(param, shape.model_fields, 1):
         return refusal(param, f"unknown field: did you mean '{near[0]}'?")
-    if len(shape.model_fields) <= FEW:
-        return refusal(param, f"unknown field; known fields: {', '.join(shape.model_fields)}")
-    return refusal(param, "unknown field; leave it out")
+    return refusal(param, _none_of(_names(shape)))
+
+
+def _none_of(known: Sequence[str]) -> str:
+    """That a field is unknown, and which are not, if they are few; none are if that is not known."""
+    few = 0 < len(known) <= FEW
+    return f"unknown field; known fields: {', '.join(known)}" if few else "unknown field; leave it out"
+
+
+def _names(shape: type[BaseModel]) -> list[str]:
+    """Its fields, as clients call them."""
+    return [field.alias or name for name, field in shape.model_fields.items()]
+
+
+def _known_at(shape: type[BaseModel], place: Iterable[str | int]) -> list[str]:
+    """The fields of the object there; none if it may be of several shapes."""
+    shapes = {shape}
+    for part in place:
+        if isinstance(part, str) and not part.startswith(TAG):
+            fields = [each.model_fields[part] for each in shapes if part in each.model_fields]
+            shapes = {inner for field in fields for inner in _shapes(field.annotation)}
+    return _names(shapes.pop()) if len(shapes) == 1 else []
+
+
+def _shapes(annotation: Any) -> set[type[BaseModel]]:
+    """Of the objects that a field may hold, in lists and unions, too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {shape for part in get_args(annotation) for shape in _shapes(part)}
 
 
 def _complaint(shape: type[Body], error: ValidationError) -> InvalidRequest:
@@ -149,6 +175,8 @@ def _complaint(shape: type[Body], error: ValidationError) -> InvalidRequest:
 
 
 def _expected(shape: type[Body], kind: str, place: list[str | int], mistake: Any) -> str:
+    if kind == "extra_forbidden":
+        return _none_of(_known_at(shape, place[:-1]))
     if kind in NUMBERS and len(place) == 1:
         return _range(shape.model_fields[str(place[0])], mistake["input"])
     return EXPECTED[kind].format_map(mistake.get("ctx", {})) if kind in EXPECTED else str(mistake["msg"])
@@ -200,7 +228,6 @@ NUMBERS = {"int_type", "float_type", "greater_than", "greater_than_equal", "less
 
 EXPECTED = {
     "missing": "this field is required",
-    "extra_forbidden": "unknown field; leave it out",
     "int_type": "should be an integer",
     "float_type": "should be a number",
     "bool_type": "should be true or false",

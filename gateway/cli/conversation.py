@@ -92,8 +92,6 @@ class Stopwatch:
         return (tokens - 1) / span if known else None
 
     def __str__(self) -> str:
-        if self.first is None:
-            return "(no text)"
         rate = "" if self.rate is None else f", {self.rate:.1f} tokens/s"
         first = "" if self.ttft is None else f", first after {self.ttft:.2f} s"
         tokens = self.tokens or self.pieces

@@ -23,17 +23,21 @@ from gateway.cli import (
     usage,
 )
 from gateway.cli.failures import STATUSES
-from gateway.cli.gone import may_be_gone
+from gateway.cli.gone import may_be_gone, written_out
 from gateway.cli.plain import plain
 from shared.errors import CrofError
 from shared.settings import misspelt
 
 
 class _Commands(TyperGroup):
-    """Shows every error raised on purpose as one line, without a traceback."""
+    """Shows every error raised on purpose as one line, without a traceback, and output that cannot be written."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _open_streams()
+        with written_out():
+            return super().main(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        _open_streams()
         for name, meant in misspelt().items():
             print(f"crofai: warning: {name} is no setting. Did you mean {meant}?", file=sys.stderr)
         try:

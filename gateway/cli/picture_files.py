@@ -36,7 +36,7 @@ class Files:
         for number in range(1, images + 1):
             path = self.of(number, images > 1)
             if path.is_dir() or (not self.force and path.exists()):
-                raise _there(path)
+                raise _there(path, "" if path.is_dir() else ", or --force")
 
 
 def write(path: Path, data: bytes, *, force: bool) -> None:
@@ -54,5 +54,5 @@ def _taken(path: Path) -> bool:
     return path.exists() or any(path.parent.glob(f"{path.stem}-1.png"))
 
 
-def _there(path: Path) -> CommandFailed:
-    return CommandFailed(f"{path}: is there already; give another name, or --force")
+def _there(path: Path, other_way: str = "") -> CommandFailed:
+    return CommandFailed(f"{path}: is there already; give another name{other_way}")

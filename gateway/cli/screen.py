@@ -19,6 +19,7 @@ class Screen:
         for stream in (self._out, self._err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # what a terminal cannot show is no reason to stop
+        self._quiet = quiet
         self._talks = self._err.isatty() and not quiet
         self._colour = wants_colour(self._err)
         self._shown = 0  # characters of the status
@@ -30,6 +31,11 @@ class Screen:
     def talks(self) -> bool:
         """Whether anybody reads what is said in passing."""
         return self._talks
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is wanted but the answer, and errors."""
+        return self._quiet
 
     def answer(self, text: str) -> None:
         """More of the answer."""

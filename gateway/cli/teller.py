@@ -88,6 +88,8 @@ class ForPeople:
     def done(self, figures: str, **facts: Any) -> None:
         self._unfold()
         self._screen.end()
+        if facts.get("text") == "" and not self._screen.quiet:
+            self._screen.say("The model ended without any text.")
         self._screen.note(figures)
 
     def stopping(self) -> None:

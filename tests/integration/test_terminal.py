@@ -473,7 +473,7 @@ def shim(folder: Path, env: dict[str, str]) -> dict[str, str]:
     """`crofai` as it is installed, and a home that is empty."""
     (folder / "bin").mkdir()
     program = folder / "bin" / "crofai"
-    program.write_text(f"#!{sys.executable}\nfrom gateway.cli.main import app\n\napp()\n")
+    program.write_text(f"#!{sys.executable}\nfrom gateway.cli.__main__ import main\n\nmain()\n")
     program.chmod(0o755)
     path = f"{program.parent}:{env['PATH']}"
     return env | {"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "NO_COLOR": "1"}

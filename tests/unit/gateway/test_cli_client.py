@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,7 @@ from gateway.cli.main import app
 from gateway.cli.screen import Screen
 from gateway.cli.session import Session
 from gateway.cli.teller import ForPeople
+from tests.terminal import CROFAI
 
 runner = CliRunner()
 
@@ -176,6 +179,36 @@ def test_the_answer_is_printed_alone(server: Server) -> None:
     assert body["messages"] == [{"role": "user", "content": "Capital of France?"}]
 
 
+@pytest.mark.parametrize("deltas", [[], [{"content": ""}], [{"reasoning": "Hm."}]], ids=str)
+def test_an_answer_without_any_text_is_told(server: Server, deltas: list[dict[str, str]]) -> None:
+    server.streams(*deltas)
+    result = chat(server, "hi")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The model ended without any text.\n")
+    assert chat(server, "--quiet", "hi").output == ""
+    result = chat(server, "--json", "hi")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout.splitlines()[-1])["text"] == ""
+
+
+@pytest.mark.parametrize(
+    "command", ["chat -m llama3 hi", "chat -m llama3 --json hi", "models --json", "usage", "keys", "--help"]
+)
+def test_output_that_cannot_be_written_is_one_line(server: Server, tmp_path: Path, command: str) -> None:
+    if command.startswith("chat"):
+        server.says("Paris.")
+    else:
+        listing = {"data": [], "has_more": False, "last_id": None, "from": "", "to": ""}
+        server.body = json.dumps(listing).encode()
+    keys = {"CROFAI_KEY": "sk-crof-x", "CROFAI_ADMIN_KEY": "sk-crof-y"}
+    env = os.environ | keys | {"CROFAI_URL": server.url, "CROFAI_DATA_DIR": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*CROFAI, *command.split()], env=env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    why = "No space left on device; make room, or send it elsewhere"
+    assert (done.returncode, done.stderr) == (1, f"crofai: the output cannot be written: {why}\n")
+
+
 def test_what_the_user_does_not_say_is_not_sent(server: Server) -> None:
     server.says("ok")
     chat(server, "hi")
@@ -304,7 +337,7 @@ def test_the_stopwatch_counts_the_rate_between_first_and_last_token() -> None:
     assert str(watch) == "(21 tokens, 10.0 tokens/s, first after 0.50 s)"
     watch.broken = True
     assert str(watch) == "(21 tokens, first after 0.50 s)"
-    assert str(Stopwatch(asked=0)) == "(no text)"
+    assert str(Stopwatch(asked=0)) == "(0 tokens)"
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\nb", "a\0"])
@@ -384,9 +417,10 @@ def test_a_conversation_of_what_is_no_text_is_saved(
 ) -> None:
     server.says("half @ of one")
     server.body = server.body.replace(b"@", rb"\ud83d")
-    lines = iter(["/system caf\udce9", "hi\udce9", "hi", f"/save {tmp_path / 'talk.md'}", "/quit"])
+    save = f"/save {tmp_path / 'talk.md'}"
+    lines = iter(["/system caf\udce9", "hi\udce9", "hi", save, save, "/quit"])
     monkeypatch.setattr("builtins.input", lambda *_: next(lines))
-    screen = Screen(err=io.StringIO())
+    screen = Screen(err=(said := io.StringIO()))
     with api.client(server.url, "k") as client:
         conversation = Conversation(client, ForPeople(screen), system=None, parameters={})
         conversation.model = "llama3"
@@ -394,4 +428,5 @@ def test_a_conversation_of_what_is_no_text_is_saved(
     answer = "## assistant\n\nhalf ? of one\n"
     parts = ["## system\n\ncaf?\n", "## user\n\nhi?\n", answer, "## user\n\nhi\n", answer]
     assert (tmp_path / "talk.md").read_text() == "\n".join(parts)
+    assert said.getvalue().endswith("talk.md: is there already; give another name\n")
     assert server.requests[1][2]["messages"][2] == {"role": "assistant", "content": "half ? of one"}

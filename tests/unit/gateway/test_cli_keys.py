@@ -171,7 +171,7 @@ def test_a_key_that_is_no_longer_taken_is_told_with_its_place(
         ),
         (["create", "ann", "--expires", "0001-01-01"], "expires 0001-01-01: should be minutes"),
         (["create", "ann", "--expires", "9999-12-31"], "expires: should be "),
-        (["create", "ann", "--limit", "x=1"], "limits.x: unknown field"),
+        (["create", "ann", "--limit", "x=1"], "limits.x: unknown field; known fields: requests_per_minute, "),
         (["create", "ann", "--expires", "soon"], "--expires soon: should be minutes, hours or days"),
         (["create", "ann", "--expires", "2020-01-01"], "expires: should be in the future"),
         (["set", "ann", "--name", "x"], "'ann' is no key's id, such as key_0123456789abcdef"),

@@ -150,10 +150,12 @@ def test_a_file_is_named_by_its_prompt(tmp_path: Path, monkeypatch: pytest.Monke
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     file = tmp_path / "x.png"
     write(file, b"one", force=False)
-    with pytest.raises(CommandFailed, match="is there already"):
+    with pytest.raises(CommandFailed, match=r"is there already; give another name$"):
         write(file, b"two", force=False)
-    with pytest.raises(CommandFailed, match="is there already"):
+    with pytest.raises(CommandFailed, match=r"is there already; give another name, or --force$"):
         Files(file).check(1)
+    with pytest.raises(CommandFailed, match=r"is there already; give another name$"):
+        Files(tmp_path, force=True).check(1)
     Files(file).check(2)
     assert file.read_bytes() == b"one"
     write(file, b"two", force=True)
