@@ -280,7 +280,7 @@ def test_a_message_may_have_several_lines(env: dict[str, str], tmp_path: Path, t
         terminal.until("> ", after=place)
         terminal.type(f"/save {file}\r")
         terminal.until("written")
-        terminal.type(CTRL_D)
+        terminal.type("/quit\r")
         assert terminal.end() == 0
     question, answer = json.loads(file.read_text())
     assert (question["content"], answer["content"]) == ("echo one\ntwo\nthree", "one\ntwo\nthree")
