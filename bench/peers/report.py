@@ -83,9 +83,9 @@ def _page(record: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     yield (
         f"Beside its peers: `{record['command']}` on {_machine(record)}; {versions}. Clients, engine, gateway, "
-        f"worker and Redis share the cores; this system has a worker for every {PLACES} streams. Figures are medians "
-        "of rounds that were run in turn, with the least and the most. Who has not begun all of its streams after a "
-        "minute is asked no more: a figure alone is that of one round."
+        f"worker and Redis share the cores; this system has a worker for every {PLACES} streams. Figures are "
+        "medians of rounds that were run in turn, with the least and the most. Who has not begun all of its "
+        "streams after a minute is asked no more: a figure alone is that of one round."
     )
     yield ""
     goals = [*_of_batching(found["batching"]), *_of_peers(figures), *of_gpu(found["gpu"])]
