@@ -17,10 +17,8 @@ Half of the most is too many here. The most are streams that go on; first tokens
 tokens, and 512 of those open at once are 400 requests a second beside 25,600 tokens a second: by the figures on
 this page 0.8 of a core for the requests (gateway 0.86, worker 0.75, Redis 0.39 ms each) and 1.2 for the tokens
 (11, 21 and 13 µs each), which is both cores, with the clients still to come. What is added is the wait for one.
-The same measurement at 256 streams, in a run of 23:41 the same night whose most had been 512 with one worker,
-gave 1.6 ms at p50 and 4.9 ms at p99. Tried before, each in docs/decisions/0014-cost.md: first chunks are
-written first, jobs are tasks of the loop, leases are noted together, connections without redis-py's pool; p99
-fell from 88 to 7 ms at 192 streams.
+Tried before, each in docs/decisions/0014-cost.md: first chunks are written first, jobs are tasks of the loop,
+leases are noted together, connections without redis-py's pool; p99 fell from 88 to 7 ms at 192 streams.
 """
 NOTES: dict[tuple[str, str], str] = {
     ("added time to the first token at half load, p50", "512 streams at 50 tokens/s"): HALF,

@@ -82,9 +82,10 @@ def _page(record: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
     yield ""
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     yield (
-        f"Beside its peers: {_machine(record)}; {versions}. Clients, engine, gateway, worker and Redis share the "
-        f"cores; this system has a worker for every {PLACES} streams. Figures are medians of rounds that were "
-        "run in turn, with the least and the most."
+        f"Beside its peers: `{record['command']}` on {_machine(record)}; {versions}. Clients, engine, gateway, "
+        f"worker and Redis share the cores; this system has a worker for every {PLACES} streams. Figures are "
+        "medians of rounds that were run in turn, with the least and the most. Who has not begun all of its "
+        "streams after a minute is asked no more: a figure alone is that of one round."
     )
     yield ""
     goals = [*_of_batching(found["batching"]), *_of_peers(figures), *of_gpu(found["gpu"])]
@@ -308,7 +309,8 @@ def _figures(found: dict[str, dict[str, list[float]]], shown: Iterable[Shown]) -
     for name, figures in found.items():
         begun = figures.get("begun", [])
         if begun and min(begun) < max(max(each["begun"]) for each in found.values()):
-            rows.append([f"{name}: streams that had begun after a minute", f"{min(begun):.0f}"])
+            counts = ", then ".join(f"{count:.0f}" for count in begun)
+            rows.append([f"{name}: streams that had begun after a minute, by rounds", counts])
     yield from _table(("", *found), rows)
 
 

@@ -30,7 +30,10 @@ export class Keys {
       event.preventDefault();
       this.#save();
     });
-    byId("key-cancel").addEventListener("click", () => byId("key-dialog").close());
+    byId("key-cancel").addEventListener("click", () => {
+      byId("key-form").reset();
+      byId("key-dialog").close();
+    });
     byId("secret-done").addEventListener("click", () => byId("secret-dialog").close());
     byId("secret-dialog").addEventListener("cancel", (event) => event.preventDefault());
     byId("secret-dialog").addEventListener("keydown", (event) => {

@@ -53,7 +53,7 @@ export class Chat {
     if (!chats.length && !this.#models.at) return this.#shown.forEach((column) => this.#showPool(column));
     const [first, second] = this.#columns;
     fillChoice(first.part("model"), chats, "chat", new URLSearchParams(location.search).get("model"));
-    if (second) fillChoice(second.part("model"), chats, "chat", chats.find(({ id }) => id !== first.model)?.id);
+    if (second) fillChoice(second.part("model"), chats, "chat", other(chats, first.model));
     this.#columns.forEach((column) => this.#showPool(column));
   }
 
@@ -224,7 +224,7 @@ class Column {
     else messages.pop();
     if (this.messages !== messages) return true;
     if (answer.isEmpty) turns.forEach((turn) => turn.remove());
-    const { text, bad } = outcome ?? { text: END[answer.reason] ?? "Done.", bad: false };
+    const { text, bad } = outcome ?? { text: END[answer.reason] ?? (answer.isEmpty ? NOTHING : "Done."), bad: false };
     this.say(text, { bad, loud: true });
     return Boolean(answer.text);
   }
@@ -263,6 +263,7 @@ function take(chunk, answer, meter, say) {
   answer.reason = reason ?? answer.reason;
 }
 
+const NOTHING = "The model ended without any text.";
 const END = {
   length: "Cut off: the limit of tokens is reached.",
   content_filter: "Cut off by a filter.",
@@ -320,6 +321,11 @@ class Answer {
     this.node.classList.remove("answering");
     this.node.removeAttribute("aria-busy");
   }
+}
+
+/** What to hold a model against: another that is ready, or else itself. */
+function other(chats, model) {
+  return chats.find(({ id, state }) => id !== model && state === "ready")?.id ?? model;
 }
 
 /** What the fields say; what is left empty is left out. */

@@ -225,6 +225,17 @@ def test_a_key_that_ends_leads_back_and_nothing_typed_is_lost(
 # ---- keys
 
 
+def test_what_is_cancelled_is_not_in_the_next_key(browser: Any, served: Cluster, key: NewKey) -> None:
+    with page(browser, served, key.secret) as shown:
+        shown.get_by_role("button", name="New key").click()
+        shown.get_by_label("Name", exact=True).fill("build")
+        shown.get_by_role("spinbutton", name="Requests per minute").fill("5")
+        shown.locator("#key-cancel").click()
+        shown.get_by_role("button", name="New key").click()
+        expect(shown.get_by_label("Name", exact=True)).to_have_value("")
+        expect(shown.get_by_role("spinbutton", name="Requests per minute")).to_have_value("")
+
+
 def test_a_key_is_made_and_shown_once(browser: Any, served: Cluster, key: NewKey) -> None:
     with page(browser, served, key.secret) as shown:
         shown.get_by_role("button", name="New key").click()

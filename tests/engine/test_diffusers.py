@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
@@ -422,3 +423,24 @@ def test_weights_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
             await engine.close()
 
     run(scenario())
+
+
+def test_prompts_are_in_no_log(data_dir: Path) -> None:
+    """Not even what is cut off them: CLIP reads 77 tokens."""
+    noted: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = noted.append  # type: ignore[method-assign]
+
+    async def scenario() -> Answer:
+        async with serving(data_dir) as engine:
+            return await ask(engine, prompt="a lighthouse, and " * 100 + "a secret")
+
+    libraries = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    for library in libraries:
+        library.addHandler(handler)
+    try:
+        run(scenario())
+    finally:
+        for library in libraries:
+            library.removeHandler(handler)
+    assert [said for record in noted if "lighthouse" in (said := record.getMessage())] == []

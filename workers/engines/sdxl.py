@@ -28,10 +28,11 @@ def load(model: Model, args: ImageArgs, data_dir: Path, progress: Progress) -> A
         hush()
         import torch
         from diffusers import StableDiffusionXLPipeline
-        from diffusers.utils.logging import disable_progress_bar
+        from diffusers.utils import logging as notes
     except ImportError as error:
         raise SetupError(f"{model.id}: {error}. Install what workers need: make setup") from error
-    disable_progress_bar()
+    notes.disable_progress_bar()
+    notes.set_verbosity_error()  # it warns of what it cuts off prompts, and quotes it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     _limit_threads(device)
     progress(0.6, f"reading {weights}")

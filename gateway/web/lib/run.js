@@ -57,7 +57,7 @@ export class Run {
       await this.#cancelling;
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return;
-      this.#giveUp(`${error.sentence} Until then the job may go on, for ${WITHIN} s at most.`);
+      this.#giveUp(`It could not be stopped, and may go on for ${WITHIN} s. ${error.sentence}`);
     }
   }
 

@@ -184,6 +184,15 @@ def test_two_tabs_answer_at_once_each_with_its_key(browser: Browser, served: Clu
         expect(second.locator(ANSWER)).to_have_text(f"1 {words(150)}")
 
 
+def test_an_answer_without_any_text_is_told_as_such(browser: Browser, served: Cluster) -> None:
+    end = event(1, choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    with page(browser, served) as shown:
+        says(shown, end)
+        ask(shown, "anything")
+        answered(shown, "The model ended without any text.")
+        expect(shown.locator("#prompt")).to_have_value("anything")
+
+
 def test_two_models_answer_the_same(browser: Browser, served: Cluster) -> None:
     with page(browser, served) as shown:
         expect(shown.locator("#model-a")).to_be_enabled()
@@ -191,6 +200,7 @@ def test_two_models_answer_the_same(browser: Browser, served: Cluster) -> None:
         toggle.click()
         expect(toggle).to_have_attribute("aria-pressed", "true")
         assert shown.locator("#model-b").input_value() != shown.locator("#model-a").input_value()
+        expect(shown.locator("#pool-b .state")).to_have_text("ready")
         shown.locator("#model-b").select_option("slow")
         ask(shown, f"echo {words(20)}")
         answered(shown)
