@@ -1,19 +1,30 @@
 """How accounts and keys are told, and what a key may be bound to, for admins and for who has an account."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from flask import g, request
+
 from gateway.bodies.admin import KeyFields
 from gateway.bodies.shapes import refusal
-from shared.accounts import Account, Key
+from shared.accounts import Account, Holder, Key
 from shared.catalog import Catalog
 from shared.errors import InvalidName, ModelNotFound, NotFound, UnknownTier
 from shared.tiers import Tier, Tiers
 
 T = TypeVar("T")
+
+
+def let_in(find: Callable[[], Holder]) -> None:
+    """Before a request: `g.holder` is who asks. Raises what `find` does, and NotFound for what is no id."""
+    if request.method == "OPTIONS":
+        return  # a browser asks, before it sends a key, whether it may
+    g.holder = find()
+    if any("\0" in name for name in (request.view_args or {}).values()):
+        raise NotFound  # PostgreSQL has no such text, and would be taken for broken
 
 
 def bounds_of(body: KeyFields, tier: str, catalog: Catalog, tiers: Tiers) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify
 
-from gateway.api.accounts import account_json, bounds_of, found, key_json, naming
+from gateway.api.accounts import account_json, bounds_of, found, key_json, let_in, naming
 from gateway.api.query import Page, forced, query
 from gateway.api.requests import json_body, key_holder
 from gateway.auth import Keyring
@@ -23,7 +23,7 @@ from gateway.outages import reaching_queue
 from gateway.threads import Threads
 from shared.accounts import BOUNDS, Account, Accounts, Key
 from shared.catalog import Catalog
-from shared.errors import InvalidKey, KeyTooNarrow, NotFound
+from shared.errors import InvalidKey, KeyTooNarrow
 from shared.lines import Lines, Window
 from shared.tiers import Limits, Tiers
 
@@ -55,11 +55,7 @@ class KeyDesk:
 
     def holders_only(self) -> None:
         """Before each request. Raises InvalidKey, NotFound, and what else Keyring.holder does."""
-        if request.method == "OPTIONS":
-            return  # a browser asks, before it sends a key, whether it may
-        g.holder = key_holder(self.keyring)
-        if any("\0" in name for name in (request.view_args or {}).values()):
-            raise NotFound  # PostgreSQL has no such text, and would be taken for broken
+        let_in(lambda: key_holder(self.keyring))
 
     def read_account(self) -> Response:
         query()
@@ -89,7 +85,8 @@ class KeyDesk:
 
     def change_key(self, key_id: str) -> Response:
         force, body = forced(), fit(KeyChange, json_body())
-        account, own, key = self._account(), self._own(), self._managed(key_id)
+        account, own = self._account(), self._own()
+        key = self._managed(own, key_id)
         bounds = self._bounds(body, account)
         check_within(own, _bounds_of(key) | bounds)
         changes = bounds | ({"name": body.name} if body.name else {})
@@ -98,16 +95,14 @@ class KeyDesk:
         return jsonify(key_json(found(changed, "key")))
 
     def revoke_key(self, key_id: str) -> Response:
-        force, key = forced(), self._managed(key_id)
+        force, key = forced(), self._managed(self._own(), key_id)
         revoked = self.threads.ask(lambda: self.accounts.revoke_key(key.id, force=force))
         return jsonify(key_json(found(revoked, "key")))
 
-    def _managed(self, key_id: str) -> Key:
+    def _managed(self, own: Key, key_id: str) -> Key:
         """A key of the account. Raises NotFound, and KeyTooNarrow if one's own does not manage it."""
-        own = self._own()
-        key = found(self.threads.ask(lambda: self.accounts.key(key_id)), "key")
-        if key.account != own.account:
-            raise NotFound("There is no key of this id.")
+        key = self.threads.ask(lambda: self.accounts.key(key_id))
+        key = found(key if key and key.account == own.account else None, "key")
         if key.id != own.id:
             if own.limits is not None:
                 raise KeyTooNarrow("Your API key has limits of its own, and manages no other key.")
