@@ -2,11 +2,11 @@
 
 import { askIfSure, ask, attempt, limitsTold, press } from "./dashboard-desk.js";
 import { announce, byId, duration, element, number, setText } from "./lib/dom.js";
+import { STATES } from "./lib/models.js";
 import { cell, changeRows, nameButton, numberCell, renew, row, rowButton, rowOf, showMore, time } from "./lib/tables.js";
 
 const PAGE = 50;
 const PLAN_MS = 90_000; // it may be computed for a minute
-const STATES = ["ready", "loading", "draining", "cold"];
 
 export class Admin {
   #own = null; // the id of the account that is signed in with

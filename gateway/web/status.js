@@ -3,12 +3,12 @@
 
 import { ApiError, call, ConnectionLost } from "./lib/api.js";
 import { byId, counted, dayOf, element, number, setText } from "./lib/dom.js";
+import { inOrder } from "./lib/models.js";
 import { Line } from "./status-line.js";
 import { Uptime } from "./status-uptime.js";
 
 const REFRESH_MS = 2_000;
 const HISTORY_MS = 60_000; // the canaries' history is most of the answer, and changes little
-const STATES = ["ready", "loading", "draining", "cold"];
 
 const line = new Line(REFRESH_MS);
 const uptime = new Uptime();
@@ -36,9 +36,9 @@ async function ask() {
   }
 }
 
-function show({ now, cluster, models }) {
+function show({ now, cluster, models: told }) {
   heard = new Date();
-  models.sort((a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.id.localeCompare(b.id));
+  const models = inOrder(told);
   byId("main").classList.remove("stale");
   tell("");
   showCluster(cluster, models);

@@ -3,7 +3,14 @@
 import { call } from "./api.js";
 
 const REFRESH_MS = 5_000;
-const STATES = ["ready", "loading", "draining", "cold"];
+
+/** Of models, the best first. */
+export const STATES = ["ready", "loading", "draining", "cold"];
+
+/** By their states, and within one by their names. */
+export function inOrder(models) {
+  return models.toSorted((a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.id.localeCompare(b.id));
+}
 
 export class Models {
   list = [];
@@ -39,7 +46,7 @@ export class Models {
     this.#isAsking = true;
     try {
       const { data, models = data } = await call(this.#path, { key: "" });
-      this.list = models.toSorted((a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.id.localeCompare(b.id));
+      this.list = inOrder(models);
       this.at = new Date();
       this.failed = false;
     } catch {
