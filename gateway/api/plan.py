@@ -17,6 +17,7 @@ from gateway.api.requests import admin_holder
 from gateway.auth import Keyring
 from gateway.bodies.shapes import refusal
 from gateway.outages import reaching_queue
+from gateway.planning.since import parse_since
 from gateway.planning.wish import LONGEST, Failed, Made, Wish
 from gateway.pools import Pools
 from shared.errors import AccountsUnreachable, NotFound, RequestError, Timeout
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 30.0  # seconds that one waits for plans that others have asked for
 FRESH = 60.0  # seconds for which one is told again
-SPANS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 MOST_DAYS = 92
 MOST_GPUS = 100_000
 COMMAND = [sys.executable, "-m", "gateway.planning"]
@@ -143,7 +143,6 @@ def _number(
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([1-9][0-9]{0,3})([hdw])", text, re.ASCII)
-    if not found or int(found[1]) * SPANS[found[2]] > MOST_DAYS * SPANS["d"]:
+    if (seconds := parse_since(text, MOST_DAYS)) is None:
         raise refusal("since", f"should be such as 36h, 7d or 4w, and at most {MOST_DAYS}d, got {text[:20]!r}")
-    return int(found[1]) * SPANS[found[2]]
+    return seconds

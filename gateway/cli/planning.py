@@ -22,12 +22,13 @@ from gateway.planning.demand import TIMES, Usage, UsageError
 from gateway.planning.planner import Plan, plan
 from gateway.planning.pools import WEEK, Arrivals, Goal, Pool
 from gateway.planning.recorded import recorded
+from gateway.planning.since import parse_since
 from shared.catalog import Catalog, load_catalog
 from shared.errors import ModelNotFound
 from shared.settings import Settings, load_settings
 from shared.tiers import load_tiers
 
-SPANS = {"h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+MOST_DAYS = 365
 
 
 def plan_replicas(
@@ -192,10 +193,9 @@ def _read(file: Path) -> Usage:
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([1-9][0-9]{0,3})([hdw])", text)
-    if not found or int(found[1]) * SPANS[found[2]] > 365 * SPANS["d"]:
-        raise CommandFailed(f"--since should be such as 36h, 7d or 4w, and at most 365d, got {text!r}")
-    return int(found[1]) * SPANS[found[2]]
+    if (seconds := parse_since(text, MOST_DAYS)) is None:
+        raise CommandFailed(f"--since should be such as 36h, 7d or 4w, and at most {MOST_DAYS}d, got {text!r}")
+    return seconds
 
 
 def _startups(given: list[str]) -> dict[str, float]:
