@@ -14,9 +14,8 @@ from gateway.bodies import completion, sampling
 from gateway.manual import CHAPTERS
 from gateway.speeds import WINDOW
 from shared import accounts, image_args
-from shared.catalog import load_catalog
 from shared.settings import Settings
-from shared.tiers import Tiers, load_tiers
+from shared.tiers import Tiers
 
 HERE = Path(__file__).parent
 WEB = HERE / "web"
@@ -97,17 +96,6 @@ class Site:
             about = {"menu": MENU, "parts": manual.PARTS, "chapters": CHAPTERS}
             self._made[template] = _templates().get_template(template).render(**about, **where, **self._facts)
         return self._made[template]
-
-
-def html(address: str) -> str:
-    """The page at an address of PAGES, of a gateway as shipped."""
-    return shipped().html(address)
-
-
-@cache
-def shipped() -> Site:
-    """The pages of a gateway whose operator has set nothing."""
-    return Site(Settings.model_construct(), load_tiers(None, load_catalog().models))
 
 
 @cache

@@ -8,9 +8,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from gateway.manual import CHAPTERS
-from gateway.site import WEB, html
+from gateway.site import WEB, Site
+from shared.catalog import load_catalog
+from shared.settings import Settings
+from shared.tiers import load_tiers
 
 CSS = (WEB / "style.css").read_text("utf-8")
+
+SHIPPED = Site(Settings.model_construct(), load_tiers(None, load_catalog().models))
+"""The pages of a gateway whose operator has set nothing."""
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
@@ -68,7 +74,7 @@ class Page:
 
     @cached_property
     def html(self) -> str:
-        return html(self.address)
+        return SHIPPED.html(self.address)
 
     @cached_property
     def root(self) -> Node:
@@ -133,3 +139,15 @@ def filled(text: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(name, value)
     return text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, 0 to 1, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -14,12 +14,12 @@ from gateway.api.pages import pages_api
 from gateway.manual import CHAPTERS, PARTS
 from gateway.openapi import document
 from gateway.remedies import REMEDIES
-from gateway.site import LIMITS, MENU, PAGES, Site, shipped
+from gateway.site import LIMITS, MENU, PAGES, Site
 from shared import errors
 from shared.catalog import load_catalog
 from shared.settings import Settings
 from shared.tiers import load_tiers
-from tests.page import CSS, DOCS, WEB, Page, Tree, examples
+from tests.page import CSS, DOCS, SHIPPED, WEB, Page, Tree, contrast, examples
 
 DONATION = "https://buymeacoffee.com/crofai"
 MOST_BYTES = 150_000
@@ -330,7 +330,7 @@ def test_every_limit_of_every_tier_is_told() -> None:
 
 def test_the_summary_has_its_form() -> None:
     """A title, what it is in a quotation, and sections of links, each with a note: as llmstxt.org has it."""
-    title, rest = shipped().summary().strip().split("\n", 1)
+    title, rest = SHIPPED.summary().strip().split("\n", 1)
     assert title == "# crofai"
     about, *sections = re.split(r"^## ", rest, flags=re.MULTILINE)
     assert about.strip().startswith("> A public inference API")
@@ -341,14 +341,14 @@ def test_the_summary_has_its_form() -> None:
 
 
 def test_the_summary_leads_to_all_pages() -> None:
-    links = set(re.findall(r"\]\(([^)]+)\)", shipped().summary()))
+    links = set(re.findall(r"\]\(([^)]+)\)", SHIPPED.summary()))
     assert set(DOCS) <= links
     assert links <= {*PAGES, "/v1/models", "/v1/status", "/openapi.json"}
 
 
 def test_they_are_served() -> None:
     app = Flask("pages")
-    app.register_blueprint(pages_api(shipped()))
+    app.register_blueprint(pages_api(SHIPPED))
     client = app.test_client()
     for address in DOCS:
         page = client.get(address)
@@ -370,18 +370,6 @@ def themes() -> list[dict[str, str]]:
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
     ]
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance, 0 to 1, as WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("theme", themes(), ids=["light", "dark"])
