@@ -5,7 +5,7 @@ Shapes are those of the models' published configurations. A folder that is made 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,29 +61,21 @@ ROPE_3_1 = {
     "original_max_position_embeddings": 8192,
 }
 
+LLAMA_8B = Architecture(
+    LLAMA,
+    hidden=4096,
+    layers=32,
+    heads=32,
+    kv_heads=8,
+    intermediate=14336,
+    vocabulary=128256,
+    told=550,
+    more={"rope_theta": 5e5},
+)
+
 ARCHITECTURES = {
-    "llama3": Architecture(
-        LLAMA,
-        hidden=4096,
-        layers=32,
-        heads=32,
-        kv_heads=8,
-        intermediate=14336,
-        vocabulary=128256,
-        told=550,
-        more={"rope_theta": 5e5},
-    ),
-    "llama3.1-8b": Architecture(
-        LLAMA,
-        hidden=4096,
-        layers=32,
-        heads=32,
-        kv_heads=8,
-        intermediate=14336,
-        vocabulary=128256,
-        told=500,
-        more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1},
-    ),
+    "llama3": LLAMA_8B,
+    "llama3.1-8b": replace(LLAMA_8B, told=500, more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1}),
     "llama3.2-1b": Architecture(
         LLAMA,
         hidden=2048,
@@ -96,13 +88,9 @@ ARCHITECTURES = {
         tied=True,
         more={"rope_theta": 5e5, "rope_scaling": ROPE_3_1 | {"factor": 32.0}},
     ),
-    "mistral-7b-instruct": Architecture(
-        "MistralForCausalLM",
-        hidden=4096,
-        layers=32,
-        heads=32,
-        kv_heads=8,
-        intermediate=14336,
+    "mistral-7b-instruct": replace(
+        LLAMA_8B,
+        kind="MistralForCausalLM",
         vocabulary=32768,
         told=70,
         more={"rope_theta": 1e6, "sliding_window": None},
