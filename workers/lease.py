@@ -29,6 +29,7 @@ class Lease:
         self._released: set[str] = set()
         self._adopted: dict[str, bytes] = {}
         self._wake = asyncio.Event()
+        self._one = asyncio.Lock()  # write at a time: none overtakes what was known after it began
         self._loop = asyncio.get_running_loop()
 
     def forget(self, tag: str) -> None:
@@ -38,7 +39,8 @@ class Lease:
     async def hand_over(self, tag: str) -> None:
         """End the lease now, so that another worker gets the message at once. May be repeated."""
         self._held.discard(tag)
-        await self._redis.zadd(self._index, {tag: 0}, xx=True)
+        async with self._one:
+            await self._redis.zadd(self._index, {tag: 0}, xx=True)
 
     def adopt(self, tag: str, message: bytes) -> None:
         """This message was delivered: its lease is ours."""
@@ -62,20 +64,19 @@ class Lease:
     async def keep(self) -> None:
         """Beat until cancelled."""
         while True:
-            await patiently(lambda: self._write(set(self._held)))
+            await patiently(lambda: self._write(beat=True))
             due = self._loop.time() + self._beat
             with contextlib.suppress(TimeoutError):
                 while self._loop.time() < due:
                     async with asyncio.timeout_at(due):
                         await self._wake.wait()
-                    await patiently(lambda: self._write(set()))
+                    await patiently(lambda: self._write(beat=False))
 
-    async def _write(self, extended: set[str]) -> None:
-        """Note what is new, give back what is done, and extend these."""
+    async def _write(self, *, beat: bool) -> None:
+        """Note what is new, give back what is done, and at a beat extend what is held."""
         self._wake.clear()
-        released, adopted = set(self._released), dict(self._adopted)
-        now = time.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._one, self._redis.pipeline(transaction=True) as pipe:
+            released, adopted, now = set(self._released), dict(self._adopted), time.time()
             if adopted:
                 # What was handed over, or is another's, before it was noted is due at once.
                 pipe.zadd(self._index, {tag: now if tag in self._held else 0 for tag in adopted})
@@ -83,8 +84,8 @@ class Lease:
             if released:
                 pipe.zrem(self._index, *released)
                 pipe.hdel(self._messages, *released)
-            if extended:
-                pipe.zadd(self._index, dict.fromkeys(extended, now), xx=True)
+            if beat and self._held:
+                pipe.zadd(self._index, dict.fromkeys(self._held, now), xx=True)
             await pipe.execute()
         self._released -= released
         for tag in adopted:
