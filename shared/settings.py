@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower(cls, form: object) -> object:
+        return form.lower() if isinstance(form, str) else form
+
     @property
     def origins(self) -> list[str]:
         """Origins that browsers may call from; ["*"] are all."""

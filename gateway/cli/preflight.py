@@ -6,23 +6,27 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from shared.settings import Settings
 
 GB = 10**9
 MEMORY = {"vllm": 5.5 * GB, "diffusers": 0.5 * GB}
 """What a worker was measured to take on a CPU with a model that needs no download. Large models need more."""
 
 DISK = 1 * GB
+LAST_PORT = 65535
 LIBRARIES = {"vllm": "vllm", "diffusers": "diffusers"}
 
 
-def problems(engines: Iterable[str], host: str, port: int) -> Iterator[str]:
+def problems(engines: Sequence[str], settings: Settings, port: int) -> Iterator[str]:
     """All that speaks against starting workers with these engines, and a gateway on this port."""
     yield from check_python(sys.version_info[:2])
-    yield from check_port(host, port)
+    yield from check_port(settings.host, port)
+    yield from check_metrics(settings, len(engines), port)
     yield from check_libraries(engines)
 
 
@@ -49,19 +53,45 @@ def check_folder(folder: Path) -> Iterator[str]:
 
 
 def check_port(host: str, port: int) -> Iterator[str]:
+    cause = _refused(host, port)
+    if cause and cause.errno == errno.EADDRINUSE:
+        other = f'make up ARGS="--port {port + 1}"'
+        yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: {other}"
+    elif cause:
+        yield f"cannot listen on {host}:{port}: {cause.strerror}. Set CROFAI_HOST and CROFAI_PORT."
+
+
+def check_metrics(settings: Settings, workers: int, port: int) -> Iterator[str]:
+    """Metrics of the gateway and of so many workers have ports in a row, in which the API's `port` must not be."""
+    first, host = settings.metrics_port, settings.metrics_host
+    if not first:
+        return
+    last = first + workers
+    needed = f"metrics need ports {first} to {last}"
+    if last > LAST_PORT:
+        yield f"{needed}, and {LAST_PORT} is the last. Set CROFAI_METRICS_PORT lower."
+    elif first <= port <= last:
+        yield f"{needed}, and {port} is the API's. Set CROFAI_METRICS_PORT to others."
+    else:
+        for number in range(first, last + 1):
+            cause = _refused(host, number)
+            if cause and cause.errno == errno.EADDRINUSE:
+                yield f"{needed}, and {number} is taken{_holder(number)}. Set CROFAI_METRICS_PORT to others."
+            elif cause:
+                where = "Set CROFAI_METRICS_HOST and CROFAI_METRICS_PORT"
+                yield f"cannot listen on {host}:{number} for metrics: {cause.strerror}. {where}."
+
+
+def _refused(host: str, port: int) -> OSError | None:
+    """Why nothing can listen there; None if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-            return
         except OSError as error:
-            cause = error
-    if cause.errno == errno.EADDRINUSE:
-        other = f'make up ARGS="--port {port + 1}"'
-        yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: {other}"
-    else:
-        yield f"cannot listen on {host}:{port}: {cause.strerror}. Set CROFAI_HOST and CROFAI_PORT."
+            return error
+    return None
 
 
 def check_libraries(engines: Iterable[str], installed: Mapping[str, bool] | None = None) -> Iterator[str]:

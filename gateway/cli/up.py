@@ -38,7 +38,7 @@ def up(
     _refuse(preflight.check_folder(settings.data_dir))
     try:
         with instance.claim(settings.data_dir) as claim:
-            _refuse(preflight.problems(engines, settings.host, port))
+            _refuse(preflight.problems(engines, settings, port))
             shortages = list(preflight.shortages(engines, settings.data_dir))
             if not force:
                 _refuse(shortages)

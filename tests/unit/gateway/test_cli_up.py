@@ -167,6 +167,22 @@ def test_a_foreign_address_cannot_be_listened_on() -> None:
     assert "CROFAI_HOST" in problem
 
 
+def test_ports_of_metrics_are_tried_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        [problem] = preflight.check_metrics(Settings(metrics_port=port - 1), 1, 1)
+        assert problem.startswith(f"metrics need ports {port - 1} to {port}, and {port} is taken")
+        assert f"process {os.getpid()}" in problem
+        assert list(preflight.check_metrics(Settings(), 1, port)) == []
+    assert list(preflight.check_metrics(Settings(metrics_port=port), 0, 1)) == []
+    [problem] = preflight.check_metrics(Settings(metrics_port=port), 0, port)
+    assert f"{port} is the API's" in problem
+    [problem] = preflight.check_metrics(Settings(metrics_port=65535), 1, 1)
+    assert "65535 is the last" in problem
+    [problem] = preflight.check_metrics(Settings(metrics_port=8000, metrics_host="192.0.2.1"), 0, 1)
+    assert "CROFAI_METRICS_HOST" in problem
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     [problem] = preflight.check_folder(tmp_path / "file" / "data")

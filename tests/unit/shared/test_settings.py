@@ -17,6 +17,13 @@ def test_defaults_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.sql_url == "sqlite:////somewhere/crofai.db"
 
 
+def test_words_of_the_log_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROFAI_LOG_LEVEL", "debug")
+    monkeypatch.setenv("CROFAI_LOG_FORMAT", "JSON")
+    settings = load_settings()
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
+
+
 def test_a_given_database_is_used() -> None:
     assert Settings(database_url="postgresql://db/crofai").sql_url == "postgresql://db/crofai"
 
@@ -28,6 +35,7 @@ def test_a_given_database_is_used() -> None:
         ("CROFAI_CORS_ORIGINS", "https://app.example/", "should be * or origins such as https://app.example"),
         ("CROFAI_CORS_ORIGINS", "https://a.example, app.example", "not 'app.example'"),
         ("CROFAI_LOG_LEVEL", "loud", "'DEBUG'"),
+        ("CROFAI_LOG_FORMAT", "xml", "'json'"),
         ("CROFAI_PORT", "http", "integer"),
         ("CROFAI_PORT", "70000", "65535"),
         ("CROFAI_LEASE", "0", "greater"),
