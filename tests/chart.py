@@ -10,6 +10,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "helm" / "crofai"
 EXAMPLES = sorted((ROOT / "helm" / "examples").glob("*.yaml"))
+[MANY_MODELS] = [file for file in EXAMPLES if file.stem == "many-models"]
 
 Object = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import RequestError
-from tests.chart import CHART, EXAMPLES, FEWEST, ROOT, Chart, Object, example, of_kind, pods
+from tests.chart import CHART, FEWEST, MANY_MODELS, ROOT, Chart, Object, example, of_kind, pods
 from tests.dashboards import described
 
 METRICS = {
@@ -33,12 +33,9 @@ METRICS = {
 ALL = {"metrics": {"rules": {"enabled": True, "runbook": "https://docs.example/alerts.md"}}}
 
 
-[MANY] = [each for each in EXAMPLES if each.stem == "many-models"]
-
-
 @pytest.fixture(scope="module")
 def alerts(chart: Chart) -> list[Object]:
-    return rules(chart.objects(example(MANY)))
+    return rules(chart.objects(example(MANY_MODELS)))
 
 
 def rules(objects: list[Object]) -> list[Object]:
@@ -136,7 +133,7 @@ def test_a_worker_that_dies_while_it_loads_does_not_count(alerts: list[Object]) 
     wanted, *excused = without.split("\nunless on (model) ")
     asked, models = re.sub('model=~"([^"]+)",', "", wanted), re.findall('model=~"([^"]+)"', wanted)
     assert asked == f"max by (model) (max_over_time(crofai_open_jobs{{{own}}}[5m])) > 0"
-    assert models == ["|".join(sorted(example(MANY)["models"]))]
+    assert models == ["|".join(sorted(example(MANY_MODELS)["models"]))]
     assert excused == [
         f'max by (model) (crofai_workers{{state="ready",{own}}}) > 0',
         f'min by (model) (min_over_time(crofai_workers{{state="loading",{own}}}[5m])) > 0',
@@ -199,7 +196,7 @@ def test_dashboards_are_mounted_as_they_are(chart: Chart, tmp_path: Path) -> Non
     (folder / "dashboards").mkdir(exist_ok=True)
     (folder / "dashboards" / "Of_ours.json").write_text('{"legend": "{{ model }}", "text": "a\\nb"}')
     files = sorted((folder / "dashboards").glob("*.json"))
-    objects = Chart(folder).objects(example(MANY))
+    objects = Chart(folder).objects(example(MANY_MODELS))
     maps = [each for each in of_kind(objects, "ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
     held = {name: json.loads(text) for each in maps for name, text in each["data"].items()}
     assert held == {file.name: json.loads(file.read_text()) for file in files}

@@ -1,6 +1,6 @@
 """Who may reach whom."""
 
-from tests.chart import EXAMPLES, FEWEST, Chart, Object, example, of_kind, pods
+from tests.chart import FEWEST, MANY_MODELS, Chart, Object, example, of_kind, pods
 
 
 def chosen(policy: Object, pod: Object) -> bool:
@@ -56,8 +56,7 @@ def test_offline_workers_reach_no_hub(chart: Chart) -> None:
 
 
 def test_only_gateways_workers_and_keda_reach_valkey(chart: Chart) -> None:
-    [file] = [each for each in EXAMPLES if each.stem == "many-models"]
-    [rule] = named(chart.objects(example(file)), "valkey")["ingress"]
+    [rule] = named(chart.objects(example(MANY_MODELS)), "valkey")["ingress"]
     components = [p["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for p in rule["from"][:2]]
     assert components == ["gateway", "worker"]
     assert [set(peer) for peer in rule["from"]] == [{"podSelector"}, {"podSelector"}, {"namespaceSelector"}]

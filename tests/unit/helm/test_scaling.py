@@ -8,7 +8,7 @@ import pytest
 from gateway.planning.report import schedule
 from shared import redis_keys
 from shared.catalog import load_catalog
-from tests.chart import EXAMPLES, FEWEST, Chart, Object, example, of_kind, one
+from tests.chart import EXAMPLES, FEWEST, MANY_MODELS, Chart, Object, example, of_kind, one
 
 
 def scaled(chart: Chart, model: str, kind: str, scaler: str = "keda", **fields: Any) -> Object:
@@ -88,8 +88,7 @@ def test_minima_follow_the_clock_as_the_plan_has_them(chart: Chart, floors: tupl
 
 
 def test_keda_knows_the_password(chart: Chart) -> None:
-    [file] = [each for each in EXAMPLES if each.stem == "many-models"]
-    objects = chart.objects(example(file))
+    objects = chart.objects(example(MANY_MODELS))
     [authentication] = of_kind(objects, "TriggerAuthentication")
     assert authentication["spec"]["secretTargetRef"] == [
         {"parameter": "password", "name": "crofai-valkey", "key": "password"}
