@@ -175,6 +175,10 @@ function showChapter() {
   const side = list.parentElement;
   list.scrollLeft = link.offsetLeft - list.offsetLeft - 40;
   side.scrollTop = link.offsetTop + link.offsetHeight + 40 - side.clientHeight;
+  // Browsers leave a link where it is if a part of it is in view; one that is pressed must not move away.
+  list.addEventListener("focusin", ({ target }) => {
+    if (target.matches(":focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+  });
 }
 
 /* ---- models ---- */
