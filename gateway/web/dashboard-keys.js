@@ -125,6 +125,7 @@ export class Keys {
     byId("key-dialog-title").textContent = key ? `Change ${key.name}` : "New key";
     byId("key-save").textContent = key ? "Save" : "Create";
     if (other || key) this.#write(key); // what was typed for a new key, and not sent, is still there
+    byId("key-expires").min = localTime(Date.now() / 1000 + 60); // so that the browser tells of an end that is over, by its date
     showStatus(byId("key-status"), "");
     byId("key-dialog").addEventListener("close", placeOf(document.activeElement), { once: true });
     byId("key-dialog").showModal();

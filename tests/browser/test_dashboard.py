@@ -267,6 +267,21 @@ def test_a_key_is_made_and_shown_once(browser: Any, served: Cluster, key: NewKey
         expect(shown.get_by_label("Name", exact=True)).to_have_value("")
 
 
+def test_an_end_that_is_over_is_told_as_a_date(browser: Any, served: Cluster, key: NewKey) -> None:
+    with page(browser, served, key.secret) as shown:
+        shown.get_by_role("button", name="New key").click()
+        ends = shown.get_by_label("Ends")
+        ends.fill("2020-01-31T12:00")
+        shown.get_by_role("button", name="Create").click()
+        expect(ends).to_be_focused()
+        assert ends.evaluate("(field) => field.validity.rangeUnderflow")
+        assert str(time.localtime().tm_year) in ends.evaluate("(field) => field.validationMessage")
+        expect(shown.locator("#secret-dialog")).to_be_hidden()
+        ends.fill("2099-12-31T12:00")
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+
+
 def test_a_key_is_copied_where_the_browser_has_no_clipboard_for_pages(
     browser: Any, served: Cluster, key: NewKey
 ) -> None:
