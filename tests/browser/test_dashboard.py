@@ -477,6 +477,36 @@ def test_requests_are_listed_in_pages(browser: Any, served: Cluster, key: NewKey
         expect(newer).to_be_disabled()
 
 
+def test_a_request_that_failed_says_why_while_it_is_known(
+    browser: Any, served: Cluster, account: Account, key: NewKey, used: list[Any]
+) -> None:
+    body = {"model": "fast", "messages": [{"role": "user", "content": "echo " + "a " * 1500}]}
+    headers = {"X-API-Key": key.secret, "X-Request-Timeout": "1"}
+    answer = requests.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 504
+
+    def newest() -> str:
+        found = requests.get(f"{served.url}/v1/usage/jobs?limit=1", headers=headers, timeout=20)
+        return str(found.json()["data"][0]["id"])
+
+    wait_for(lambda: newest() not in {row.job for row in used}, 20, "the job to be listed")
+    job = newest()
+    with page(browser, served, key.secret) as shown:
+        row = shown.locator(f"#request-rows tr[data-id='{job}']")
+        expect(row.locator("td").nth(2)).to_have_text("failedThe job did not end in its time. (timeout)")
+        ended = shown.locator("#request-rows .outcome[data-state=failed]").last
+        expect(ended.locator("xpath=..")).to_have_text("failed")
+        assert violations(shown) == []
+        served.valkey.client.delete(keys.job(job))
+        with shown.expect_response("**/v1/jobs/*") as told:
+            shown.reload()
+        assert told.value.status == 404
+        assert told.value.request.url.endswith(job)
+        told.value.finished()
+        expect(row.locator("td").last).to_have_text("laptop")
+        expect(row.locator("td").nth(2)).to_have_text("failed")
+
+
 # ---- admins
 
 
