@@ -542,6 +542,59 @@ def test_an_account_is_suspended_and_resumed(browser: Any, served: Cluster, acco
         expect(own.get_by_role("button")).to_have_text("Set")
 
 
+def test_an_account_is_made_with_its_key(browser: Any, served: Cluster, account: Account) -> None:
+    name = f"eve {time.time_ns()}"
+    with admins_page(browser, served) as shown:
+        shown.get_by_role("button", name="New account").click()
+        field = shown.get_by_label("Name of the account")
+        expect(field).to_be_focused()
+        expect(shown.get_by_label("Tier of the account")).to_have_value("free")
+        create = shown.get_by_role("button", name="Create")
+        for typed, said in ((" ", "name: "), (account.name, "there is an account ")):
+            field.fill(typed)
+            create.click()
+            expect(shown.locator("#account-status")).to_contain_text(said)
+            expect(field).to_be_focused()
+        field.fill(name)
+        shown.get_by_label("Tier of the account").select_option("premium")
+        create.click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+        expect(shown.get_by_role("dialog", name=f"The key of {name}")).to_be_visible()
+        secret = shown.locator("#secret").text_content()
+        shown.get_by_role("button", name="Done").click()
+        assert secret not in shown.content()
+        expect(shown.get_by_role("button", name="New account")).to_be_focused()
+        expect(shown.get_by_role("combobox", name=f"Tier of {name}")).to_have_value("premium")
+        shown.get_by_role("button", name="New account").click()
+        expect(field).to_have_value("")
+    holder = served.accounts.find(secret)
+    assert holder is not None
+    assert (holder.tier, holder.admin, holder.limits) == ("premium", False, None)
+    assert [found.name for found in served.accounts.list_accounts(name=name)] == [name]
+
+
+def test_an_account_that_has_no_key_yet_is_not_made_twice(browser: Any, served: Cluster) -> None:
+    name = f"mallory {time.time_ns()}"
+    refused: list[Any] = []
+
+    def refuse_once(route: Any) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.abort())
+
+    with admins_page(browser, served) as shown:
+        shown.route("**/v1/admin/accounts/*/keys", refuse_once)
+        shown.get_by_role("button", name="New account").click()
+        shown.get_by_label("Name of the account").fill(name)
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#account-status")).to_contain_text("The gateway cannot be reached.")
+        expect(entry(shown, "account-rows", name)).to_have_count(1)
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+        assert len(served.accounts.list_accounts(name=name)) == 1
+
+
 def test_an_accounts_tier_is_changed(browser: Any, served: Cluster, account: Account) -> None:
     with admins_page(browser, served) as shown:
         choice = shown.get_by_role("combobox", name=f"Tier of {account.name}")
@@ -725,3 +778,5 @@ def test_it_is_accessible_and_fits(
         shown.get_by_role("button", name="Plan", exact=True).click()
         expect(shown.locator("#plan-rows tr").first).to_be_visible(timeout=60_000)
         look(shown, "dashboard-admin")
+        shown.get_by_role("button", name="New account").click()
+        look(shown, "dashboard-account")
