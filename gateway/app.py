@@ -24,7 +24,7 @@ from gateway.api.models import models_api
 from gateway.api.not_offered import not_offered_api
 from gateway.api.openai import openai_api
 from gateway.api.openapi import openapi_api
-from gateway.api.pages import pages_api
+from gateway.api.pages import error_page, pages_api
 from gateway.api.plan import PlanDesk, plan_api
 from gateway.api.pools import pools_api
 from gateway.api.requests import Desk
@@ -145,8 +145,9 @@ def create_gateway(settings: Settings) -> Gateway:
     app = Flask("gateway", static_folder=None)
     app.url_map.merge_slashes = False  # to be sent elsewhere, by a page, is no help to a program
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    errors.install(app, error_body_here)
-    app.register_blueprint(pages_api(Site(settings, tiers)))
+    site = Site(settings, tiers)
+    errors.install(app, error_body_here, error_page(site))
+    app.register_blueprint(pages_api(site))
     app.register_blueprint(openapi_api(settings.job_timeout, tiers))
     speeds, pools = Speeds(client), Pools(client, lines, roster, catalog.models)
     app.register_blueprint(models_api(catalog, lines, roster, speeds))

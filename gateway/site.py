@@ -1,4 +1,7 @@
-"""The pages' HTML, from templates: the same for all who ask, so that each is made once."""
+"""The pages' HTML, from templates: the same for all who ask, so that each is made once.
+
+Only what is said of a wrong address is made each time.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -14,6 +17,7 @@ from gateway.bodies import completion, sampling
 from gateway.manual import CHAPTERS
 from gateway.speeds import WINDOW
 from shared import accounts, image_args
+from shared.messages import Failure
 from shared.settings import Settings
 from shared.tiers import Tiers
 
@@ -39,6 +43,9 @@ PAGES = {
     **{chapter.address: chapter.template for chapter in CHAPTERS},
 }
 """Addresses, and the templates of what is there."""
+
+ERROR = "error.html"
+"""The template of what people are shown in place of an error's JSON."""
 
 SUMMARY = "llms.txt"
 """The template of what tells language models where to read on, as llmstxt.org has it."""
@@ -91,11 +98,19 @@ class Site:
         """What is at /llms.txt."""
         return self._text(SUMMARY, {})
 
+    def error(self, failure: Failure, address: str, near: str | None) -> str:
+        """What is shown at an address where nothing is, or not by this method; `near` is one that may be meant."""
+        where = {"current": None, "section": None, "failure": failure, "address": address, "near": near}
+        return self._render(ERROR, where)
+
     def _text(self, template: str, where: dict[str, Any]) -> str:
         if template not in self._made:
-            about = {"menu": MENU, "parts": manual.PARTS, "chapters": CHAPTERS}
-            self._made[template] = _templates().get_template(template).render(**about, **where, **self._facts)
+            self._made[template] = self._render(template, where)
         return self._made[template]
+
+    def _render(self, template: str, where: dict[str, Any]) -> str:
+        about = {"menu": MENU, "parts": manual.PARTS, "chapters": CHAPTERS}
+        return _templates().get_template(template).render(**about, **where, **self._facts)
 
 
 @cache

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flask import g, request
@@ -36,9 +37,15 @@ def bounds_of(body: KeyFields, tier: str, catalog: Catalog, tiers: Tiers) -> dic
         param = f"tiers[{place}]"
         if not tiers.may_use(tier_of(tiers, tier), tier_of(tiers, name, param)):
             raise refusal(param, f"should be one that the account's tier, '{tier}', may use, got '{name}'")
-    if bounds.get("expires") is not None and bounds["expires"] <= time.time():
-        raise refusal("expires", "should be in the future, in Unix seconds")
+    expires = bounds.get("expires")
+    if expires is not None and expires <= time.time():
+        raise refusal("expires", f"should be in the future; {expires:.15g} is {date_of(expires)}")
     return bounds
+
+
+def date_of(moment: float) -> str:
+    """A moment, in Unix seconds, for people."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def account_json(account: Account) -> dict[str, Any]:

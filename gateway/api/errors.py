@@ -1,4 +1,7 @@
-"""Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status."""
+"""Errors as clients see them: `{"error": {"code", "message", "type", "param"}}` with the right status.
+
+Who has gone astray with a browser is shown a page instead.
+"""
 
 import difflib
 import logging
@@ -41,6 +44,8 @@ LONGEST = 80  # characters of an address in a message
 CLOSE = 0.75  # of 1, for an address that is the same
 
 Shape = Callable[[Failure], dict[str, Any]]
+ErrorPage = Callable[[Failure, str | None], Response]
+"""What people are shown of a failure, and of the address that they may have meant."""
 
 
 def error_body(failure: Failure) -> dict[str, Any]:
@@ -64,22 +69,31 @@ def _methods(error: HTTPException) -> str | None:
 
 
 def _nearest(error: HTTPException) -> str | None:
-    """What is at an address like the one where there is nothing."""
+    """An address that there is, like the one where there is nothing."""
     if not isinstance(error, NotFoundHere):
         return None
-    path = request.path
     rules = [rule for rule in current_app.url_map.iter_rules() if not rule.arguments and rule.rule != "/"]
     there = [rule.rule for rule in rules if "not_offered" not in rule.endpoint]
-    near = difflib.get_close_matches(path[:LONGEST].rstrip("/"), there, 1, CLOSE)
-    if not near:
+    return next(iter(difflib.get_close_matches(request.path[:LONGEST].rstrip("/"), there, 1, CLOSE)), None)
+
+
+def _meant(near: str | None) -> str | None:
+    if near is None:
         return None
-    return f"There is nothing at {path[:LONGEST]}: did you mean {near[0]}? The API is described at /."
+    return f"There is nothing at {request.path[:LONGEST]}: did you mean {near}? The API is described at /."
 
 
 def _bound(error: HTTPException) -> str | None:
     """How large a body may be, if one is larger."""
     most = current_app.config["MAX_CONTENT_LENGTH"]
     return f"The body may have {most} bytes." if isinstance(error, RequestEntityTooLarge) else None
+
+
+def _is_for_people() -> bool:
+    """Whether a page is asked for, as browsers do. Programs take JSON, or whatever comes."""
+    accepts = request.accept_mimetypes
+    wants_page = accepts.quality("text/html") > accepts.quality("application/json")
+    return wants_page and not request.path.startswith("/v1/")
 
 
 def retry_headers(error: RequestError) -> dict[str, str]:
@@ -90,11 +104,14 @@ def retry_headers(error: RequestError) -> dict[str, str]:
     return again | error.headers
 
 
-def install(app: Flask, shape: Shape = error_body) -> None:
-    """Turn every error that a view raises, or that keeps a request from any, into JSON of this shape."""
+def install(app: Flask, shape: Shape = error_body, page: ErrorPage | None = None) -> None:
+    """Turn every error that a view raises, or that keeps a request from any, into JSON of this shape.
 
-    def response(failure: Failure, headers: dict[str, str]) -> Response:
-        response = jsonify(shape(failure))
+    Of an address or a method that is wrong, people are shown this page.
+    """
+
+    def response(failure: Failure, headers: dict[str, str], shown: Response | None = None) -> Response:
+        response = shown or jsonify(shape(failure))
         response.status_code = failure.status
         response.headers.update(headers)
         return response
@@ -110,10 +127,13 @@ def install(app: Flask, shape: Shape = error_body) -> None:
         # Such as Allow, which tells the methods that an address does take.
         headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
         status = error.code or 500
-        words = _methods(error) or _nearest(error) or _bound(error)
+        near = _nearest(error)
+        words = _methods(error) or _meant(near) or _bound(error)
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)(words)
         metrics.refused(known)
-        return response(known.failure(), headers)
+        astray = isinstance(error, NotFoundHere | MethodNotAllowed) and _is_for_people()
+        shown = page(known.failure(), near) if page and astray else None
+        return response(known.failure(), headers, shown)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify
 
-from gateway.api.accounts import account_json, bounds_of, found, key_json, let_in, naming
+from gateway.api.accounts import account_json, bounds_of, date_of, found, key_json, let_in, naming
 from gateway.api.query import Page, forced, query
 from gateway.api.requests import json_body, key_holder
 from gateway.auth import Keyring
@@ -143,7 +143,7 @@ def check_within(own: Key, bounds: dict[str, Any]) -> None:
         if mine is not None and (theirs is None or not set(theirs) <= set(mine)):
             raise KeyTooNarrow(f"{name}: your own API key is for {', '.join(mine) or 'none'} alone.", param=name)
     if own.expires is not None and (bounds["expires"] is None or bounds["expires"] > own.expires):
-        raise KeyTooNarrow("expires: your own API key ends before.", param="expires")
+        raise KeyTooNarrow(f"expires: your own API key ends before, at {date_of(own.expires)}.", param="expires")
     mine = own.limits.model_dump(exclude_none=True) if own.limits else {}
     for name, most in mine.items():
         limit = getattr(bounds["limits"], name, None)

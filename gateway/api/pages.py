@@ -7,7 +7,9 @@ import flask_swagger_ui
 from flask import Blueprint, Response, redirect, request, send_from_directory
 from werkzeug.wrappers import Response as Redirection
 
+from gateway.api.errors import LONGEST, ErrorPage
 from gateway.site import PAGES, WEB, Site
+from shared.messages import Failure
 
 SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
 POLICY = "default-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -52,14 +54,23 @@ def pages_api(site: Site) -> Blueprint:
     def icon() -> Response:
         return Response(status=204)
 
-    @api.after_request
-    def protect(response: Response) -> Response:
-        pictures = PICTURES.get(request.path)
-        response.headers["Content-Security-Policy"] = f"{POLICY}; {pictures}" if pictures else POLICY
-        response.headers.update(HEADERS)
-        return response
-
+    api.after_request(_protected)
     return api
+
+
+def error_page(site: Site) -> ErrorPage:
+    def page(failure: Failure, near: str | None) -> Response:
+        html = site.error(failure, request.path[:LONGEST], near)
+        return _protected(Response(html, mimetype="text/html"))
+
+    return page
+
+
+def _protected(response: Response) -> Response:
+    pictures = PICTURES.get(request.path)
+    response.headers["Content-Security-Policy"] = f"{POLICY}; {pictures}" if pictures else POLICY
+    response.headers.update(HEADERS)
+    return response
 
 
 def _kept(response: Response) -> Response:

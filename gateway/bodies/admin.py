@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from gateway.bodies.shapes import Body
-from shared.accounts import MOST_NAME
+from shared.accounts import LATEST, MOST_NAME
 from shared.tiers import Limits
 
 MOST_SCOPES = 1000  # models or tiers of one key
@@ -31,7 +31,7 @@ class KeyFields(Body):
     models: list[str] | None = Field(None, max_length=MOST_SCOPES)
     tiers: list[str] | None = Field(None, max_length=MOST_SCOPES)
     limits: Limits | None = None
-    expires: float | None = Field(None, ge=0, le=1e11)
+    expires: float | None = Field(None, ge=0, le=LATEST)
 
     @field_validator("limits")
     @classmethod

@@ -14,7 +14,7 @@ from gateway.cli import tables
 from gateway.cli.admin import USUAL_TIER, Admin, AsJson, connect, date
 from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
-from shared.accounts import MOST_NAME
+from shared.accounts import LATEST, MOST_NAME
 
 app = typer.Typer(help="Make, list, change and revoke API keys.", invoke_without_command=True)
 
@@ -63,7 +63,8 @@ def create(
     with connect(url) as server:
         owner = _owner(server, account, tier)
         key = server.post(f"/v1/admin/accounts/{owner['id']}/keys", name=name, **wanted)
-    print(f"{key['id']}: a {owner['tier']} key for {owner['name']}, shown only this once:", file=sys.stderr)
+    whose = f"a {owner['tier']} key for {owner['name']}{_until(key)}"
+    print(f"{key['id']}: {whose}, shown only this once:", file=sys.stderr)
     print(key["secret"])
 
 
@@ -117,7 +118,7 @@ def change(
         raise CommandFailed("nothing to change was given. Try: crofai keys set --help")
     with connect(url) as server:
         changed = server.patch(f"/v1/admin/keys/{_key_id(key)}", force=force, **wanted)
-    print(f"changed: {changed['id']} ({_told(changed)})", file=sys.stderr)
+    print(f"changed: {changed['id']} ({_told(changed)}){_until(changed)}", file=sys.stderr)
 
 
 @app.command()
@@ -185,12 +186,17 @@ def _moment(text: str) -> float | None:
     if found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text):
         return time.time() + int(found[1]) * UNITS[found[2]]
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         raise CommandFailed(
             f"--expires {text}: should be minutes, hours or days from now on (30m, 12h, 30d), a date "
             "(2026-12-31), or never"
         ) from None
+    if moment <= time.time():
+        raise CommandFailed(f"--expires {text}: should be in the future")
+    if moment > LATEST:
+        raise CommandFailed(f"--expires {text}: should be no later than {date(LATEST)}, or never")
+    return moment
 
 
 def _told(key: dict[str, Any]) -> str:
@@ -198,6 +204,10 @@ def _told(key: dict[str, Any]) -> str:
     limits = [f"{name}={value}" for name, value in (key["limits"] or {}).items() if value is not None]
     scopes = [f"{name} {','.join(key[name]) or 'none'}" for name in ("models", "tiers") if key[name] is not None]
     return "; ".join([*(["admin"] if key["admin"] else []), *scopes, *limits]) or "-"
+
+
+def _until(key: dict[str, Any]) -> str:
+    return "" if key["expires"] is None else f", until {date(key['expires'])}"
 
 
 def _key_id(text: str) -> str:

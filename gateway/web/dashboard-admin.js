@@ -1,5 +1,6 @@
 /* What admins see: the pools, all accounts, the tiers, the jobs that were given up, and a plan of replicas. */
 
+import { NewAccount } from "./dashboard-account.js";
 import { askIfSure, ask, attempt, limitsTold, press } from "./dashboard-desk.js";
 import { announce, byId, duration, element, number, setText } from "./lib/dom.js";
 import { STATES } from "./lib/models.js";
@@ -13,6 +14,7 @@ export class Admin {
   #tiers = [];
   #accounts = [];
   #letters = [];
+  #form = new NewAccount((account) => this.#addAccount(account));
   #planNote = [...byId("plan-note").childNodes];
 
   constructor() {
@@ -48,6 +50,7 @@ export class Admin {
     for (const id of ["pool-rows", "account-rows", "tier-rows", "letter-rows", "plan-rows"]) byId(id).replaceChildren();
     for (const id of ["accounts-more", "letters-more"]) byId(id).hidden = true;
     byId("plan-note").replaceChildren(...this.#planNote);
+    this.#form.clear();
   }
 
   /* ---- tiers and accounts ---- */
@@ -55,6 +58,7 @@ export class Admin {
   async #loadTiers() {
     this.#tiers = (await ask("/v1/admin/tiers")).data;
     byId("tier-rows").replaceChildren(...this.#tiers.map(tierRow));
+    this.#form.offer(this.#tiers);
   }
 
   async #loadAccounts(anew) {
@@ -63,6 +67,13 @@ export class Admin {
     showMore(byId("accounts-more"), page.has_more);
     byId("account-rows").replaceChildren(...this.#accounts.map((account) => this.#accountRow(account)));
     this.#fillLetters();
+  }
+
+  /** The newest is the last of all: while there are others to be shown before it, so is it. */
+  #addAccount(account) {
+    if (!byId("accounts-more").hidden) return;
+    this.#accounts.push(account);
+    byId("account-rows").append(this.#accountRow(account));
   }
 
   #accountRow(account) {

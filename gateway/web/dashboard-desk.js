@@ -1,7 +1,8 @@
-/* What all parts of the page /dashboard use: asking the API, telling what went wrong, and asking whether one is sure. */
+/* What all parts of the page /dashboard use: asking the API, telling what went wrong, asking whether one is sure, and
+   showing a new key's secret, which is kept nowhere. */
 
 import { call } from "./lib/api.js";
-import { byId } from "./lib/dom.js";
+import { byId, copyButton } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
 import { readKey } from "./lib/session.js";
 import { placeOf } from "./lib/tables.js";
@@ -92,15 +93,33 @@ export function askIfSure({ title, text, action, work }) {
   byId("sure-cancel").focus();
 }
 
-export function arrangeSure() {
-  byId("sure-do").addEventListener("click", () => doIt());
-  byId("sure-cancel").addEventListener("click", () => byId("sure-dialog").close());
+/** A new key's secret, once. */
+export function showSecret(secret, title) {
+  byId("secret").textContent = secret;
+  byId("secret-title").textContent = title;
+  byId("secret-dialog").showModal();
 }
 
-/** What was asked last is nothing for who comes next. */
-export function forgetSure() {
+export function arrangeDialogs() {
+  byId("sure-do").addEventListener("click", () => doIt());
+  byId("sure-cancel").addEventListener("click", () => byId("sure-dialog").close());
+  byId("secret-copy").append(copyButton(() => byId("secret").textContent, "Copy the key"));
+  byId("secret-done").addEventListener("click", () => byId("secret-dialog").close());
+  byId("secret-dialog").addEventListener("cancel", (event) => event.preventDefault());
+  byId("secret-dialog").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") event.preventDefault(); // some browsers let a dialog refuse to go only once
+  });
+  byId("secret-dialog").addEventListener("close", () => forget("secret", "secret-title"));
+}
+
+/** What was asked or shown last is nothing for who comes next. */
+export function forgetDialogs() {
   doIt = async () => {};
-  for (const part of ["sure-title", "sure-text", "sure-do"]) byId(part).textContent = "";
+  forget("sure-title", "sure-text", "sure-do", "secret", "secret-title");
+}
+
+function forget(...parts) {
+  for (const part of parts) byId(part).textContent = "";
 }
 
 /** No dialog may be over the way in, but for a secret's, which is shown nowhere else and closed by who has copied it. */

@@ -1,7 +1,7 @@
-/* The keys of the account: listed, made, changed and revoked. A new key's secret is shown once, and kept nowhere. */
+/* The keys of the account: listed, made, changed and revoked. */
 
-import { askIfSure, ask, attempt, end, LIMITS, limitName, limitsTold, press } from "./dashboard-desk.js";
-import { announce, byId, copyButton, element } from "./lib/dom.js";
+import { askIfSure, ask, attempt, end, LIMITS, limitName, limitsTold, press, showSecret } from "./dashboard-desk.js";
+import { announce, byId, element } from "./lib/dom.js";
 import { showStatus } from "./lib/fields.js";
 import { cell, changeRows, placeOf, row, rowButton, time } from "./lib/tables.js";
 
@@ -23,7 +23,6 @@ export class Keys {
         element("label", { for: `limit-${name}` }, limitName(name)),
         element("input", { id: `limit-${name}`, type: "number", min: 1, max: 1e13, step: 1, inputmode: "numeric" })));
     }
-    byId("secret-copy").append(copyButton(() => byId("secret").textContent, "Copy the key"));
     byId("new-key").addEventListener("click", () => this.#open(null));
     byId("keys-old").addEventListener("click", () => this.#showOld());
     byId("key-form").addEventListener("submit", (event) => {
@@ -34,12 +33,6 @@ export class Keys {
       byId("key-form").reset();
       byId("key-dialog").close();
     });
-    byId("secret-done").addEventListener("click", () => byId("secret-dialog").close());
-    byId("secret-dialog").addEventListener("cancel", (event) => event.preventDefault());
-    byId("secret-dialog").addEventListener("keydown", (event) => {
-      if (event.key === "Escape") event.preventDefault(); // some browsers let a dialog refuse to go only once
-    });
-    byId("secret-dialog").addEventListener("close", () => { byId("secret").textContent = ""; });
   }
 
   async show(account) {
@@ -61,7 +54,6 @@ export class Keys {
     byId("key-form").reset();
     byId("key-dialog-title").textContent = "";
     byId("key-rows").replaceChildren();
-    byId("secret").textContent = "";
   }
 
   /** All of them: the API has the oldest first, and who looks for a key mostly looks for a new one. */
@@ -125,6 +117,7 @@ export class Keys {
     byId("key-dialog-title").textContent = key ? `Change ${key.name}` : "New key";
     byId("key-save").textContent = key ? "Save" : "Create";
     if (other || key) this.#write(key); // what was typed for a new key, and not sent, is still there
+    byId("key-expires").min = localTime(Date.now() / 1000 + 60); // so that the browser tells of an end that is over, by its date
     showStatus(byId("key-status"), "");
     byId("key-dialog").addEventListener("close", placeOf(document.activeElement), { once: true });
     byId("key-dialog").showModal();
@@ -143,24 +136,20 @@ export class Keys {
     const changed = this.#changed;
     press(byId("key-save"), byId("key-status"), async () => {
       const said = typed();
+      let secret = null;
       if (changed) {
         await ask(`/v1/keys/${encodeURIComponent(changed.id)}`, { method: "PATCH", body: differences(changed, said) });
         announce("The key is changed.");
       } else {
         const given = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== null));
-        this.#showSecret(await ask("/v1/keys", { method: "POST", body: given }));
+        ({ secret } = await ask("/v1/keys", { method: "POST", body: given }));
       }
       byId("key-dialog").close();
+      if (secret) showSecret(secret, "Your new key");
       this.#changed = null;
       byId("key-form").reset();
       await attempt(byId("keys-status"), () => this.#load());
     });
-  }
-
-  #showSecret({ secret }) {
-    byId("secret").textContent = secret;
-    byId("key-dialog").close();
-    byId("secret-dialog").showModal();
   }
 
   #revoke(key) {

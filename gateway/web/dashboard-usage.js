@@ -1,9 +1,10 @@
 /* What was used: sums by day as a chart, the last requests one by one, and both to take away. */
 
 import { ask, attempt, press } from "./dashboard-desk.js";
+import { ApiError } from "./lib/api.js";
 import { chart } from "./lib/chart.js";
 import { byId, duration, element, number, setText } from "./lib/dom.js";
-import { cell, numberCell, row, time } from "./lib/tables.js";
+import { cell, numberCell, row, rowOf, time } from "./lib/tables.js";
 
 const DAY_MS = 86_400_000;
 const PAGE = 20;
@@ -81,6 +82,7 @@ export class Requests {
   #after = null;
   #more = false; // whether there are older ones
   #names = new Map();
+  #reasons = new Map(); // why jobs have failed, by their ids
 
   constructor() {
     const status = byId("requests-status");
@@ -104,6 +106,7 @@ export class Requests {
     this.#after = null;
     this.#more = false;
     this.#names = new Map();
+    this.#reasons = new Map();
     this.#fill();
     this.#showEnds();
   }
@@ -122,6 +125,22 @@ export class Requests {
     this.#more = page.has_more;
     this.#fill();
     this.#showEnds();
+    this.#explain();
+  }
+
+  /** Why jobs have failed is known for as long as their logs are kept; then, and where it cannot be asked, nothing is
+      said. The log of which the end is older is gone sooner. */
+  async #explain() {
+    const rows = this.#rows;
+    const failed = rows.filter(({ id, state }) => state === "failed" && !this.#reasons.has(id));
+    try {
+      for (const { id } of failed.toSorted((one, other) => other.ended - one.ended)) {
+        const { error } = await ask(`/v1/jobs/${encodeURIComponent(id)}`);
+        if (rows !== this.#rows) return;
+        if (error) this.#reasons.set(id, new ApiError(error).sentence);
+        rowOf(byId("request-rows"), id)?.querySelector(".outcome").after(this.#reason(id));
+      }
+    } catch { /* the others are gone, too, or somebody has signed out */ }
   }
 
   /** Who is at a button stays there, even if it leads no further. */
@@ -139,12 +158,16 @@ export class Requests {
     return row(job.id,
       cell("", time(job.created, { exact: true })),
       cell("", element("code", {}, job.model)),
-      cell("", element("span", { class: "outcome", "data-state": job.state }, job.state)),
+      cell("", element("span", { class: "outcome", "data-state": job.state }, job.state), this.#reason(job.id)),
       numberCell("TTFT", duration(job.ttft_seconds === null ? null : job.ttft_seconds * 1000)),
       numberCell("In", image ? "–" : number(job.prompt_tokens)),
       numberCell("Out", image ? `${number(job.images)} × image` : number(job.completion_tokens)),
       numberCell("Units", number(job.units)),
       cell("Key", this.#names.get(job.key) ?? job.key));
+  }
+
+  #reason(id) {
+    return this.#reasons.has(id) ? element("small", {}, this.#reasons.get(id)) : "";
   }
 
   #take() {

@@ -3,7 +3,7 @@
    A plain client of the public API. The key is in sessionStorage alone, and goes into headers, never into an address. */
 
 import { Admin } from "./dashboard-admin.js";
-import { arrangeSure, ask, attempt, closeDialogs, forgetSure, LIMITS, limitName, onEnd } from "./dashboard-desk.js";
+import { arrangeDialogs, ask, attempt, closeDialogs, forgetDialogs, LIMITS, limitName, onEnd } from "./dashboard-desk.js";
 import { Keys } from "./dashboard-keys.js";
 import { Requests, showToday, Usage } from "./dashboard-usage.js";
 import { call } from "./lib/api.js";
@@ -26,7 +26,7 @@ const admin = new Admin();
 const choose = arrangeTabs(byId("parts"), refreshSoon);
 
 function start() {
-  arrangeSure();
+  arrangeDialogs();
   onEnd(leave);
   byId("sign-in").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -91,7 +91,7 @@ function forget() {
   account = null;
   used = "";
   for (const part of [keys, usage, requests, admin]) part.clear();
-  forgetSure();
+  forgetDialogs();
   for (const form of document.querySelectorAll("#board form")) form.reset();
   for (const said of document.querySelectorAll(".status")) showStatus(said, "");
   byId("limits").replaceChildren();

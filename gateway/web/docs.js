@@ -6,6 +6,7 @@ import { call } from "./lib/api.js";
 import { arrangeTabs, byId, copyButton, element, number, setText } from "./lib/dom.js";
 import { Models } from "./lib/models.js";
 import { keepKey, keepKeyOf, readKey } from "./lib/session.js";
+import { cell, measureCell, renew, row } from "./lib/tables.js";
 
 const LANGUAGE = "crofai.language";
 const LITERALS = {
@@ -175,6 +176,10 @@ function showChapter() {
   const side = list.parentElement;
   list.scrollLeft = link.offsetLeft - list.offsetLeft - 40;
   side.scrollTop = link.offsetTop + link.offsetHeight + 40 - side.clientHeight;
+  // Browsers leave a link where it is if a part of it is in view; one that is pressed must not move away.
+  list.addEventListener("focusin", ({ target }) => {
+    if (target.matches(":focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+  });
 }
 
 /* ---- models ---- */
@@ -185,7 +190,7 @@ function showModels(models) {
   showCount(failed ? [] : list, failed);
   byId("model-rows").parentElement.classList.toggle("stale", failed);
   setText(byId("models-note"), modelsNote(models));
-  if (!failed || !at) showRows(list);
+  if (!failed || !at) renew(byId("model-rows"), list.map(modelRow));
 }
 
 function showCount(list, failed) {
@@ -206,44 +211,18 @@ function modelsNote({ list, at, failed }) {
     : "The catalogue is empty.";
 }
 
-/** Keeps the rows it has, so that a refresh does not undo a selection of text. */
-function showRows(list) {
-  const body = byId("model-rows");
-  const known = new Map([...body.rows].map((row) => [row.dataset.id, row]));
-  const rows = list.map((model) => {
-    const row = known.get(model.id) ?? newRow(model.id);
-    const [name, kind, context, state, speed] = row.cells;
-    setText(name.children[1], (model.aliases ?? []).filter((alias) => alias !== model.id).join(", "));
-    setText(name.children[2], model.description ?? "");
-    setText(kind, model.kind);
-    setNumber(context, model.context, "tokens of context");
-    state.firstChild.dataset.state = model.state;
-    setText(state.firstChild, model.state);
-    setText(state.lastChild, load(model));
-    setNumber(speed, model.tokens_per_second, "tokens/s");
-    return row;
-  });
-  if (rows.some((row, place) => row !== body.rows[place]) || rows.length !== known.size) body.replaceChildren(...rows);
-}
-
-function newRow(id) {
-  const row = element("tr", { "data-id": id },
-    element("td", {}, element("code", {}, id), element("small", { class: "alias" }), element("small")),
-    element("td"), element("td", { class: "number" }),
-    element("td", {}, element("span", { class: "state" }), element("small")), element("td", { class: "number" }));
-  nameTableParts(row);
-  return row;
+function modelRow(model) {
+  const aliases = (model.aliases ?? []).filter((alias) => alias !== model.id).join(", ");
+  return row(model.id,
+    cell("", element("code", {}, model.id), element("small", { class: "alias" }, aliases), element("small", {}, model.description ?? "")),
+    cell("", model.kind),
+    measureCell(model.context, "tokens of context"),
+    cell("", element("span", { class: "state", "data-state": model.state }, model.state), element("small", {}, load(model))),
+    measureCell(model.tokens_per_second, "tokens/s"));
 }
 
 function load({ running = 0, waiting = 0 }) {
   return [running && `${running} running`, waiting && `${waiting} waiting`].filter(Boolean).join(", ");
-}
-
-/** A number that was not measured, or that has no meaning here, is a dash. */
-function setNumber(cell, value, unit) {
-  setText(cell, number(value));
-  cell.dataset.unit = unit;
-  cell.classList.toggle("none", (value ?? null) === null);
 }
 
 start();

@@ -4,6 +4,7 @@
 import { ApiError, call, ConnectionLost } from "./lib/api.js";
 import { byId, counted, dayOf, element, number, setText } from "./lib/dom.js";
 import { inOrder } from "./lib/models.js";
+import { cell, measureCell, renew, row } from "./lib/tables.js";
 import { Line } from "./status-line.js";
 import { Uptime } from "./status-uptime.js";
 
@@ -72,17 +73,13 @@ function showCluster(cluster, models) {
 }
 
 function showModels(models) {
-  fillRows(byId("model-rows"), models, 6, (cells, model) => {
-    const [name, state, workers, running, waiting, speed] = cells;
-    setName(name, model);
-    const mark = state.firstChild ?? state.appendChild(element("span", { class: "state" }));
-    mark.dataset.state = model.state;
-    setText(mark, model.state);
-    setNumber(workers, model.workers, model.workers === 1 ? "worker" : "workers");
-    setNumber(running, model.running, "running");
-    setNumber(waiting, model.waiting, "waiting");
-    setNumber(speed, model.tokens_per_second, "tokens/s");
-  });
+  renew(byId("model-rows"), models.map((model) => row(model.id,
+    nameCell(model),
+    cell("", element("span", { class: "state", "data-state": model.state }, model.state)),
+    measureCell(model.workers, model.workers === 1 ? "worker" : "workers"),
+    measureCell(model.running, "running"),
+    measureCell(model.waiting, "waiting"),
+    measureCell(model.tokens_per_second, "tokens/s"))));
   setText(byId("models-note"), models.length
     ? "Tokens/s is what all workers of a model made in the last five seconds. A cold model has no worker, and images "
       + "have no tokens."
@@ -91,51 +88,26 @@ function showModels(models) {
 
 function showSpeeds(models) {
   const measured = models.filter(({ ever }) => ever.streams);
-  fillRows(byId("speed-rows"), measured, 5, (cells, { id, kind, speed, ever }) => {
-    const [name, average, low, high, sizes] = cells;
-    setName(name, { id, kind });
-    setNumber(average, speed.average, "on average");
-    setNumber(low, speed.low, "at the lowest");
-    setNumber(high, ever.high, "ever seen");
-    if (!sizes.firstChild) sizes.append(element("span"), element("small"));
-    sizes.className = "sizes";
-    setText(sizes.firstChild, `${counted(speed.streams, "stream")} in ${speed.window_seconds / 3600} h`);
-    setText(sizes.lastChild, `${counted(ever.streams, "stream")} since ${dayOf(ever.since * 1000)}`);
-  });
+  renew(byId("speed-rows"), measured.map((model) => row(model.id,
+    nameCell(model),
+    measureCell(model.speed.average, "on average"),
+    measureCell(model.speed.low, "at the lowest"),
+    measureCell(model.ever.high, "ever seen"),
+    sizesCell(model))));
   const without = models.filter(({ kind, ever }) => kind === "chat" && !ever.streams).length;
   const missing = without ? ` Nothing was measured yet of ${counted(without, measured.length ? "other model" : "model")}.` : "";
   setText(byId("speeds-note"), "Tokens/s of single streams of 16 tokens or more, from their first token to their last, "
     + `by real traffic: average and low of the last hours, the highest of all time.${missing}`);
 }
 
-/* ---- rows: one for each model; those that are there stay, so that a refresh does not undo a selection of text ---- */
-
-function fillRows(body, models, width, fill) {
-  const known = new Map([...body.rows].map((row) => [row.dataset.id, row]));
-  const rows = models.map((model) => {
-    const row = known.get(model.id) ?? newRow(model.id, width);
-    fill([...row.cells], model);
-    return row;
-  });
-  const isSame = rows.length === body.rows.length && rows.every((row, at) => row === body.rows[at]);
-  if (!isSame) body.replaceChildren(...rows);
+function nameCell({ id, kind }) {
+  return cell("", element("code", {}, id), element("small", {}, kind));
 }
 
-/** On narrow screens the tables are no tables to CSS; with roles they stay tables to screen readers. */
-function newRow(id, width) {
-  const cells = Array.from({ length: width }, () => element("td", { role: "cell" }));
-  return element("tr", { "data-id": id, role: "row" }, ...cells);
-}
-
-function setName(cell, { id, kind }) {
-  if (!cell.firstChild) cell.append(element("code", {}, id), element("small", {}, kind));
-}
-
-/** The unit is shown where the table's head is not. */
-function setNumber(cell, value, unit) {
-  cell.className = value === null ? "number unknown" : "number";
-  cell.dataset.unit = unit;
-  setText(cell, number(value));
+function sizesCell({ speed, ever }) {
+  return element("td", { role: "cell", class: "sizes" },
+    element("span", {}, `${counted(speed.streams, "stream")} in ${speed.window_seconds / 3600} h`),
+    element("small", {}, `${counted(ever.streams, "stream")} since ${dayOf(ever.since * 1000)}`));
 }
 
 for (const button of document.querySelectorAll("[data-span]")) {

@@ -267,6 +267,21 @@ def test_a_key_is_made_and_shown_once(browser: Any, served: Cluster, key: NewKey
         expect(shown.get_by_label("Name", exact=True)).to_have_value("")
 
 
+def test_an_end_that_is_over_is_told_as_a_date(browser: Any, served: Cluster, key: NewKey) -> None:
+    with page(browser, served, key.secret) as shown:
+        shown.get_by_role("button", name="New key").click()
+        ends = shown.get_by_label("Ends")
+        ends.fill("2020-01-31T12:00")
+        shown.get_by_role("button", name="Create").click()
+        expect(ends).to_be_focused()
+        assert ends.evaluate("(field) => field.validity.rangeUnderflow")
+        assert str(time.localtime().tm_year) in ends.evaluate("(field) => field.validationMessage")
+        expect(shown.locator("#secret-dialog")).to_be_hidden()
+        ends.fill("2099-12-31T12:00")
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+
+
 def test_a_key_is_copied_where_the_browser_has_no_clipboard_for_pages(
     browser: Any, served: Cluster, key: NewKey
 ) -> None:
@@ -462,6 +477,36 @@ def test_requests_are_listed_in_pages(browser: Any, served: Cluster, key: NewKey
         expect(newer).to_be_disabled()
 
 
+def test_a_request_that_failed_says_why_while_it_is_known(
+    browser: Any, served: Cluster, account: Account, key: NewKey, used: list[Any]
+) -> None:
+    body = {"model": "fast", "messages": [{"role": "user", "content": "echo " + "a " * 1500}]}
+    headers = {"X-API-Key": key.secret, "X-Request-Timeout": "1"}
+    answer = requests.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 504
+
+    def newest() -> str:
+        found = requests.get(f"{served.url}/v1/usage/jobs?limit=1", headers=headers, timeout=20)
+        return str(found.json()["data"][0]["id"])
+
+    wait_for(lambda: newest() not in {row.job for row in used}, 20, "the job to be listed")
+    job = newest()
+    with page(browser, served, key.secret) as shown:
+        row = shown.locator(f"#request-rows tr[data-id='{job}']")
+        expect(row.locator("td").nth(2)).to_have_text("failedThe job did not end in its time. (timeout)")
+        ended = shown.locator("#request-rows .outcome[data-state=failed]").last
+        expect(ended.locator("xpath=..")).to_have_text("failed")
+        assert violations(shown) == []
+        served.valkey.client.delete(keys.job(job))
+        with shown.expect_response("**/v1/jobs/*") as told:
+            shown.reload()
+        assert told.value.status == 404
+        assert told.value.request.url.endswith(job)
+        told.value.finished()
+        expect(row.locator("td").last).to_have_text("laptop")
+        expect(row.locator("td").nth(2)).to_have_text("failed")
+
+
 # ---- admins
 
 
@@ -495,6 +540,59 @@ def test_an_account_is_suspended_and_resumed(browser: Any, served: Cluster, acco
         own = entry(shown, "account-rows", "admin")
         expect(own.get_by_role("button")).to_have_count(1)
         expect(own.get_by_role("button")).to_have_text("Set")
+
+
+def test_an_account_is_made_with_its_key(browser: Any, served: Cluster, account: Account) -> None:
+    name = f"eve {time.time_ns()}"
+    with admins_page(browser, served) as shown:
+        shown.get_by_role("button", name="New account").click()
+        field = shown.get_by_label("Name of the account")
+        expect(field).to_be_focused()
+        expect(shown.get_by_label("Tier of the account")).to_have_value("free")
+        create = shown.get_by_role("button", name="Create")
+        for typed, said in ((" ", "name: "), (account.name, "there is an account ")):
+            field.fill(typed)
+            create.click()
+            expect(shown.locator("#account-status")).to_contain_text(said)
+            expect(field).to_be_focused()
+        field.fill(name)
+        shown.get_by_label("Tier of the account").select_option("premium")
+        create.click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+        expect(shown.get_by_role("dialog", name=f"The key of {name}")).to_be_visible()
+        secret = shown.locator("#secret").text_content()
+        shown.get_by_role("button", name="Done").click()
+        assert secret not in shown.content()
+        expect(shown.get_by_role("button", name="New account")).to_be_focused()
+        expect(shown.get_by_role("combobox", name=f"Tier of {name}")).to_have_value("premium")
+        shown.get_by_role("button", name="New account").click()
+        expect(field).to_have_value("")
+    holder = served.accounts.find(secret)
+    assert holder is not None
+    assert (holder.tier, holder.admin, holder.limits) == ("premium", False, None)
+    assert [found.name for found in served.accounts.list_accounts(name=name)] == [name]
+
+
+def test_an_account_that_has_no_key_yet_is_not_made_twice(browser: Any, served: Cluster) -> None:
+    name = f"mallory {time.time_ns()}"
+    refused: list[Any] = []
+
+    def refuse_once(route: Any) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.abort())
+
+    with admins_page(browser, served) as shown:
+        shown.route("**/v1/admin/accounts/*/keys", refuse_once)
+        shown.get_by_role("button", name="New account").click()
+        shown.get_by_label("Name of the account").fill(name)
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#account-status")).to_contain_text("The gateway cannot be reached.")
+        expect(entry(shown, "account-rows", name)).to_have_count(1)
+        shown.get_by_role("button", name="Create").click()
+        expect(shown.locator("#secret")).to_have_text(re.compile("sk-crof-.+"))
+        assert len(served.accounts.list_accounts(name=name)) == 1
 
 
 def test_an_accounts_tier_is_changed(browser: Any, served: Cluster, account: Account) -> None:
@@ -680,3 +778,5 @@ def test_it_is_accessible_and_fits(
         shown.get_by_role("button", name="Plan", exact=True).click()
         expect(shown.locator("#plan-rows tr").first).to_be_visible(timeout=60_000)
         look(shown, "dashboard-admin")
+        shown.get_by_role("button", name="New account").click()
+        look(shown, "dashboard-account")

@@ -1,6 +1,6 @@
 /* Rows of tables. On narrow screens the tables are no tables to CSS; with roles they stay tables to screen readers. */
 
-import { element, setText } from "./dom.js";
+import { element, number, setText } from "./dom.js";
 
 /** A row; of each cell its label, which narrow screens show, and what is in it. */
 export function row(id, ...cells) {
@@ -14,6 +14,12 @@ export function cell(label, ...content) {
 
 export function numberCell(label, text) {
   return element("td", { role: "cell", class: "number", "data-label": label }, text);
+}
+
+/** A measure; its unit is shown where the table's head is not. One that was not taken, or has no meaning here, is a
+    dash. */
+export function measureCell(value, unit) {
+  return element("td", { role: "cell", class: (value ?? null) === null ? "number none" : "number", "data-unit": unit }, number(value));
 }
 
 /** A button in a row, named for who does not see the row. */

@@ -176,6 +176,8 @@ def test_it_asks_every_other_second_while_somebody_looks(browser: Browser, serve
     with opened(browser, f"{served.url}/status", ready=ready) as shown:
         said = shown.locator("#as-of")
         expect(said).to_have_text(re.compile("As of"))
+        names = shown.locator("#model-rows tr[data-id=one] code, #speed-rows tr[data-id=one] code")
+        names.evaluate_all("(names) => { for (const name of names) name.seen = true; }")
         for count in (2, 3):
             before = said.text_content()
             shown.clock.run_for(1900)
@@ -184,6 +186,8 @@ def test_it_asks_every_other_second_while_somebody_looks(browser: Browser, serve
             expect(said).not_to_have_text(before)
             assert len(api.asked) == count
         assert api.asked == ["uptime=true", "uptime=false", "uptime=false"], "the history comes once a minute"
+        seen = names.evaluate_all("(names) => names.map(({ seen }) => seen)")
+        assert seen == [True, True], "what is selected stays"
         shown.evaluate(SHOW, "hidden")
         before = said.text_content()
         shown.clock.run_for(10_000)

@@ -136,6 +136,12 @@ def test_no_key_makes_one_that_may_do_more_than_itself(api: Api, body: dict[str,
         assert api.refused("PATCH", f"keys/{key}", body, narrow.secret) == (403, "key_too_narrow", param)
 
 
+def test_when_ones_own_key_ends_is_told_as_a_date(api: Api) -> None:
+    narrow = api.key(expires=4_000_000_000.5)
+    message = api("POST", "keys", {"expires": 4_000_000_001}, key=narrow.secret)[1]["error"]["message"]
+    assert message == "expires: your own API key ends before, at 2096-10-02 07:06:40 UTC."
+
+
 @pytest.mark.parametrize("name", ["models", "tiers", "expires"])
 def test_nor_does_it_take_back_a_bound(api: Api, name: str) -> None:
     narrow = api.key(**NARROW)
@@ -218,7 +224,7 @@ def test_the_last_admins_key_is_lost_by_force_alone(api: Api) -> None:
         ({"limits": {"requests_per_minute": 0}}, "limits.requests_per_minute", "above 0"),
         ({"models": ["lama3"]}, "models[0]", "'llama3'"),
         ({"tiers": ["gold"]}, "tiers[0]", "unknown tier"),
-        ({"expires": 1.5}, "expires", "in the future"),
+        ({"expires": 1.5}, "expires", "in the future; 1.5 is 1970-01-01 00:00:01 UTC"),
         ({"name": "a\nb"}, "name", "printable"),
         ({"nam": "x"}, "nam", "did you mean 'name'?"),
         ({"admin": False}, "admin", "by admins alone"),
