@@ -20,7 +20,7 @@ REAL_MODELS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The catalogue's 16 models of the document, under all their names, on simulated engines."""
     shipped = load_catalog().models
@@ -38,7 +38,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real(tmp_path_factory: pytest.TempPathFactory, models_folder: Path) -> Iterator[Cluster]:
     """smollm2-135m on vLLM and sdxl-tiny on diffusers. A minute to start, and 40 s more in a fresh clone."""
     folder = tmp_path_factory.mktemp("real")
