@@ -35,7 +35,7 @@ def play(valkey: Valkey, scenario: Callable[[Lease], Awaitable[None]]) -> None:
         client = redis.asyncio.Redis(port=valkey.port)
         lease = Lease(client, "m", SECONDS)
         keeping = asyncio.create_task(lease.keep())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await scenario(lease)
         keeping.cancel()
         await client.aclose()
@@ -44,7 +44,7 @@ def play(valkey: Valkey, scenario: Callable[[Lease], Awaitable[None]]) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 
