@@ -243,11 +243,11 @@ def test_the_list_of_models_is_live(browser: Any, simulated: Cluster) -> None:
         assert rows.last.locator("td").nth(4).text_content() == "–", "it was not measured"
         expect(shown.locator("#live")).to_have_text("1 of 2 models ready, 1,640 tokens/s now")
         told.models[0] |= {"state": "ready", "tokens_per_second": 0}
-        expect(shown.locator("tr[data-id=one] .state")).to_have_text("ready", timeout=10_000)
+        expect(shown.locator("tr[data-id=one] .state")).to_have_text("ready")
         expect(shown.locator("tr[data-id=one] td").nth(4)).to_have_text("0")
         expect(shown.locator("#live")).to_contain_text("2 of 2 models ready")
         told.away = True
-        expect(shown.locator("#models-note")).to_contain_text("This is what it said at", timeout=10_000)
+        expect(shown.locator("#models-note")).to_contain_text("This is what it said at")
         expect(shown.locator("#live")).to_be_hidden()
         expect(rows).to_have_count(2)
 
