@@ -23,6 +23,7 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 UNLIMITED = Path(__file__).with_name("unlimited.yaml")
+_given: set[int] = set()  # ports
 
 
 class Process:
@@ -116,7 +117,7 @@ class Valkey:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         options += ["--appendonly", "yes" if self._append_only else "no"]
         self._process = Process("valkey", [str(get_binary_path()), *options], self.folder / "valkey.log")
-        wait_for(self._answers, 10, "Valkey to answer", self._process)
+        wait_for(self._answers, 30, "Valkey to answer", self._process)
         return self
 
     @property
@@ -171,14 +172,14 @@ class Cluster:
         port = free_port()
         gateway = self.spawn_gateway(port)
         self.url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: connects(port), 30, "the gateway to listen", gateway)
+        wait_for(lambda: connects(port), 60, "the gateway to listen", gateway)
         return gateway
 
     def spawn_gateway(self, port: int) -> Process:
         """Start a gateway and return at once."""
         return self._start("gateway", ["-m", "gateway"], {"CROFAI_PORT": str(port)})
 
-    def start_worker(self, model: str, engine: str | None = "simulated", *, timeout: float = 30) -> Process:
+    def start_worker(self, model: str, engine: str | None = "simulated", *, timeout: float = 60) -> Process:
         """Start a worker and wait until it is ready. `engine` None is the catalogue's."""
         known = {report.id for report in self.registry.workers()}
         worker = self.spawn_worker(model, engine)
@@ -251,9 +252,14 @@ def wait_for(
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that nobody listens at. Whoever was given it may not do so yet: nobody is given it again."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def connects(port: int) -> bool:

@@ -70,10 +70,11 @@ def models_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A gateway with simulated workers: `fast` and `slow` chat, and `pictures`."""
+    """A gateway with simulated workers: `fast` and `slow` chat, and `pictures`. `slow` says more than a test waits
+    for, unless it is told to stop."""
     models = {
         "fast": simulated_model(tokens_per_second=500),
-        "slow": simulated_model(tokens_per_second=20, capacity=2),
+        "slow": simulated_model(tokens_per_second=20, capacity=2, length=1000),
         "pictures": simulated_model(kind="image", tokens_per_second=100),
         "idle": simulated_model(),
     }
@@ -87,7 +88,10 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A gateway behind one trusted proxy, for pages of one origin, and workers. All log as much as they can."""
-    models = {"fast": simulated_model(tokens_per_second=500), "slow": simulated_model(tokens_per_second=20)}
+    models = {
+        "fast": simulated_model(tokens_per_second=500),
+        "slow": simulated_model(tokens_per_second=20, length=1000),
+    }
     settings = {"log_level": "DEBUG", "trusted_proxies": 1, "cors_origins": "https://app.example"}
     with cluster(tmp_path_factory.mktemp("guarded"), models, **settings) as running:
         running.start_gateway()

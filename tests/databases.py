@@ -92,7 +92,7 @@ class Server:
         options += self._more
         log = str(self._folder / "data" / "server.log")
         self._run("pg_ctl", "--wait", "--pgdata", str(self._folder / "data"), "--log", log, "-o", options, "start")
-        wait_for(self._answers, 10, "PostgreSQL to answer")
+        wait_for(self._answers, 30, "PostgreSQL to answer")
 
     def secure(self, certificates: Certificates) -> None:
         """From its next start on, take TLS with a password alone."""

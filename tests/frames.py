@@ -10,8 +10,8 @@ TEXT, BINARY, PONG = 0x81, 0x82, 0x8A  # first bytes of frames that are messages
 def connect(running: Cluster) -> websocket.WebSocket:
     """A client that has joined the namespace / and whose next packet is its own."""
     address = running.url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
-    # A megabyte takes a busy machine more than 10 s.
-    client = websocket.create_connection(address, timeout=30)
+    # A megabyte of small frames takes a busy machine more than 30 s.
+    client = websocket.create_connection(address, timeout=90)
     assert client.recv().startswith("0")
     client.send("40")
     assert client.recv().startswith("40")

@@ -74,12 +74,12 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {text!r}:\n{self.text[after:]!r}")
         return self.text.index(text, after) + len(text)
 
-    def insist(self, key: str, text: str, *, after: int) -> int:
-        """Press a key until this is there: one that is pressed in the moment in which Python begins to wait for
-        input is not seen before the next one."""
-        for _ in range(PATIENCE):
+    def insist(self, key: str, text: str, *, after: int, every: int = 1) -> int:
+        """Press a key until this is there, again after so many seconds: one that is pressed in the moment in which
+        Python begins to wait for input is not seen before the next one."""
+        for _ in range(PATIENCE // every):
             self.type(key)
-            deadline = time.monotonic() + 1
+            deadline = time.monotonic() + every
             while text not in self.text[after:] and self._read(deadline):
                 pass
             if text in self.text[after:]:

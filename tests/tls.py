@@ -90,7 +90,7 @@ def tls_in_front(port: int, certificates: Certificates) -> Iterator[int]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.05)  # until the last connections are closed
+        await asyncio.sleep(0.3)  # until the last connections are closed
 
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:

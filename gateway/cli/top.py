@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -82,7 +83,11 @@ def _follow(look: Callable[[], Pools], interval: float, every: bool) -> None:
     """Show it in place of what is on the terminal. A server that goes away is waited for, once it was there."""
     pools, said = look(), ""
     console = Console()
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live, Keyboard() as keyboard:
+    with (
+        suppress(KeyboardInterrupt),  # wherever it comes: while the screen is drawn, too
+        Live(console=console, screen=console.is_terminal, auto_refresh=False) as live,
+        Keyboard() as keyboard,
+    ):
         while True:
             live.update(_table(pools, every, said), refresh=True)
             try:
@@ -91,8 +96,6 @@ def _follow(look: Callable[[], Pools], interval: float, every: bool) -> None:
                 pools, said = look(), ""
             except NotReady as error:
                 said = tables.cell(str(error))
-            except KeyboardInterrupt:
-                return
 
 
 def _table(pools: Pools, every: bool, said: str) -> Table:

@@ -68,7 +68,7 @@ def used(served: Cluster, account: Account, key: NewKey) -> list[Any]:
             key=(key, other)[number % 2].id,
             model=("fast", "other")[number % 5 == 0],
             state="failed" if number == 3 else "succeeded",
-            created=(at := now - number % 10 * DAY - number),
+            created=(at := now - number % 10 * DAY - number / 100),
             begun=at,
             first=None if number == 3 else at + 0.25,
             ended=at + 1,
@@ -533,10 +533,10 @@ def test_an_account_is_suspended_and_resumed(browser: Any, served: Cluster, acco
         row.get_by_role("button", name=f"Suspend {account.name}").click()
         shown.get_by_role("dialog").get_by_role("button", name="Suspend").click()
         expect(row.locator(".state")).to_have_text("suspended")
-        wait_for(lambda: status(served, key.secret) == 403, 5, "its keys to be refused")
+        wait_for(lambda: status(served, key.secret) == 403, 10, "its keys to be refused")
         row.get_by_role("button", name=f"Resume {account.name}").click()
         expect(row.locator(".state")).to_have_text("active")
-        wait_for(lambda: status(served, key.secret) == 200, 5, "its keys to be taken")
+        wait_for(lambda: status(served, key.secret) == 200, 10, "its keys to be taken")
         own = entry(shown, "account-rows", "admin")
         expect(own.get_by_role("button")).to_have_count(1)
         expect(own.get_by_role("button")).to_have_text("Set")

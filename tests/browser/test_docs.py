@@ -244,12 +244,12 @@ def test_the_list_of_models_is_live(browser: Any, simulated: Cluster) -> None:
         expect(shown.locator("#live")).to_have_text("1 of 2 models ready, 1,640 tokens/s now")
         rows.last.evaluate("(row) => { row.seen = true; }")
         told.models[0] |= {"state": "ready", "tokens_per_second": 0}
-        expect(shown.locator("tr[data-id=one] .state")).to_have_text("ready", timeout=10_000)
+        expect(shown.locator("tr[data-id=one] .state")).to_have_text("ready")
         expect(shown.locator("tr[data-id=one] td").nth(4)).to_have_text("0")
         assert shown.locator("tr[data-id=one]").evaluate("(row) => row.seen"), "it is the same row"
         expect(shown.locator("#live")).to_contain_text("2 of 2 models ready")
         told.away = True
-        expect(shown.locator("#models-note")).to_contain_text("This is what it said at", timeout=10_000)
+        expect(shown.locator("#models-note")).to_contain_text("This is what it said at")
         expect(shown.locator("#live")).to_be_hidden()
         expect(rows).to_have_count(2)
 

@@ -43,7 +43,7 @@ SIMULATED = Subject(
     clients=24,
     lease=2,
     job_timeout=90,
-    loading=30,
+    loading=120,
     rate=20,
     learn=lambda url, key: words_of_their_own("m"),
 )

@@ -67,7 +67,7 @@ class System:
     def wait_until_served(self) -> None:
         """Wait for all gateways."""
         for port, place in zip(self._ports, self.gateways, strict=True):
-            wait_for(partial(connects, port), 30, "a gateway to listen", place.process)
+            wait_for(partial(connects, port), 60, "a gateway to listen", place.process)
 
     def wait_until_ready(self, workers: int) -> None:
         """Wait for so many workers. Reports of those that were killed live on for a while: logs do not lie."""

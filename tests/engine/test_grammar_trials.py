@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from workers.engines.grammar_trial import IMPOSSIBLE
-from workers.engines.grammar_trials import TOO_LONG, Trials
+from workers.engines.grammar_trials import MOST_SECONDS, TOO_LONG, Trials
 from workers.engines.vllm_forms import check_form
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -73,7 +73,7 @@ def test_what_takes_too_long_is_ended_and_others_do_not_wait_for_it() -> None:
         _, left = psutil.wait_procs(psutil.Process().children()[0].children(recursive=True), timeout=5)
         assert not left
         # It is known by now, and tried no more.
-        assert await asyncio.wait_for(trials.complaint("regex", ENDLESS), 0.5) == TOO_LONG
+        assert await asyncio.wait_for(trials.complaint("regex", ENDLESS), MOST_SECONDS / 2) == TOO_LONG
 
     tried(ask)
 

@@ -13,7 +13,7 @@ from workers.weights import locate
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 MODEL = "smollm2-135m"
-MOST_SECONDS = 10
+MOST_SECONDS = 30
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import requests
 import socketio
 
 from gateway.admin_key import admin_key_file
+from gateway.auth import FRESH
 from shared import redis_keys
 from shared.key_format import PREFIX
 from tests.cluster import ROOT, Cluster, cluster, free_port, wait_for
@@ -28,7 +29,6 @@ tiers:
   free: {models: [fast]}
 """
 HELLO = [{"role": "user", "content": "hello"}]
-SECOND = 1.3  # seconds: one that a key is remembered, and what a busy machine takes
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -94,10 +94,14 @@ def chat(url: str, key: str, model: str = "fast") -> tuple[int, str | None]:
 
 
 def soon(urls: list[str], say: Callable[[str], Any], wanted: Any) -> None:
-    """Within a second of now, every gateway says this."""
-    deadline = time.monotonic() + SECOND
+    """Every gateway says this to whoever asks a second from now, however long the answer takes."""
+    begun = time.monotonic()
     for url in urls:
-        wait_for(lambda url=url: say(url) == wanted, max(0.1, deadline - time.monotonic()), f"{wanted} of {url}")
+        asked = time.monotonic()
+        while (said := say(url)) != wanted:
+            assert asked - begun < FRESH + 0.1, f"{url} still says {said}, not {wanted}"
+            time.sleep(0.02)
+            asked = time.monotonic()
 
 
 def test_one_admins_key_is_made_by_many_gateways(running: tuple[Cluster, list[str]]) -> None:
@@ -147,7 +151,7 @@ def test_an_expired_key_is_refused_at_once(running: tuple[Cluster, list[str]]) -
     cluster_, urls = running
     admin = Admin(cluster_, urls[0])
     account = admin("POST", "accounts", {"name": "expired", "tier": "free"})
-    key = admin("POST", f"accounts/{account['id']}/keys", {"expires": time.time() + 3})
+    key = admin("POST", f"accounts/{account['id']}/keys", {"expires": time.time() + 5})
     assert ask(urls[0], key["secret"])[0] == 200
     time.sleep(max(0, key["expires"] - time.time()) + 0.05)
     assert ask(urls[0], key["secret"]) == (401, "invalid_key", None)

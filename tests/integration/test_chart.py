@@ -55,7 +55,8 @@ def test_helm_test_has_an_answer(running: Cluster, model: str, told: str) -> Non
 
 def test_helm_test_leaves_no_key(running: Cluster) -> None:
     assert helm_test(running.url, "llama3").returncode == 0
-    keys = httpx.get(f"{running.url}/v1/admin/keys", headers={"Authorization": f"Bearer {ADMIN}"}).json()["data"]
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    keys = httpx.get(f"{running.url}/v1/admin/keys", headers=headers, timeout=20).json()["data"]
     assert all(key["revoked"] for key in keys if key["name"] == "helm-test")
 
 
@@ -72,7 +73,8 @@ def test_keda_counts_the_jobs_that_are_open(running: Cluster) -> None:
     assert count(keys=[key]) == 0
     headers = {"Authorization": f"Bearer {running.key()}"}
     body = {"model": "endless", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-    with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=body, headers=headers) as answer:
+    url = f"{running.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=20) as answer:
         lines = answer.iter_lines()
         next(lines)
         assert count(keys=[key]) == 1
@@ -92,7 +94,7 @@ MODEL = {"models": {"llama3": {}}}
 
 def test_gateways_answer_their_probes(running: Cluster) -> None:
     for path in probes("demo-crofai-gateway"):
-        assert httpx.get(f"{running.url}{path}").status_code == 200, path
+        assert httpx.get(f"{running.url}{path}", timeout=20).status_code == 200, path
 
 
 def test_workers_answer_their_probes_and_prometheus(running: Cluster) -> None:
@@ -101,17 +103,17 @@ def test_workers_answer_their_probes_and_prometheus(running: Cluster) -> None:
     running.start_worker("llama3")
     del running.env["CROFAI_METRICS_PORT"]
     for path in (*probes("demo-crofai-llama3"), "/metrics"):
-        assert httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200, path
+        assert httpx.get(f"http://127.0.0.1:{port}{path}", timeout=20).status_code == 200, path
 
 
 @pytest.mark.parametrize("url, status", [("sqlite:///{folder}/crofai.db", 0), ("postgresql://a@127.0.0.1:1/a", 1)])
 def test_the_migration_ends(tmp_path: Path, url: str, status: int) -> None:
     """As its Job runs it, and not before it has asked for a while."""
-    job = one(Chart().objects(FEWEST | {"migration": {"wait": 6}}), "Job", "demo-crofai-migrate")
+    job = one(Chart().objects(FEWEST | {"migration": {"wait": 12}}), "Job", "demo-crofai-migrate")
     [container] = job["spec"]["template"]["spec"]["containers"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(tmp_path), "CROFAI_DATABASE_URL": url.format(folder=tmp_path)}
-    done = subprocess.run(container["command"], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(container["command"], env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == status, done.stderr
     assert done.stderr.count("cannot be used") >= 2 * status, "it asks again"
 

@@ -21,7 +21,7 @@ from tests.streams import Stream
 pytestmark = pytest.mark.integration
 
 HOLD = 3.0  # seconds
-NOBODY = re.compile(r": no worker, position 1, held for (?:about ([123]) s|less than a second)")
+NOBODY = re.compile(r": no worker, position 1, held for (?:about (\d+) s|less than a second)")
 LEFT = ": waiting"  # it has left its line, and what came of that is on its way
 BODY = {"messages": [{"role": "user", "content": "echo a b c"}]}
 
@@ -29,8 +29,17 @@ BODY = {"messages": [{"role": "user", "content": "echo a b c"}]}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Models and nobody who serves them."""
-    models: dict[str, Any] = {f"m{number}": simulated_model(tokens_per_second=500) for number in range(5)}
+    models: dict[str, Any] = {f"m{number}": simulated_model(tokens_per_second=500) for number in (2, 3, 4)}
     with cluster(tmp_path_factory.mktemp("hold"), models, hold=HOLD, hold_unserved=True) as running:
+        running.start_gateway()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The same, where requests are held for longer than any worker takes to start."""
+    models: dict[str, Any] = {f"m{number}": simulated_model(tokens_per_second=500) for number in (0, 1)}
+    with cluster(tmp_path_factory.mktemp("patient"), models, hold=60, hold_unserved=True) as running:
         running.start_gateway()
         yield running
 
@@ -50,37 +59,37 @@ def told(running: Cluster, model: str) -> Iterator[str]:
 
 
 def state(running: Cluster, model: str) -> str:
-    return str(requests.get(f"{running.url}/v1/models/{model}", timeout=5).json()["state"])
+    return str(requests.get(f"{running.url}/v1/models/{model}", timeout=20).json()["state"])
 
 
 def waiting(running: Cluster, model: str) -> int:
     return int(running.valkey.client.zcard(keys.waiting(model, "premium")))
 
 
-def test_who_waits_for_a_worker_is_told_and_answered_once_there_is_one(running: Cluster) -> None:
-    lines = told(running, "m0")
+def test_who_waits_for_a_worker_is_told_and_answered_once_there_is_one(patient: Cluster) -> None:
+    lines = told(patient, "m0")
     assert NOBODY.fullmatch(next(lines)), "the first that it is told"
-    worker = running.spawn_worker("m0")
+    worker = patient.spawn_worker("m0")
     said = list(lines)
     assert said[-1] == "data: [DONE]"
     for line in said:
-        assert line.startswith("data:") or line in (": loading, position 1", LEFT) or NOBODY.fullmatch(line)
+        assert line.startswith(("data:", ": loading, position 1")) or line == LEFT or NOBODY.fullmatch(line)
     assert "".join(re.findall(r'"content":"([^"]*)"', "".join(said))) == "a b c"
     worker.stop()
 
 
-def test_others_behind_it_are_answered_too(running: Cluster) -> None:
-    url, body = f"{running.url}/v1/chat/completions", {"model": "m1", "stream": True} | BODY
+def test_others_behind_it_are_answered_too(patient: Cluster) -> None:
+    url, body = f"{patient.url}/v1/chat/completions", {"model": "m1", "stream": True} | BODY
     streams = [Stream() for _ in range(5)]
-    threads = [threading.Thread(target=each.read, args=(url, body, running.key())) for each in streams]
+    threads = [threading.Thread(target=each.read, args=(url, body, patient.key())) for each in streams]
     for thread in threads:
         thread.start()
-    wait_for(lambda: waiting(running, "m1") == 5, 3, "all to be in line")
-    entries = requests.get(f"{running.url}/v1/models/m1", timeout=5).json()
+    wait_for(lambda: waiting(patient, "m1") == 5, 10, "all to be in line")
+    entries = requests.get(f"{patient.url}/v1/models/m1", timeout=20).json()
     assert (entries["state"], entries["waiting"]) == ("cold", 5)
-    running.start_worker("m1")
+    patient.start_worker("m1")
     for thread in threads:
-        thread.join(10)
+        thread.join(20)
     assert [stream.text for stream in streams] == ["a b c"] * 5
 
 
@@ -93,7 +102,7 @@ def test_without_a_worker_a_stream_ends_with_an_error(running: Cluster) -> None:
     waits = [NOBODY.fullmatch(line) for line in comments]
     assert waits and all(waits), comments
     held = [int(wait[1] or 0) for wait in waits if wait]
-    assert held == sorted(held, reverse=True)
+    assert held == sorted(held, reverse=True) and held[0] <= HOLD
     assert '"code":"model_unavailable"' in error
     assert done == "data: [DONE]"
     assert waiting(running, "m2") == 0
@@ -137,7 +146,7 @@ def load(running: Cluster, worker: str, model: str, *, progress: float, seconds:
         reported=now,
     )
     running.registry.report(report)
-    wait_for(lambda: state(running, model) == "loading", 5, "the gateway to know of the worker")
+    wait_for(lambda: state(running, model) == "loading", 10, "the gateway to know of the worker")
 
 
 def test_who_waits_in_a_cold_pool_is_told_for_how_long_in_all_ways(running: Cluster) -> None:
@@ -151,7 +160,7 @@ def test_who_waits_in_a_cold_pool_is_told_for_how_long_in_all_ways(running: Clus
         place = requests.get(job, headers=headers, timeout=10).json()["waiting"]
         assert 0 < place.pop("held") <= HOLD
         assert place == {"position": 1, "seconds": 1.0, "loading": True}
-    wait_for(lambda: waiting(running, "m4") == 0, 5, "it to leave")
+    wait_for(lambda: waiting(running, "m4") == 0, 10, "it to leave")
     with socketio.SimpleClient() as client:
         client.connect(running.url, transports=["websocket"])
         client.emit("prompt", {"model": "m4", "context": BODY["messages"], "token": running.key()})
@@ -186,7 +195,7 @@ def test_a_model_that_nobody_knows_is_refused_at_once(running: Cluster) -> None:
     for path, status in (("/v1/chat/completions", 404), ("/v1/premium/m9", 404)):
         response = post(running, "m9", path)
         assert (response.status_code, response.json()["error"]["code"]) == (status, "model_not_found")
-        assert response.elapsed.total_seconds() < 1
+        assert response.elapsed.total_seconds() < HOLD
 
 
 def test_a_model_that_loads_for_longer_is_refused_at_once(running: Cluster) -> None:
@@ -204,7 +213,7 @@ def test_where_nothing_starts_workers_nobody_waits(tmp_path: Path) -> None:
         for more in ({}, {"stream": True}):
             response = post(running, "m", **more)
             assert (response.status_code, response.headers["Retry-After"]) == (503, "10")
-            assert response.elapsed.total_seconds() < 1
+            assert response.elapsed.total_seconds() < HOLD
         running.spawn_worker("m")
         wait_for(lambda: running.registry.workers(), 20, "a worker that loads")
         assert post(running, "m").ok, "it will be there"

@@ -64,7 +64,7 @@ def play(valkey: Valkey, scenario: Callable[[Lease, Gate], Awaitable[None]]) -> 
         client = Gate(valkey.port)
         lease = Lease(client, "m", SECONDS)
         keeping = asyncio.create_task(lease.keep())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await scenario(lease, client)
         keeping.cancel()
         await client.aclose()
@@ -73,7 +73,7 @@ def play(valkey: Valkey, scenario: Callable[[Lease, Gate], Awaitable[None]]) -> 
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -111,6 +111,13 @@ def jobs(running: Cluster) -> int:
     return sum(1 for _ in running.valkey.client.scan_iter("job:*"))
 
 
+def await_a_minute(running: Cluster, seconds: int = 6) -> None:
+    """Wait until the minute that limits count by has so many seconds left."""
+    left = 60 - running.valkey.client.time()[0] % 60
+    if left < seconds:
+        time.sleep(left)
+
+
 def is_refused(response: requests.Response, code: str, words: str) -> None:
     assert response.status_code == 429
     error = response.json()["error"]
@@ -169,6 +176,7 @@ def test_a_socket_is_told_what_is_exhausted(running: Cluster, urls: tuple[str, s
 
 def test_after_so_many_seconds_there_is_more(running: Cluster, urls: tuple[str, str]) -> None:
     """Retry-After is the truth: not a moment too early."""
+    await_a_minute(running)
     now = running.valkey.client.time()[0]
     time.sleep(max(0, 50 - now % 60))  # the minute is soon over
     account = Account(running, "hasty")
@@ -184,7 +192,7 @@ def test_units_are_settled_to_what_was_used(running: Cluster, urls: tuple[str, s
     response = account.post(urls[0])
     used = response.json()["usage"]
     assert (used["prompt_tokens"], used["completion_tokens"]) == (WORDS + 1, WORDS)
-    wait_for(lambda: account.counters()["units"] == 2 * WORDS + 1, 5, "what was not used to be given back")
+    wait_for(lambda: account.counters()["units"] == 2 * WORDS + 1, 10, "what was not used to be given back")
     again = account.post(urls[1])
     reserved = QUOTA - (2 * WORDS + 1) - int(again.headers["x-ratelimit-remaining-tokens"])
     assert 256 < reserved < 1000
@@ -224,7 +232,7 @@ def test_a_model_without_sizes_answers_in_full_and_within_what_is_reserved(
     assert [data for _, data in prompt(account, urls[0], model="bare", context=question)][-1] == "ENDOFMESSAGE"
     completion = account.post(urls[0], "/v1/completions", body={"model": "bare", "prompt": "tell"})
     assert completion.json()["usage"]["completion_tokens"] == 16, "as of all models"
-    wait_for(lambda: not account.open_jobs(), 5, "all to be settled")
+    wait_for(lambda: not account.open_jobs(), 10, "all to be settled")
     assert account.counters()["units"] == 3 * (1 + 64) + 1 + 16
 
 
@@ -286,7 +294,7 @@ def test_jobs_at_once_are_counted_until_they_end(running: Cluster, urls: tuple[s
         assert "x-ratelimit-remaining-tokens" in refused.headers
         (error,) = [data for event, data in prompt(account, urls[1], **socket_chat()) if event == "error"]
         assert (error["code"], error["retry_after"] >= 1) == ("rate_limit_exceeded", True)
-    wait_for(lambda: account.post(urls[1]).ok, 5, "the place of the one that left", every=0.2)
+    wait_for(lambda: account.post(urls[1]).ok, 10, "the place of the one that left", every=0.2)
 
 
 def socket_chat() -> dict[str, Any]:
@@ -312,7 +320,7 @@ def test_a_job_that_waits_gives_back_what_it_reserved_as_soon_as_it_is_cancelled
                 assert account.open_jobs() == 0
             with account.post(urls[1], body=body, stream=True):
                 assert account.counters()["units"] > 256
-            wait_for(lambda: account.counters()["units"] == 0, 5, "it to be given back when its client leaves")
+            wait_for(lambda: account.counters()["units"] == 0, 10, "it to be given back when its client leaves")
 
 
 def test_a_key_has_limits_of_its_own(running: Cluster, urls: tuple[str, str]) -> None:
@@ -323,7 +331,7 @@ def test_a_key_has_limits_of_its_own(running: Cluster, urls: tuple[str, str]) ->
         assert response.headers["x-ratelimit-limit-requests"] == "2"
         assert response.headers["x-ratelimit-limit-tokens"] == str(QUOTA), "less is left to the account"
     is_refused(account.post(urls[0]), "quota_exceeded", "The limit is 2 requests a day")
-    wait_for(lambda: not account.open_jobs(), 5, "all to be settled")
+    wait_for(lambda: not account.open_jobs(), 10, "all to be settled")
     assert account.counters(account.key) == account.counters(), "all was asked for with this key"
     account.secret = other.secret
     response = account.post(urls[1])
@@ -338,24 +346,26 @@ def test_a_refused_request_leaves_its_idempotency_key_free(
 ) -> None:
     account, once = Account(running, refused_by), {"headers": {"Idempotency-Key": "once"}}
     if refused_by == "hasty":
+        await_a_minute(running)
         assert account.post(urls[0]).ok
         assert account.post(urls[0], **once).status_code == 429
         assert account.post(urls[1], body=chat(3), **once).status_code == 429, "no mismatch: it stands for nothing"
     else:
         with account.post(urls[0], body=chat(4000, "slow", stream=True), stream=True):
             assert account.post(urls[0], **once).status_code == 429
-        wait_for(lambda: not account.open_jobs(), 5, "it to leave")
+        wait_for(lambda: not account.open_jobs(), 10, "it to leave")
         assert account.post(urls[1], **once).ok
     names = list(running.valkey.client.scan_iter(f"idem:{account.id}:*"))
     assert len(names) == (0 if refused_by == "hasty" else 1)
 
 
+@pytest.mark.timeout(240)
 def test_one_quota_spent_by_many_at_once_is_not_overspent(running: Cluster, urls: tuple[str, str]) -> None:
     """A small `make bench-spending`."""
     account, answers, lock = Account(running, "metered"), Counter[str](), threading.Lock()
 
     def spend(number: int) -> None:
-        session, until = requests.Session(), time.monotonic() + 60
+        session, until = requests.Session(), time.monotonic() + 150
         with session:
             for turn in count(number):
                 idle = account.open_jobs() == 0

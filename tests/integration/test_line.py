@@ -51,15 +51,16 @@ def told(lines: Iterator[str], position: int) -> float:
 
 
 def test_premium_goes_first_and_all_are_told(busy: Cluster) -> None:
+    took = busy.registry.workers()[0].job_seconds
     with ExitStack() as stack:
         free = stack.enter_context(asked(busy, "free"))
-        assert told(free, 1) in (0, 1)
+        assert abs(told(free, 1) - took) <= 1
         second = stack.enter_context(asked(busy, "free"))
         told(second, 2)
         premium = stack.enter_context(asked(busy, "premium"))
         told(premium, 1)
         told(free, 2)
-        assert told(second, 3) in (1, 2), "three jobs of half a second each"
+        assert abs(told(second, 3) - 3 * took) <= 1, "three jobs of half a second each, or a little more"
 
 
 def test_a_socket_is_told(busy: Cluster) -> None:
@@ -68,7 +69,8 @@ def test_a_socket_is_told(busy: Cluster) -> None:
     client.emit("prompt", {"model": "m", "context": LONG["messages"], "token": busy.key()})
     event, place = client.receive(timeout=10)
     assert (event, place["position"]) == ("waiting", 1)
-    assert 0.3 < place["seconds"] < 2
+    took = busy.registry.workers()[0].job_seconds
+    assert took / 2 < place["seconds"] < 4 * took
     client.disconnect()
 
 

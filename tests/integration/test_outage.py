@@ -40,9 +40,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    with cluster(
-        tmp_path, {"m": simulated_model(tokens_per_second=50)}, lease=LEASE, report_interval=0.5
-    ) as running:
+    settings = {"lease": LEASE, "report_interval": 0.5, "max_attempts": 5}
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=50)}, **settings) as running:
         yield Bench(running)
 
 
@@ -101,7 +100,7 @@ def test_who_leaves_while_it_is_down_is_not_forgotten(bench: Bench) -> None:
     headers = {"X-API-Key": bench.cluster.key()}
     url = f"{bench.cluster.url}/v1/chat/completions"
     with requests.post(url, json=body, headers=headers, stream=True, timeout=20) as response:
-        next(response.iter_lines())
+        next(line for line in response.iter_lines() if line.startswith(b"data: "))
         job = keys.job(response.headers["X-Job-Id"])
         valkey.stop()
     time.sleep(4)  # longer than the gateway needs to notice
@@ -136,7 +135,7 @@ def test_known_keys_do_not_wait_for_a_locked_database(bench: Bench) -> None:
         start = time.monotonic()
         assert ask(bench.cluster, key) == 200
         took = time.monotonic() - start
-    assert took < 4
+    assert took < auth.LONGEST - 2
     assert {stranger.result() for stranger in strangers} <= {401, 503}
 
 
@@ -266,13 +265,13 @@ def test_a_killed_workers_waiting_jobs_are_answered(tmp_path: Path) -> None:
 def test_a_worker_whose_engine_hangs_ends(tmp_path: Path) -> None:
     """Its lease would go on, and so would the wait of the jobs behind the one that hangs."""
     models = {"m": simulated_model(tokens_per_second=100, capacity=1, stall_after=5)}
-    with cluster(tmp_path, models, lease=2, stall_timeout=2, max_attempts=1) as running:
+    with cluster(tmp_path, models, lease=2, stall_timeout=4, max_attempts=1) as running:
         running.start_gateway()
         worker = running.start_worker("m")
         with streams(running, "m", "echo a b c d e f", 1) as hung:
             wait_for(lambda: hung[0].text == "a b c d e", 10, "the engine to hang")
             with streams(running, "m", "echo a b c", 1) as waiting:
-                assert worker.wait(10) == 1
+                assert worker.wait(20) == 1
                 assert "the engine hangs" in worker.log.read_text()
                 running.start_worker("m")
         assert hung[0].error is not None

@@ -64,7 +64,7 @@ def test_premium_is_served_first(tmp_path: Path) -> None:
         running.start_gateway()
         worker = running.start_worker("m")
         client = running.valkey.client
-        with streams(running, "m", "x", 1, tier="free", max_tokens=30):
+        with streams(running, "m", "echo " + "x " * 100, 1, tier="free"):
             wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the slot to be taken")
             with streams(running, "m", "echo free", 1, tier="free") as free:
                 wait_for(lambda: waiting(client) == 1, 10, "the free job to wait")

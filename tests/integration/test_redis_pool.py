@@ -11,7 +11,7 @@ pytestmark = pytest.mark.integration
 
 HEAD = """
 import gevent.monkey; gevent.monkey.patch_all()
-import sys, gevent, redis
+import sys, gevent, gevent.socket, redis
 from gateway import redis_pool
 client = redis_pool.connect(sys.argv[1])
 pool = client.connection_pool
@@ -65,7 +65,7 @@ def test_a_connection_with_answers_that_nobody_read_is_made_again(valkey_server:
 def left(read):
     connection = pool.get_connection()
     connection.send_packed_command(connection.pack_command("ECHO", "x") + connection.pack_command("ECHO", "y"))
-    gevent.sleep(0.1)
+    gevent.socket.wait_read(connection._sock.fileno(), timeout=10)
     if read:
         assert connection.read_response() == b"x"  # the other is in the parser now
     pool.release(connection)

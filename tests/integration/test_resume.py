@@ -25,6 +25,8 @@ pytestmark = pytest.mark.integration
 
 WORDS = " ".join(f"w{number}" for number in range(150))
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": f"echo {WORDS}"}]}
+ENDLESS = BODY | {"messages": [{"role": "user", "content": "echo " + "a " * 2000}]}
+"""Said for longer than any test lasts."""
 
 FOLLOWING = "/v1/jobs/{job_id}/events"
 
@@ -72,10 +74,10 @@ def job(running: Cluster, job_id: str, key: str) -> dict[str, Any]:
     return dict(requests.get(f"{running.url}/v1/jobs/{job_id}", headers=headers(key), timeout=10).json())
 
 
-def start(running: Cluster, key: str, most: int, **more: str) -> tuple[str, int, str]:
+def start(running: Cluster, key: str, most: int, body: dict[str, Any] = BODY, **more: str) -> tuple[str, int, str]:
     """Begin a stream, read some of it, and leave: the job's id, the last number, and the text."""
     url = f"{running.url}/v1/chat/completions"
-    with requests.post(url, json=BODY, headers=headers(key, **more), stream=True, timeout=20) as response:
+    with requests.post(url, json=body, headers=headers(key, **more), stream=True, timeout=20) as response:
         seen = list(events(response, most))
         return response.headers["X-Job-Id"], seen[-1][0], "".join(text for _, text in seen)
 
@@ -144,7 +146,7 @@ def test_who_has_all_but_the_end_gets_it(running: Cluster, key: str) -> None:
     first.close()
     again = _Resumer(running.url)
     again.emit("resume", {"job": first.job, "number": first.pieces[-1]["number"], "token": key})
-    wait_for(lambda: again.chunks, 5, "the end")
+    wait_for(lambda: again.chunks, 10, "the end")
     assert (again.chunks, again.pieces) == (["ENDOFMESSAGE"], [])
     assert rest(running, first.job, first.pieces[-1]["number"], key) == ""
     again.close()
@@ -174,21 +176,23 @@ class _Resumer:
 
 
 def test_who_stays_away_too_long_has_left(running: Cluster, key: str) -> None:
-    job_id, *_ = start(running, key, 5, X_Resume_Within="1")
-    time.sleep(0.5)
-    assert job(running, job_id, key)["state"] == "running"
-    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 5, "the job to be cancelled")
+    begun = time.monotonic()
+    job_id, *_ = start(running, key, 5, ENDLESS, X_Resume_Within="1")
+    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 15, "the job to be cancelled")
+    assert time.monotonic() - begun > 1, "it may stay away for so long"
 
 
 def test_who_comes_back_has_not(running: Cluster, key: str) -> None:
-    job_id, number, text = start(running, key, 5, X_Resume_Within="1")
-    assert text + rest(running, job_id, number, key) == WORDS
+    words = " ".join(f"w{number}" for number in range(400))  # for longer than it may stay away
+    body = BODY | {"messages": [{"role": "user", "content": f"echo {words}"}]}
+    job_id, number, text = start(running, key, 5, body, X_Resume_Within="4")
+    assert text + rest(running, job_id, number, key) == words
     assert job(running, job_id, key)["state"] == "succeeded"
 
 
 def test_without_a_grace_leaving_is_the_end(running: Cluster, key: str) -> None:
-    job_id, *_ = start(running, key, 5)
-    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 2, "the job to be cancelled")
+    job_id, *_ = start(running, key, 5, ENDLESS)
+    wait_for(lambda: job(running, job_id, key)["state"] == "cancelled", 10, "the job to be cancelled")
 
 
 def test_a_job_can_be_cancelled_by_its_id(running: Cluster, key: str) -> None:
@@ -418,15 +422,14 @@ def test_streams_are_waited_for_as_long_as_the_operator_says(tmp_path: Path) -> 
 
 
 def test_who_is_told_twice_waits_for_nobody(tmp_path: Path) -> None:
-    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": LONG}]}
     with unhurried(tmp_path, gateway_drain_timeout=60) as (running, gateway, key):
         with ThreadPoolExecutor() as pool:
-            told = pool.submit(ask, running, key, body, "one")
+            told = pool.submit(ask, running, key, ENDLESS, "one")
             wait_until_running(running)
             port = int(running.url.rsplit(":", 1)[1])
             gateway.signal(signal.SIGTERM)
-            wait_for(lambda: not connects(port), 5, "the gateway to stop listening")
-            assert gateway.stop(5) == 0
+            wait_for(lambda: not connects(port), 10, "the gateway to stop listening")
+            assert gateway.stop(20) == 0
         assert '"code":"gateway_stopping"' in told.result().text.replace(" ", "")
 
 

@@ -130,5 +130,5 @@ def test_the_number_that_pools_are_scaled_by_is_the_gateways_own(tmp_path: Path)
                 url = f"{running.url}/v1/chat/completions"
                 response = requests.post(url, json=body, headers=headers, stream=True, timeout=20)
                 opened.callback(response.close)
-                wait_for(lambda count=count: is_told(count), 5, f"{count} jobs to be told")
+                wait_for(lambda count=count: is_told(count), 10, f"{count} jobs to be told")
         wait_for(lambda: is_told(0), 10, "all clients to have left")

@@ -138,7 +138,8 @@ def test_the_models_text_never_closes_the_answer(client: Client, key: str, senti
 
 def test_prompts_beyond_the_bound_are_refused_in_their_turn(client: Client, key: str) -> None:
     for number in range(40):
-        client.emit("prompt", prompt(f"echo {number}", token=key))
+        # Of a model that answers more slowly than the slowest machine asks.
+        client.emit("prompt", prompt(f"echo {number}", model="slow", token=key))
     client.wait(40)
     answers = "".join(client.chunks()).replace("||AI ERROR||", "ENDOFMESSAGE").split("ENDOFMESSAGE")
     answered = [int(answer) for answer in answers if answer]
@@ -204,7 +205,7 @@ def test_a_wrong_key_at_start_is_an_error_alone(client: Client, wrong: Any) -> N
     start = time.monotonic()
     client.emit("prompt", prompt("echo a"))
     client.wait()
-    assert time.monotonic() - start < KEY_WAIT / 2
+    assert time.monotonic() - start < KEY_WAIT
     assert client.chunks() == ["||AI ERROR||"]
     assert [error["code"] for error in client.of("error")] == ["invalid_key"] * 2
     assert "start_stream" in client.of("error")[1]["message"]
@@ -244,8 +245,8 @@ def test_either_transport(simulated: Cluster, key: str, transport: str) -> None:
 
 def test_leaving_frees_the_engine(simulated: Cluster, key: str) -> None:
     client = Client(simulated.url, "/")
-    client.emit("prompt", prompt("x " * 10, model="slow", token=key, max_tokens=64))
+    client.emit("prompt", prompt("x " * 10, model="slow", token=key))
     wait_for(lambda: client.chunks(), 10, "the first chunk")
     client.close()
     lease = simulated.valkey.client
-    wait_for(lambda: lease.hlen("lease:slow") == 0, 2, "the lease to be given back")
+    wait_for(lambda: lease.hlen("lease:slow") == 0, 10, "the lease to be given back")

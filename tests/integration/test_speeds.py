@@ -71,7 +71,7 @@ def test_what_tells_no_speed(valkey: "redis.Redis", changes: dict[str, Any]) -> 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=100, length=60)}) as running:
+    with cluster(tmp_path, {"m": simulated_model(tokens_per_second=100, length=400)}) as running:
         running.start_gateway()
         running.start_worker("m")
         yield running

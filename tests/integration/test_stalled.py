@@ -82,7 +82,7 @@ def test_a_gateway_that_stops_leaves_no_job_behind(tmp_path: Path) -> None:
         client = running.valkey.client
         wait_for(lambda: client.hlen(keys.lease("m")) == 1, 10, "the job to run")
         gateway.stop()
-        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 5, "the job to be cancelled")
+        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 15, "the job to be cancelled")
         reader.close()
 
 
@@ -97,7 +97,7 @@ def test_a_gateway_that_stops_ends_its_requests(tmp_path: Path) -> None:
         client = running.valkey.client
         wait_for(lambda: client.hlen(keys.lease("m")) == 4, 10, "the jobs to run")
         assert gateway.stop(12) == 0
-        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 5, "the jobs to be cancelled")
+        wait_for(lambda: client.hlen(keys.lease("m")) == 0, 15, "the jobs to be cancelled")
         assert states(running) == {b"cancelled"}
         for reader in clients:
             reader.close()
@@ -113,11 +113,11 @@ def test_a_pool_that_only_drains_takes_no_jobs(tmp_path: Path) -> None:
     with cluster(tmp_path, {"m": simulated_model(tokens_per_second=20)}) as running:
         running.start_gateway()
         worker = running.start_worker("m")
-        with streams(running, "m", "x", 1):
+        with streams(running, "m", "echo " + "x " * 120, 1):
             wait_for(lambda: running.valkey.client.hlen(keys.lease("m")) == 1, 10, "the job to run")
             worker.signal(signal.SIGTERM)
             wait_for(lambda: running.registry.workers()[0].state == "draining", 10, "the worker to drain")
-            wait_for(lambda: state(running, "m") == "draining", 5, "the gateway to notice")
+            wait_for(lambda: state(running, "m") == "draining", 10, "the gateway to notice")
             body = {"messages": [{"role": "user", "content": "x"}]}
             headers = {"X-API-Key": running.key()}
             response = requests.post(f"{running.url}/v1/free/m", json=body, headers=headers, timeout=10)

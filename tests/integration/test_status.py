@@ -118,7 +118,7 @@ def test_what_streams_there_are_and_were(running: Cluster) -> None:
     with streams(running, "well", "hello", 3) as opened:
         wait_for(lambda: all(stream.job for stream in opened), 10, "all to be admitted")
         seen: list[dict[str, Any]] = []
-        wait_for(lambda: seen.append(told(running)) or is_busy(seen[-1]), 5, "two to run and one to wait")
+        wait_for(lambda: seen.append(told(running)) or is_busy(seen[-1]), 7, "two to run and one to wait")
     now = seen[-1]
     for name in ("running", "waiting", "workers"):
         assert now["cluster"][name] == sum(model[name] for model in now["models"].values()), name
@@ -126,7 +126,7 @@ def test_what_streams_there_are_and_were(running: Cluster) -> None:
     def streamed() -> bool:
         return bool(told(running)["models"]["well"]["speed"]["streams"] == before + 3)
 
-    wait_for(streamed, 15, "them to be written down")
+    wait_for(streamed, 30, "them to be written down")
     well = told(running)["models"]["well"]
     stats = ask(running, "/v1/models/well/stats").json()
     assert well["speed"] == stats["tokens_per_second"] | {"window_seconds": stats["window_seconds"]}

@@ -61,7 +61,7 @@ def test_a_cluster_answers(secured: Cluster, stream: bool) -> None:
     )
     assert response.status_code == 200
     assert "over" in response.text and "out" in response.text
-    wait_for(lambda: secured.valkey.client.hlen("lease:fast") == 0, 5, "the message to be acknowledged")
+    wait_for(lambda: secured.valkey.client.hlen("lease:fast") == 0, 10, "the message to be acknowledged")
     logs = [process.log.read_text(errors="replace") for process in secured.processes]
     assert not any(PASSWORD in log or "Traceback" in log for log in logs)
 
@@ -77,7 +77,7 @@ def in_the_workers_loop(url: str) -> None:
             async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=5) as client:
                 await client.ping()
         finally:
-            await asyncio.sleep(0.05)  # until the connection that was refused is closed
+            await asyncio.sleep(0.3)  # until the connection that was refused is closed
 
     asyncio.run(ping())
 

@@ -67,7 +67,7 @@ def test_a_request_has_a_span_for_each_hop(running: tuple[Cluster, Collector], s
 def test_a_request_that_is_refused_ends_its_trace(running: tuple[Cluster, Collector]) -> None:
     system, found = running
     trace = "a" * 32
-    headers = {"X-API-Key": system.key(), "traceparent": f"00-{trace}-{'b' * 16}-01", "X-Request-Timeout": "1"}
+    headers = {"X-API-Key": system.key(), "traceparent": f"00-{trace}-{'b' * 16}-01", "X-Request-Timeout": "3"}
     body = BODY | {"messages": [{"role": "user", "content": "echo " + "a " * 1000}]}
     url = f"{system.url}/v1/chat/completions"
     response = requests.post(url, json=body, headers=headers, timeout=20)

@@ -72,7 +72,7 @@ def test_prompts(browser: Browser, served: Cluster) -> None:
 
 
 def test_names_of_models(browser: Browser, served: Cluster) -> None:
-    told = requests.get(f"{served.url}/v1/status?uptime=false", timeout=5).json()
+    told = requests.get(f"{served.url}/v1/status?uptime=false", timeout=20).json()
     model = next(each for each in told["models"] if each["id"] == "fast")
     names = [*ATTACKS, "__proto__", "constructor", "toString"]
     told["models"] = [model | {"id": name, "state": name, "kind": "chat"} for name in names]

@@ -18,10 +18,11 @@ def test_images_are_made_step_by_step(browser: Browser, served: Cluster) -> None
         expect(shown.locator("#chat")).to_be_hidden()
         shown.get_by_text("Parameters", exact=True).click()
         shown.locator("#n").fill("2")
+        shown.locator("#steps").fill("40")  # four seconds
         shown.locator("#image-seed").fill("41")
         shown.locator("#image-prompt").fill("a <b>cat</b>")
         shown.get_by_role("button", name="Make the image").click()
-        expect(shown.locator("#image-status")).to_have_text(re.compile(r"Step \d of 8"))
+        expect(shown.locator("#image-status")).to_have_text(re.compile(r"Step \d+ of 40"))
         expect(shown.locator("#progress")).to_be_visible()
         answered(shown, re.compile(r"2 images after .+\."), "#image-status")
         expect(shown.locator("#progress")).to_be_hidden()
@@ -29,9 +30,9 @@ def test_images_are_made_step_by_step(browser: Browser, served: Cluster) -> None
         expect(images).to_have_count(2)
         assert images.first.get_attribute("alt") == "a <b>cat</b>"
         assert images.first.get_attribute("src").startswith("blob:")
-        wait_for(lambda: images.first.evaluate("image => image.naturalWidth") == 64, 5, "the image to be drawn")
+        wait_for(lambda: images.first.evaluate("image => image.naturalWidth") == 64, 20, "the image to be drawn")
         assert shown.locator("#gallery small").all_text_contents() == [
-            f"pictures, 64x64, seed {seed}, 8 steps" for seed in (41, 42)
+            f"pictures, 64x64, seed {seed}, 40 steps" for seed in (41, 42)
         ]
         with shown.expect_download() as saved:
             shown.get_by_role("link", name="Download").first.click()
@@ -50,4 +51,4 @@ def test_an_image_can_be_stopped(browser: Browser, served: Cluster) -> None:
         expect(shown.locator("#image-status")).to_have_text(re.compile(r"Step \d+ of 500"))
         shown.locator("#image-stop").click()
         expect(shown.locator("#image-status")).to_have_text(FREED)
-        wait_for(lambda: running(served, "pictures") == 0, 5, "the slot to be free")
+        wait_for(lambda: running(served, "pictures") == 0, 10, "the slot to be free")

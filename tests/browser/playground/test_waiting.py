@@ -25,7 +25,7 @@ def test_who_waits_for_a_worker_is_told(browser: Browser, served: Cluster) -> No
         served.start_worker("cold")
         answered(shown)
         expect(shown.locator(ANSWER)).to_have_text("a b c")
-        expect(shown.locator("#pool-a .state")).to_have_text("ready", timeout=8000)
+        expect(shown.locator("#pool-a .state")).to_have_text("ready")
 
 
 def test_a_cold_model_that_loads_answers(browser: Browser, served: Cluster) -> None:
@@ -64,8 +64,8 @@ def test_who_stops_waiting_took_no_slot(browser: Browser, served: Cluster) -> No
 
 def test_it_tells_the_place_in_the_line(browser: Browser, served: Cluster) -> None:
     with streams(served, "narrow", f"echo {words(80)}", 3), page(browser, served) as shown:
-        wait_for(lambda: running(served, "narrow") == 1, 5, "a job to run")
+        wait_for(lambda: running(served, "narrow") == 1, 10, "a job to run")
         ask(shown, "echo a", "narrow")
         expect(shown.locator(STATUS)).to_have_text(re.compile(r"Place \d in the line(, .+)?\."))
-        expect(shown.locator("#pool-a")).to_contain_text("1 running", timeout=8000)
+        expect(shown.locator("#pool-a")).to_contain_text("1 running")
         answered(shown)

@@ -40,7 +40,7 @@ def answered(page: Page, text: str | re.Pattern[str] = "Done.", status: str = ST
 
 
 def running(served: Cluster, model: str) -> int:
-    return int(requests.get(f"{served.url}/v1/models/{model}", timeout=5).json()["running"])
+    return int(requests.get(f"{served.url}/v1/models/{model}", timeout=20).json()["running"])
 
 
 def words(count: int) -> str:

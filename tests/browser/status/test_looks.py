@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from gateway.uptime import DAY, HOUR, fields
 from shared import redis_keys as keys
 from tests.browser.look import PHONE, THEMES, opened, picture, violations
-from tests.cluster import Cluster, cluster
+from tests.cluster import Cluster, cluster, wait_for
 from tests.conftest import simulated_model
 from tests.streams import streams
 
@@ -37,6 +37,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             with streams(running, name, "a story", 3, max_tokens=50) as short:
                 pass
             assert all(stream.done for stream in short)
+        # The page asks for how fast they were when it is opened, and then not for a minute.
+        told = [keys.speeds(name) for name in PACES]
+        wait_for(lambda: running.valkey.client.exists(*told) == len(told), 20, "the speeds to be written down")
         yield running
 
 
