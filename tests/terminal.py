@@ -74,6 +74,13 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {text!r}:\n{self.text[after:]!r}")
         return self.text.index(text, after) + len(text)
 
+    def prompted(self, *, after: int) -> int:
+        """Wait for a prompt, by which keys must come at once: a Ctrl-D that is pressed while the terminal still
+        takes lines ends nothing. The place behind it."""
+        place = self.until("> ", after=after)
+        assert not self.takes_lines, "the prompt is there before keys are taken"
+        return place
+
     def insist(self, key: str, text: str, *, after: int) -> int:
         """Press a key until this is there: one that is pressed in the moment in which Python begins to wait for
         input is not seen before the next one."""
