@@ -9,6 +9,7 @@ import secrets
 
 PREFIX = "sk-crof-"
 SHORTEST = 32  # characters of a key that somebody else has made, beside the prefix
+MOST_NAME = 100  # characters of what a key is called, and an account
 
 
 def new_secret() -> str:

@@ -23,7 +23,7 @@ from shared.queues import Envelope, make_celery
 from shared.settings import Settings, load_settings
 from shared.tiers import load_tiers
 
-app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id; see: crofai jobs list")]
 
