@@ -27,10 +27,10 @@ CTRL_C, CTRL_D, CTRL_U, TAB = "\x03", "\x04", "\x15", "\t"
 class Terminal:
     """What is on it is `text`, with all that controls it."""
 
-    def __init__(self, *command: str, env: dict[str, str], folder: Path = ROOT) -> None:
+    def __init__(self, *command: str, env: dict[str, str], folder: Path = ROOT, columns: int = 120) -> None:
         self.text = ""
         self._master, slave = os.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self._process = subprocess.Popen(
             [sys.executable, "-c", ON_A_TERMINAL, *command],
             stdin=slave,
@@ -113,8 +113,8 @@ class Terminal:
 
 
 @contextmanager
-def crofai(*arguments: str, env: dict[str, str], folder: Path = ROOT) -> Iterator[Terminal]:
-    with Terminal(*CROFAI, *arguments, env=env, folder=folder) as terminal:
+def crofai(*arguments: str, env: dict[str, str], folder: Path = ROOT, columns: int = 120) -> Iterator[Terminal]:
+    with Terminal(*CROFAI, *arguments, env=env, folder=folder, columns=columns) as terminal:
         yield terminal
 
 
