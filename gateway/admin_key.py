@@ -4,16 +4,13 @@ import logging
 from pathlib import Path
 
 from gateway import secret_file
+from gateway.secret_file import admin_key_file
 from shared.admin_keys import AdminKeys
 from shared.errors import SetupError
 from shared.settings import Settings
 from shared.tiers import Tiers
 
 log = logging.getLogger(__name__)
-
-
-def admin_key_file(data_dir: Path) -> Path:
-    return data_dir / "admin.key"
 
 
 def provide(admins: AdminKeys, settings: Settings, tiers: Tiers) -> None:

@@ -28,17 +28,18 @@ class Retries:
     tiers: Tiers
     envelope: Envelope
 
-    def again(self, job_id: str) -> str:
-        """Admit it as a new job, whose id is returned; its letter is forgotten. Raises NotFound or QueueFull."""
+    def again(self, job_id: str) -> str | None:
+        """Admit it as a new job, whose id is returned; its letter is forgotten. None if there is no letter of it.
+        Raises NotFound for what it needs, and QueueFull."""
         found = self.letters.locate(job_id)
         if found is None:
-            raise unknown(job_id)
+            return None
         text, letter = found
         if gone := self._gone(letter.job):
             raise NotFound(f"There is no {gone} any more: bring it back, or drop the job '{job_id}'.")
         verdict = self._admit(text, job := self._anew(letter.job))
         if verdict.refusal == "letter":
-            raise unknown(job_id)
+            return None
         if verdict.refusal:
             waits = "1 job waits" if verdict.waiting == 1 else f"{verdict.waiting} jobs wait"
             raise QueueFull(f"{waits} for '{job.model}' already. Try again later.")
@@ -69,7 +70,3 @@ class Retries:
         message = self.envelope.message(job, terms.tier.priority)
         most = self.settings.queue_bound
         return self.lines.admit(job, message, "retry", terms, most_waiting=most, now=time.time(), letter=letter)
-
-
-def unknown(job_id: str) -> NotFound:
-    return NotFound(f"No job '{job_id[:80]}' was given up.")

@@ -1,7 +1,15 @@
-"""Files with a key, which nobody else may read."""
+"""Files with a key, which nobody else may read, and where they are."""
 
 import os
 from pathlib import Path
+
+
+def admin_key_file(data_dir: Path) -> Path:
+    return data_dir / "admin.key"
+
+
+def demo_key_file(data_dir: Path) -> Path:
+    return data_dir / "demo.key"
 
 
 def keep(file: Path, secret: str) -> None:

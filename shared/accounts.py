@@ -22,12 +22,10 @@ from shared.errors import (
     NameTaken,
     TooManyKeys,
 )
-from shared.key_format import digest, new_secret
+from shared.key_format import MOST_NAME, digest, new_secret
 from shared.sql import Database, Tables, page
 from shared.tiers import Limits
 
-MOST_NAME = 100  # characters
-LATEST = 1e11  # Unix seconds, of the year 5138: the last end that a key may have
 BOUNDS = ("models", "tiers", "limits", "expires")  # of a key
 MOST_VALID = 100  # keys of an account that makes them itself
 MOST_NEW, NEW_DAYS = 1000, 30  # the same, made in so many days, whatever has become of them

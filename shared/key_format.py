@@ -9,6 +9,8 @@ import secrets
 
 PREFIX = "sk-crof-"
 SHORTEST = 32  # characters of a key that somebody else has made, beside the prefix
+MOST_NAME = 100  # characters of what a key is called, and an account
+LATEST = 1e11  # Unix seconds, of the year 5138: the last end that a key may have
 
 
 def new_secret() -> str:

@@ -27,10 +27,10 @@ CTRL_C, CTRL_D, CTRL_U, TAB = "\x03", "\x04", "\x15", "\t"
 class Terminal:
     """What is on it is `text`, with all that controls it."""
 
-    def __init__(self, *command: str, env: dict[str, str], folder: Path = ROOT) -> None:
+    def __init__(self, *command: str, env: dict[str, str], folder: Path = ROOT, columns: int = 120) -> None:
         self.text = ""
         self._master, slave = os.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self._process = subprocess.Popen(
             [sys.executable, "-c", ON_A_TERMINAL, *command],
             stdin=slave,
@@ -74,6 +74,13 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {text!r}:\n{self.text[after:]!r}")
         return self.text.index(text, after) + len(text)
 
+    def prompted(self, *, after: int) -> int:
+        """Wait for a prompt, by which keys must come at once: a Ctrl-D that is pressed while the terminal still
+        takes lines ends nothing. The place behind it."""
+        place = self.until("> ", after=after)
+        assert not self.takes_lines, "the prompt is there before keys are taken"
+        return place
+
     def insist(self, key: str, text: str, *, after: int, every: int = 1) -> int:
         """Press a key until this is there, again after so many seconds: one that is pressed in the moment in which
         Python begins to wait for input is not seen before the next one."""
@@ -106,8 +113,8 @@ class Terminal:
 
 
 @contextmanager
-def crofai(*arguments: str, env: dict[str, str], folder: Path = ROOT) -> Iterator[Terminal]:
-    with Terminal(*CROFAI, *arguments, env=env, folder=folder) as terminal:
+def crofai(*arguments: str, env: dict[str, str], folder: Path = ROOT, columns: int = 120) -> Iterator[Terminal]:
+    with Terminal(*CROFAI, *arguments, env=env, folder=folder, columns=columns) as terminal:
         yield terminal
 
 

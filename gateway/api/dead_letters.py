@@ -13,7 +13,8 @@ from gateway.api.requests import admin_holder
 from gateway.auth import Keyring
 from gateway.bodies.shapes import refusal
 from gateway.outages import reaching_queue
-from gateway.retries import Retries, unknown
+from gateway.retries import Retries
+from shared.errors import NotFound
 from shared.messages import DeadLetter
 
 
@@ -35,6 +36,8 @@ def dead_letters_api(keyring: Keyring, retries: Retries) -> Blueprint:
         query()
         with reaching_queue():
             job = retries.again(letter_id)
+        if job is None:
+            raise _unknown(letter_id)
         return jsonify(object="dead_letter.retried", id=letter_id, job=job)
 
     @api.delete("/v1/admin/dead-letters/<letter_id>")
@@ -43,7 +46,7 @@ def dead_letters_api(keyring: Keyring, retries: Retries) -> Blueprint:
         query()
         with reaching_queue():
             if not letters.drop(letter_id):
-                raise unknown(letter_id)
+                raise _unknown(letter_id)
         return jsonify(object="dead_letter.dropped", id=letter_id)
 
     return api
@@ -59,6 +62,10 @@ def _page(letters: Iterator[DeadLetter], page: Page) -> list[dict[str, Any]]:
         if len(found) > page.limit:
             break
     return found
+
+
+def _unknown(letter_id: str) -> NotFound:
+    return NotFound(f"No job '{letter_id[:80]}' was given up.")
 
 
 def _told(letter: DeadLetter) -> dict[str, Any]:

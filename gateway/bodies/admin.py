@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from gateway.bodies.shapes import Body
-from shared.accounts import LATEST, MOST_NAME
+from shared.key_format import LATEST, MOST_NAME
 from shared.tiers import Limits
 
 MOST_SCOPES = 1000  # models or tiers of one key

@@ -11,7 +11,7 @@ from gateway.cli import tables
 from gateway.cli.admin import USUAL_TIER, AsJson, connect, date
 from gateway.cli.api import Url
 
-app = typer.Typer(help="Make, list, change and suspend accounts.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 Account = Annotated[str, typer.Argument(metavar="NAME", help="An account's name or id.")]
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from gateway.admin_key import admin_key_file
 from gateway.cli import api
 from gateway.cli.failures import CommandFailed
+from gateway.secret_file import admin_key_file
 from shared.errors import AdminRequired, InvalidKey, LastAdminKey
 from shared.settings import Settings, load_settings
 

@@ -8,8 +8,8 @@ import httpx
 import typer
 
 from gateway.cli import instance
-from gateway.cli.demo import demo_key_file
 from gateway.cli.failures import CommandFailed, NotReady
+from gateway.secret_file import demo_key_file
 from shared.settings import Settings
 
 AWAY = (502, 503, 504)

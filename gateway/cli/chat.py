@@ -12,7 +12,7 @@ from gateway.cli.following import told_to_end
 from gateway.cli.jobstream import SILENCE, checked_id
 from gateway.cli.screen import Screen
 from gateway.cli.session import Session
-from gateway.cli.teller import ForPeople, ForPrograms, Teller, telling
+from gateway.cli.teller import AsEvents, ForPeople, ForPrograms, Quiet, Teller, telling
 from shared.settings import load_settings
 
 FROM_STDIN = "-"
@@ -28,15 +28,7 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A name or alias, see: crofai models. Default: the first that is ready.",
-            autocompletion=choice.completing("chat"),
-        ),
-    ] = None,
+    model: Annotated[str | None, choice.option("chat")] = None,
     system: Annotated[
         str | None, typer.Option("--system", "-s", help="What the model is told beforehand.")
     ] = None,
@@ -54,10 +46,8 @@ def chat(
     resume: Annotated[
         str | None, typer.Option(metavar="JOB", help="Go on with an answer that was cut off, from its beginning.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but the answer, and errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="For programs: an object a line, as docs/terminal.md lists them.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: AsEvents = False,
     url: api.Url = None,
     key: api.Key = None,
 ) -> None:

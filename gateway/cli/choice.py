@@ -60,7 +60,13 @@ def listed(client: httpx.Client) -> list[dict[str, Any]]:
     return models
 
 
-def completing(kind: Kind) -> Callable[[typer.Context, str], list[tuple[str, str]]]:
+def option(kind: Kind) -> Any:
+    """The option that chooses a model of this kind."""
+    words = "A name or alias, see: crofai models. Default: the first that is ready."
+    return typer.Option("--model", "-m", help=words, autocompletion=_completing(kind))
+
+
+def _completing(kind: Kind) -> Callable[[typer.Context, str], list[tuple[str, str]]]:
     """Completes names of models of this kind, with what they are; nothing if no server tells them soon."""
 
     def names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import typer
 from shared.settings import load_settings
 from shared.sql import Database
 
-app = typer.Typer(help="The SQL database of accounts and usage.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

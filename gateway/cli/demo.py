@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from gateway import secret_file
+from gateway.secret_file import demo_key_file
 from shared.accounts import Accounts
 from shared.tiers import Tiers
 
 NAME = "demo"
-
-
-def demo_key_file(data_dir: Path) -> Path:
-    return data_dir / "demo.key"
 
 
 def demo_key(accounts: Accounts, data_dir: Path, tiers: Tiers) -> str:

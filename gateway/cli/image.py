@@ -11,7 +11,7 @@ from gateway.cli.following import told_to_end
 from gateway.cli.jobstream import SILENCE, checked_id
 from gateway.cli.picture_files import Files
 from gateway.cli.screen import Screen
-from gateway.cli.teller import ForPeople, ForPrograms, Teller, telling
+from gateway.cli.teller import AsEvents, ForPeople, ForPrograms, Quiet, Teller, telling
 from shared.settings import load_settings
 
 
@@ -24,15 +24,7 @@ def image(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A name or alias, see: crofai models. Default: the first that is ready.",
-            autocompletion=choice.completing("image"),
-        ),
-    ] = None,
+    model: Annotated[str | None, choice.option("image")] = None,
     size: Annotated[str | None, typer.Option(help="Such as 512x512; default: the model's.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of denoising; default: the model's.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same image.")] = None,
@@ -42,10 +34,8 @@ def image(
     resume: Annotated[
         str | None, typer.Option(metavar="JOB", help="Keep the images of a request that was cut off.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but the path, and errors.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="For programs: an object a line, as docs/terminal.md lists them.")
-    ] = False,
+    quiet: Quiet = False,
+    as_json: AsEvents = False,
     url: api.Url = None,
     key: api.Key = None,
 ) -> None:

@@ -18,12 +18,11 @@ from shared.catalog import load_catalog
 from shared.dead_letters import DeadLetters
 from shared.errors import NotFound, QueueFull
 from shared.lines import Lines
-from shared.messages import DeadLetter
 from shared.queues import Envelope, make_celery
 from shared.settings import Settings, load_settings
 from shared.tiers import load_tiers
 
-app = typer.Typer(help="List, show, retry or drop jobs that were given up.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id; see: crofai jobs list")]
 
@@ -59,7 +58,10 @@ def show(job_id: Id) -> None:
     """One job, as JSON, with its request."""
     _, client = _redis()
     with _failing(), client:
-        print(json.dumps(msgspec.to_builtins(_find(client, job_id)), indent=2))
+        letter = DeadLetters(client).find(job_id)
+    if letter is None:
+        raise _unknown(job_id)
+    print(json.dumps(msgspec.to_builtins(letter), indent=2))
 
 
 @app.command()
@@ -71,11 +73,12 @@ def retry(job_id: Id) -> None:
     lines, envelope = Lines(client, log_ttl=settings.log_ttl), Envelope(make_celery(settings))
     retries = Retries(settings, DeadLetters(client), lines, catalog, tiers, envelope)
     with _failing(), client:
-        _find(client, job_id)
         try:
             again = retries.again(job_id)
         except (NotFound, QueueFull) as error:
             raise CommandFailed(str(error)) from None
+    if again is None:
+        raise _unknown(job_id)
     print(again)
 
 
@@ -106,13 +109,6 @@ def _failing() -> Iterator[None]:
         raise CommandFailed(
             f"Redis does not answer: {str(error).rstrip('.')}. Is crofai up? Else set CROFAI_REDIS_URL."
         ) from error
-
-
-def _find(client: "redis.Redis", job_id: str) -> DeadLetter:
-    letter = DeadLetters(client).find(job_id)
-    if letter is None:
-        raise _unknown(job_id)
-    return letter
 
 
 def _unknown(job_id: str) -> CommandFailed:

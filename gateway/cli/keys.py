@@ -14,9 +14,9 @@ from gateway.cli import tables
 from gateway.cli.admin import USUAL_TIER, Admin, AsJson, connect, date
 from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed
-from shared.accounts import LATEST, MOST_NAME
+from shared.key_format import LATEST, MOST_NAME
 
-app = typer.Typer(help="Make, list, change and revoke API keys.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 

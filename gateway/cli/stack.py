@@ -6,13 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.admin_key import admin_key_file, is_valid
+from gateway.admin_key import is_valid
 from gateway.cli import api, readiness, services, valkey
 from gateway.cli.banner import banner
 from gateway.cli.console import Console, discard
 from gateway.cli.demo import demo_key
 from gateway.cli.instance import Claim
 from gateway.cli.supervisor import Child, Supervisor
+from gateway.secret_file import admin_key_file
 from shared.accounts import Accounts
 from shared.admin_keys import AdminKeys
 from shared.errors import SetupError

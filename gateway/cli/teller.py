@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+import typer
 
 from gateway.cli.failures import CommandFailed
 from gateway.cli.jobstream import WITHIN, Halt
@@ -14,6 +16,11 @@ from gateway.cli.screen import Screen
 from shared.errors import CrofError
 
 TELLING = 0.2  # seconds between two words on how long a model has been thinking
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but what was asked for, and errors.")]
+AsEvents = Annotated[
+    bool, typer.Option("--json", help="For programs: an object a line, as docs/terminal.md lists them.")
+]
 
 
 class Teller(Protocol):

@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
 from gateway.cli import tables
 from gateway.cli.admin import connect
@@ -18,9 +18,13 @@ from gateway.cli.api import Url
 from gateway.cli.failures import CommandFailed, NotReady
 from gateway.cli.following import told_to_end
 from gateway.cli.keyboard import Keyboard
+from gateway.cli.plain import one_line
 from gateway.cli.units import seconds
 
 COLUMNS = ("model", "workers", "in flight", "waiting", "tokens/s", "TTFT p50", "p99")
+LEAST = ("p99", "TTFT p50", "in flight", "tokens/s", "workers")
+"""Columns that a narrow terminal can do without, the first one first."""
+
 SHORTEST = 0.2  # seconds between two looks
 WITHOUT_END = 0
 
@@ -60,7 +64,7 @@ def top(
             with told_to_end():
                 _follow(look, interval, every)
         else:
-            show = _print_json if as_json else lambda pools: tables.show(COLUMNS, _rows(pools, every))
+            show = _print_json if as_json else lambda pools: tables.show(COLUMNS, _rows(pools, every), LEAST)
             _repeat(look, 1 if looks is None else looks, interval, show)
 
 
@@ -89,23 +93,29 @@ def _follow(look: Callable[[], Pools], interval: float, every: bool) -> None:
         Keyboard() as keyboard,
     ):
         while True:
-            live.update(_table(pools, every, said), refresh=True)
+            live.update(_view(pools, every, said, console.width), refresh=True)
             try:
                 if keyboard.pressed("qQ", within=interval):
                     return
                 pools, said = look(), ""
             except NotReady as error:
-                said = tables.cell(str(error))
+                said = one_line(str(error))
 
 
-def _table(pools: Pools, every: bool, said: str) -> Table:
+def _view(pools: Pools, every: bool, said: str, width: int) -> Group:
+    """The table, and below it what is `said`, or else the sums, as far as there is room for them."""
+    table = tables.fitting(COLUMNS, _rows(pools, every), width, LEAST)
+    line = f"{time.strftime('%H:%M:%S')}  {said}" if said else _sums(pools, width)
+    return Group(table, Text(line, style="table.caption"))
+
+
+def _sums(pools: Pools, width: int) -> str:
     sums = {name: sum(pool[name] for pool in pools) for name in ("tokens_per_second", "open", "waiting")}
-    now = f"{sums['tokens_per_second']:.1f} tokens/s, {_in_flight(sums)} in flight, {sums['waiting']} waiting"
-    caption = f"{time.strftime('%H:%M:%S')}  {said or f'{now}; q ends'}"
-    table = Table(*COLUMNS, box=None, pad_edge=False, caption=caption)
-    for row in _rows(pools, every):
-        table.add_row(*row)
-    return table
+    speed, flight = f"{sums['tokens_per_second']:.1f} tokens/s, ", f"{_in_flight(sums)} in flight, "
+    end = f"{sums['waiting']} waiting; q ends"
+    whole = f"{speed}{flight}{end}"
+    lines = (f"{time.strftime('%H:%M:%S')}  {whole}", whole, f"{speed}{end}", end)
+    return next((line for line in lines if len(line) <= width), "q ends")
 
 
 def _rows(pools: Pools, every: bool) -> list[list[str]]:

@@ -138,6 +138,27 @@ def put(valkey: "redis.Redis", *names: str) -> None:
         valkey.lpush(keys.DEAD, DeadLetter(job=make_job(name), reason="", died=1.0).encode())
 
 
+@pytest.mark.parametrize("command", ["retry", "drop", "show"])
+def test_a_command_looks_through_them_once(
+    valkey_server: Valkey, valkey: "redis.Redis", many: DeadLetters, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CROFAI_REDIS_URL", valkey_server.url)
+    valkey.config_resetstat()
+    assert many.find("job_44") is not None
+    once = reads(valkey)
+    CliRunner().invoke(app, ["jobs", command, "job_44"])
+    assert reads(valkey) == 2 * once
+    result = CliRunner().invoke(app, ["jobs", command, "job_none"])
+    words = "crofai: no job 'job_none' was given up. Try: crofai jobs list\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", words)
+    assert reads(valkey) == 3 * once
+
+
+def reads(valkey: "redis.Redis") -> int:
+    """How often a part of the list was read."""
+    return int(valkey.info("commandstats")["cmdstat_lrange"]["calls"])
+
+
 @pytest.mark.parametrize("came", [0, 3, 30])
 @pytest.mark.parametrize("gone", [[0], [19], [20], [3, 4, 5], [*range(20)], [*range(30)], [*range(45)]])
 def test_none_is_left_out_while_others_come_and_go(

@@ -243,10 +243,10 @@ def test_a_conversation_goes_on_after_an_answer_is_stopped(running: Cluster, env
         place = terminal.until("w0 w1 w2 w3", after=terminal.until("w399"))
         terminal.type(CTRL_C)
         place = terminal.until("the slot is free again", after=place)
-        place = terminal.until("> ", after=place)
+        place = terminal.prompted(after=place)
         terminal.type("echo and on it goes\r")
         place = terminal.until("\rand on it goes\r\n", after=place)
-        place = terminal.until("> ", after=place)
+        terminal.prompted(after=place)
         terminal.type(CTRL_D)
         assert terminal.end() == 0
     wait_for(lambda: is_free(running), 20, "the slot to be free")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,12 +47,13 @@ def look(running: Cluster) -> dict[str, Any]:
 
 
 def test_it_shows_what_goes_on(running: Cluster) -> None:
-    with streams(running, "slow", "echo " + " ".join(["a"] * 60), 5) as opened:
+    with streams(running, "slow", "echo" + " word" * 80, 5) as opened:
         wait_for(lambda: sum(bool(stream.texts) for stream in opened) >= 2, 10, "two answers to begin")
         wait_for(lambda: "1 ready" in crofai(running, "--once"), 10, "a report")
         model, *cells = crofai(running, "--once").splitlines()[1].split("  ")
         assert (model, [cell.strip() for cell in cells if cell.strip()][:3]) == ("slow", ["1 ready", "2", "3"])
-        slow, idle = (look(running)[name] for name in ("slow", "idle"))
+        seen = look(running)
+        slow, idle = seen["slow"], seen["idle"]
         assert (slow["open"], slow["waiting"], slow["capacity"]) == (5, 3, 2)
         assert slow["workers"] == {"loading": 0, "ready": 1, "draining": 0}
         assert (idle["open"], idle["ttft_seconds"]) == (0, {"count": 0, "p50": None, "p99": None})
@@ -62,7 +64,7 @@ def test_it_shows_what_goes_on(running: Cluster) -> None:
         told: dict[str, float] = look(running)["slow"]["ttft_seconds"]
         return told
 
-    wait_for(lambda: firsts()["count"] == 5, 20, "their rows of usage")
+    wait_for(lambda: firsts()["count"] == 5, 30, "their rows of usage")
     assert 0 < firsts()["p50"] <= firsts()["p99"] < 20
 
 
@@ -80,7 +82,8 @@ def test_whose_key_is_no_admins_is_told_what_to_do(running: Cluster) -> None:
 
 
 def test_elsewhere_than_on_a_terminal_it_looks_once_or_as_often_as_it_is_told(running: Cluster) -> None:
-    assert crofai(running, "--all") == crofai(running, "--all", "--once")
+    usual, once = (crofai(running, "--all", *options).splitlines() for options in ([], ["--once"]))
+    assert [line.split()[0] for line in usual] == [line.split()[0] for line in once]
     looks = [
         json.loads(line) for line in crofai(running, "--json", "--watch", "3", "--interval", "0.2").splitlines()
     ]
@@ -105,6 +108,18 @@ def test_on_a_terminal_it_goes_on_until_q(running: Cluster) -> None:
         screen.type("q")
         assert screen.end() == 0
     assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l"), "the cursor is there again"
+
+
+def test_a_narrow_terminal_has_fewer_columns_and_whole_lines(running: Cluster) -> None:
+    env = {"PATH": os.environ["PATH"], "CROFAI_URL": running.url, **running.env}
+    with terminal.crofai("top", env=env, columns=40) as screen:
+        screen.until("q ends")
+        screen.type("q")
+        assert screen.end() == 0
+    lines = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", screen.text).splitlines()
+    assert lines[0].split() == ["model", "workers", "waiting", "tokens/s"]
+    assert any(re.fullmatch(r"[\d.]+ tokens/s, \d+ waiting; q ends *", line) for line in lines)
+    assert max(map(len, lines)) <= 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from gateway.cli import typed
+from gateway.cli import tables, top, typed
 from gateway.cli.failures import CommandFailed
 from gateway.cli.picture_files import Files, write
 from gateway.cli.place import Place, place_of
@@ -132,6 +133,38 @@ def test_a_message_may_have_several_lines(lines: list[str], text: str, monkeypat
     monkeypatch.setattr("builtins.input", lambda *_: next(rest))
     assert typed.read("> ") == text
     assert list(rest) == []
+
+
+# Tables
+
+
+@pytest.mark.parametrize("width", range(24, 100))
+def test_a_narrow_table_leaves_out_columns_and_no_part_of_a_figure(width: int) -> None:
+    figures = ["1 loading, 2 ready", "1222", "12", "1234.5", "166 ms", "12.2 s"]
+    rows = [["smollm2-135m", *figures], ["deepseek-r1-distill-qwen-7b", *figures]]
+    out = io.StringIO()
+    Console(file=out, width=width).print(tables.fitting(top.COLUMNS, rows, width, top.LEAST))
+    head, first, second = out.getvalue().splitlines()
+    assert max(map(len, (head, first, second))) <= width
+    shown = next(
+        left
+        for out in range(len(top.LEAST) + 1)
+        if head.split() == " ".join(left := [name for name in top.COLUMNS if name not in top.LEAST[:out]]).split()
+    )
+    whole = [cell for name, cell in zip(top.COLUMNS, rows[0], strict=True) if name in shown]
+    for line in (first, second):
+        assert line.split()[1:] == " ".join(whole).split()[1:]
+    if width >= 36:
+        assert (first.split()[0], second.split()[0]) == (rows[0][0], rows[1][0])
+
+
+def test_no_column_is_left_out_for_which_there_is_room() -> None:
+    rows = [["m", "1 ready", "1", "2", "3.5", "-", "-"]]
+    out = io.StringIO()
+    for width in (59, 58, 54):
+        Console(file=out, width=width).print(tables.fitting(top.COLUMNS, rows, width, top.LEAST))
+    heads = [line.split("  ")[-1].strip() for line in out.getvalue().splitlines()[::2]]
+    assert heads == ["p99", "TTFT p50", "TTFT p50"]
 
 
 # Files
