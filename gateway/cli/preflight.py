@@ -4,13 +4,13 @@ import errno
 import importlib.util
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from gateway.listener import refused
 from shared.settings import Settings
 
 GB = 10**9
@@ -53,7 +53,7 @@ def check_folder(folder: Path) -> Iterator[str]:
 
 
 def check_port(host: str, port: int) -> Iterator[str]:
-    cause = _refused(host, port)
+    cause = refused(host, port)
     if cause and cause.errno == errno.EADDRINUSE:
         other = f'make up ARGS="--port {port + 1}"'
         yield f"port {port} is taken{_holder(port)}. Stop that, or choose another: {other}"
@@ -74,24 +74,12 @@ def check_metrics(settings: Settings, workers: int, port: int) -> Iterator[str]:
         yield f"{needed}, and {port} is the API's. Set CROFAI_METRICS_PORT to others."
     else:
         for number in range(first, last + 1):
-            cause = _refused(host, number)
+            cause = refused(host, number)
             if cause and cause.errno == errno.EADDRINUSE:
                 yield f"{needed}, and {number} is taken{_holder(number)}. Set CROFAI_METRICS_PORT to others."
             elif cause:
                 where = "Set CROFAI_METRICS_HOST and CROFAI_METRICS_PORT"
                 yield f"cannot listen on {host}:{number} for metrics: {cause.strerror}. {where}."
-
-
-def _refused(host: str, port: int) -> OSError | None:
-    """Why nothing can listen there; None if it can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error
-    return None
 
 
 def check_libraries(engines: Iterable[str], installed: Mapping[str, bool] | None = None) -> Iterator[str]:

