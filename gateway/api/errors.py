@@ -89,15 +89,11 @@ def _bound(error: HTTPException) -> str | None:
     return f"The body may have {most} bytes." if isinstance(error, RequestEntityTooLarge) else None
 
 
-def _is_astray(error: HTTPException) -> bool:
-    """Whether the address is wrong, or the method, where there are pages."""
-    return isinstance(error, NotFoundHere | MethodNotAllowed) and not request.path.startswith("/v1/")
-
-
-def _wants_page() -> bool:
-    """As browsers do. Programs take JSON, or whatever comes."""
+def _is_for_people() -> bool:
+    """Whether a page is asked for, as browsers do. Programs take JSON, or whatever comes."""
     accepts = request.accept_mimetypes
-    return accepts.quality("text/html") > accepts.quality("application/json")
+    wants_page = accepts.quality("text/html") > accepts.quality("application/json")
+    return wants_page and not request.path.startswith("/v1/")
 
 
 def retry_headers(error: RequestError) -> dict[str, str]:
@@ -135,11 +131,9 @@ def install(app: Flask, shape: Shape = error_body, page: ErrorPage | None = None
         words = _methods(error) or _meant(near) or _bound(error)
         known = _HTTP.get(status, InvalidRequest if status < 500 else RequestError)(words)
         metrics.refused(known)
-        if not page or not _is_astray(error):
-            return response(known.failure(), headers)
-        told = response(known.failure(), headers, page(known.failure(), near) if _wants_page() else None)
-        told.vary.add("Accept")
-        return told
+        astray = isinstance(error, NotFoundHere | MethodNotAllowed) and _is_for_people()
+        shown = page(known.failure(), near) if page and astray else None
+        return response(known.failure(), headers, shown)
 
     @app.errorhandler(RecursionError)
     def too_deep(_: RecursionError) -> Response:
