@@ -3,6 +3,7 @@
 Only what is said of a wrong address is made each time.
 """
 
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.bodies import completion, sampling
 from gateway.manual import CHAPTERS
 from gateway.speeds import WINDOW
 from shared import accounts, image_args
+from shared.key_format import LATEST
 from shared.messages import Failure
 from shared.settings import Settings
 from shared.tiers import Tiers
@@ -76,6 +78,7 @@ CONSTANTS: dict[str, Any] = {
     "sockets": sockets,
     "usage": usage,
     "key_stale": STALE,
+    "last_day": f"{datetime.fromtimestamp(LATEST, UTC):%Y-%m-%d}",
     "speed_hours": WINDOW,
 }
 """What the documentation says of the code, it takes from there."""
